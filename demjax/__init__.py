@@ -1,0 +1,1 @@
+"""demjax: democratized and federated learning of thousands of clients, vectorized in JAX."""

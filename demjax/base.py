@@ -1,0 +1,137 @@
+"""The contracts every module speaks, and the letters every shape is written in.
+
+====== =======================================================================
+Letter Meaning
+====== =======================================================================
+``N``  clients (the paper of DemLearn: learning agents)
+``L``  levels of groups, ``K + 1``: row 0 is the lowest level, row ``K`` the root
+``G``  group slots on a level (``2**K`` for a tree of binary splits)
+``T``  pooled examples, held once for all clients
+``M``  most training examples of any client; ``V`` the same for test examples
+``B``  examples in a batch
+``P``  parameters of one model
+====== =======================================================================
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray
+
+NO_GROUP = -1
+"""Marks, in ``Hierarchy.groups``, a client that belongs to no group of a level."""
+
+Params = Any
+"""A pytree of arrays: one model ``[...]``, or many, stacked on leading axes."""
+
+
+class ClientData(NamedTuple):
+    """All clients' examples: held once, with a row of indices for each client.
+
+    Attributes:
+        x: Inputs of the pooled examples.
+        y: Labels of the pooled examples, ``0 … classes - 1``.
+        train: Indices into ``x`` of each client's training examples; entries from
+            ``train_size`` on are padding (any valid index).
+        train_size: Number of training examples of each client, at least 1.
+        test: Indices into ``x`` of each client's test examples, padded likewise.
+        test_size: Number of test examples of each client; 0 is possible.
+    """
+
+    x: Num[Array, "T *shape"]
+    y: Int[Array, "T"]
+    train: Int[Array, "N M"]
+    train_size: Int[Array, "N"]
+    test: Int[Array, "N V"]
+    test_size: Int[Array, "N"]
+
+    @property
+    def count(self) -> int:
+        """Number of clients, ``N``."""
+        return self.train.shape[0]
+
+
+class Hierarchy(NamedTuple):
+    """A tree of groups as integers, the same shape whatever the tree.
+
+    Attributes:
+        groups: Group of each client on each level, row 0 the lowest, the last row the
+            root; ``NO_GROUP`` where a client has none on that level.
+        size: Number of clients in each group; 0 marks an empty slot.
+    """
+
+    groups: Int[Array, "L N"]
+    size: Int[Array, "L G"]
+
+    @property
+    def levels(self) -> int:
+        """Number of levels under the root, ``K``."""
+        return self.groups.shape[0] - 1
+
+
+class Models(NamedTuple):
+    """What an algorithm would deploy now.
+
+    Attributes:
+        client: One model for each client, leaves ``[N, ...]``.
+        group: One model for each group slot, leaves ``[L, G, ...]``; ``group[-1, 0]`` is
+            the global model. Empty slots hold finite numbers that mean nothing.
+        hierarchy: Which client is in which group.
+    """
+
+    client: Params
+    group: Params
+    hierarchy: Hierarchy
+
+
+class Task(NamedTuple):
+    """What one client learns: pure functions of one model, without leading axes.
+
+    Attributes:
+        init: ``(key) -> params``: a fresh model.
+        loss: ``(params, x[B], y[B], weight[B], key) -> scalar``: the weighted mean loss of a
+            batch in training mode; the weights are 1 for an example and 0 for padding.
+        score: ``(params, x[B], y[B]) -> float[B]``: how well each example is answered in
+            evaluation mode, 0 to 1; for classification 1 where the answer is right.
+    """
+
+    init: Callable[[PRNGKeyArray], Params]
+    loss: Callable[..., Float[Array, ""]]
+    score: Callable[..., Float[Array, "B"]]
+
+
+class Algorithm(NamedTuple):
+    """A learning system: three pure functions, made by a factory such as ``demlearn``.
+
+    Attributes:
+        init: ``(key, clients) -> state``: before any round.
+        round: ``(key, state, clients) -> (state, info)``: one communication round,
+            traceable. The state holds what the next round needs, the info what one may
+            want to see of this one.
+        models: ``(state) -> Models``: what would be deployed now.
+    """
+
+    init: Callable[[PRNGKeyArray, ClientData], Any]
+    round: Callable[[PRNGKeyArray, Any, ClientData], tuple[Any, Any]]
+    models: Callable[[Any], Models]
+
+
+def stack_copies(params: Params, count: int) -> Params:
+    """Stack ``count`` copies of one model: leaves ``[...]`` become ``[count, ...]``."""
+    return jax.tree.map(lambda leaf: jax.numpy.broadcast_to(leaf, (count, *leaf.shape)), params)
+
+
+def single_group(clients: int) -> Hierarchy:
+    """The hierarchy with nothing but a root that holds every client (``L = G = 1``)."""
+    zeros = jax.numpy.zeros((1, clients), jax.numpy.int32)
+    return Hierarchy(groups=zeros, size=jax.numpy.full((1, 1), clients, jax.numpy.int32))
+
+
+def finite_clients(params: Params) -> Bool[Array, "N"]:
+    """Which of the stacked models hold finite numbers only."""
+    leaves = [
+        jax.numpy.isfinite(leaf).reshape(leaf.shape[0], -1).all(axis=1)
+        for leaf in jax.tree.leaves(params)
+    ]
+    return jax.numpy.stack(leaves).all(axis=0)

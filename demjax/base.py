@@ -47,7 +47,7 @@ class ClientData(NamedTuple):
     test_size: Int[Array, "N"]
 
     @property
-    def count(self) -> int:
+    def n_clients(self) -> int:
         """Number of clients, ``N``."""
         return self.train.shape[0]
 

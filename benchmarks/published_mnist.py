@@ -1,0 +1,179 @@
+"""Rerun the published MNIST experiment: 50 clients, 100 rounds, several seeds of each algorithm.
+
+    python benchmarks/published_mnist.py --data-dir DIR            # everything; resumes
+    python benchmarks/published_mnist.py --data-dir DIR --jobs 2   # one run on each of two cores
+
+Each run leaves ``OUT/ALGORITHM-SEED.json``; a run that is there already is not repeated. With
+``--report`` nothing is run: the table and the figure are made from the files.
+
+The setting is that of Nguyen et al., arXiv 2007.03278, with 50 clients on MNIST.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Queue
+
+ALGORITHMS = ("fedavg", "fedprox", "demlearn-p", "demlearn", "demlearn-p-amplified", "control")
+MEASURED = (0, 2, 5, 10, 15, 25, 37, 50, 75, 100)
+RESULTS = Path(__file__).parent / "results" / "published_mnist"
+
+
+def algorithm_named(name: str, local):
+    """The algorithms of the experiment with their published settings, and the control."""
+    import demjax
+
+    return {
+        "fedavg": lambda: demjax.fedavg(local),
+        "fedprox": lambda: demjax.fedprox(local, prox=0.5),
+        "demlearn": lambda: demjax.demlearn(local, levels=3, mix=0.6, prox=0.0),
+        "demlearn-p": lambda: demjax.demlearn(local, levels=3, mix=0.6, prox=0.002),
+        "demlearn-p-amplified": lambda: demjax.demlearn(
+            local, levels=3, mix=0.6, prox=0.002, amplification=1.15
+        ),
+        "control": lambda: demjax.fedavg(local, mix=0.6),
+    }[name]()
+
+
+def cpu_model() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def run_one(name: str, seed: int, data_dir: str, rounds: int, out: Path) -> None:
+    """One run, from the raw files to a JSON file of its curve."""
+    import jax
+    import numpy as np
+    import optax
+
+    import demjax
+
+    mnist = demjax.data.mnist(data_dir=data_dir)
+    clients = demjax.data.client_data(
+        demjax.data.standardize_pixels(mnist.x), mnist.y, demjax.data.published_mnist(mnist.y)
+    )
+    task = demjax.classification(demjax.models.CNN(classes=10), clients.x[0])
+    local = demjax.local_training(task, optax.sgd(0.05), epochs=2, batch_size=10)
+    measured = [number for number in MEASURED if number <= rounds]
+    moments = demjax.watch(
+        algorithm_named(name, local),
+        task,
+        clients,
+        rounds=rounds,
+        key=jax.random.key(seed),
+        eval_every=measured,
+    )
+    curve, round_seconds, measure_seconds, diverged_after = [], [], [], None
+    for moment in moments:
+        if moment.round > 0:
+            round_seconds.append(moment.round_seconds)
+        taken = moment.measures
+        if taken is None:
+            continue
+        measure_seconds.append(moment.measure_seconds)
+        curve.append(
+            {
+                "round": moment.round,
+                "c_spe": float(taken.c_spe),
+                "c_gen": float(taken.c_gen),
+                "global": float(taken.global_score),
+                "g_spe": [float(v) if v == v else None for v in np.asarray(taken.g_spe)[:-1]],
+                "g_gen": [float(v) if v == v else None for v in np.asarray(taken.g_gen)[:-1]],
+                "group_sizes": [
+                    sorted((int(s) for s in row if s), reverse=True)
+                    for row in np.asarray(taken.hierarchy.size)
+                ],
+                "diverged": int(taken.diverged),
+            }
+        )
+        print(name, seed, json.dumps(curve[-1]), flush=True)
+        if taken.diverged > 0:
+            diverged_after = moment.round
+            break
+    result = {
+        "algorithm": name,
+        "seed": seed,
+        "rounds": rounds,
+        "diverged_after": diverged_after,
+        "round_seconds": float(np.median(round_seconds)),
+        "measure_seconds": float(np.median(measure_seconds)),
+        "compile_seconds": moment.compile_seconds,
+        "machine": {"cpu": cpu_model(), "cores": len(os.sched_getaffinity(0))},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: sys.modules[name].__version__ for name in ("jax", "numpy", "demjax")},
+        },
+        "curve": curve,
+    }
+    partial = out.with_suffix(".partial")
+    partial.write_text(json.dumps(result, indent=1) + "\n")
+    partial.replace(out)
+
+
+def run_all(arguments: argparse.Namespace) -> int:
+    """Start every run that has no result yet, ``--jobs`` at a time, each in its own process."""
+    cores: Queue[int] = Queue()
+    for core in sorted(os.sched_getaffinity(0))[: arguments.jobs]:
+        cores.put(core)
+
+    def start(name: str, seed: int) -> int:
+        out = arguments.out / f"{name}-{seed}.json"
+        if out.exists():
+            return 0
+        command = [sys.executable, __file__, "--data-dir", arguments.data_dir]
+        command += ["--rounds", str(arguments.rounds), "--out", str(arguments.out)]
+        command += ["--one", name, str(seed)]
+        environment = dict(os.environ)
+        if arguments.jobs == 1:
+            return subprocess.run(command, env=environment).returncode
+        core = cores.get()
+        flags = environment.get("XLA_FLAGS", "")
+        environment["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false"
+        try:
+            pin = ["taskset", "-c", str(core)]
+            return subprocess.run([*pin, *command], env=environment).returncode
+        finally:
+            cores.put(core)
+
+    pairs = [(name, seed) for seed in range(arguments.seeds) for name in arguments.algorithms]
+    begin = time.time()
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        codes = list(pool.map(lambda pair: start(*pair), pairs))
+    print(f"{len(pairs)} runs, {sum(c != 0 for c in codes)} failed, {time.time() - begin:.0f} s")
+    return int(any(codes))
+
+
+def main() -> int:
+    """Read the command line and do what it says."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", help="folder with MNIST's four IDX files")
+    parser.add_argument("--algorithms", nargs="+", choices=ALGORITHMS, default=ALGORITHMS)
+    parser.add_argument("--seeds", type=int, default=3, help="seeds 0 … SEEDS-1")
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--jobs", type=int, default=1, help="runs at once, each on its own core")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--one", nargs=2, metavar=("ALGORITHM", "SEED"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.data_dir is None:
+        parser.error("--data-dir is needed: a folder with MNIST's four IDX files")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.one:
+        name, seed = arguments.one
+        out = arguments.out / f"{name}-{seed}.json"
+        run_one(name, int(seed), arguments.data_dir, arguments.rounds, out)
+        return 0
+    return run_all(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

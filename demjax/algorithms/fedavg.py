@@ -1,0 +1,99 @@
+"""Federated averaging, and the control that lets its clients keep some of their own model.
+
+McMahan et al., *Communication-Efficient Learning of Deep Networks from Decentralized Data*,
+AISTATS 2017, arXiv 1602.05629; server optimizers: Reddi et al., *Adaptive Federated
+Optimization*, ICLR 2021, arXiv 2003.00295.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from demjax import hierarchy as tree
+from demjax.base import Algorithm, ClientData, Models, Params, single_group, stack_copies
+from demjax.local import LocalTraining
+
+
+class FedAvgState(NamedTuple):
+    """What the next round needs.
+
+    Attributes:
+        client: Client models after the last round, leaves ``[N, ...]``.
+        server: The global model.
+        optimizer: The server optimizer's state.
+    """
+
+    client: Params
+    server: Params
+    optimizer: optax.OptState
+
+
+class FedAvgInfo(NamedTuple):
+    """What one may want to see of a round.
+
+    Attributes:
+        loss: Mean training loss of each client in its last epoch.
+    """
+
+    loss: Float[Array, "N"]
+
+
+def fedavg(
+    local: LocalTraining,
+    *,
+    mix: Float[Array, ""] | float | None = None,
+    server_optimizer: optax.GradientTransformation | None = None,
+) -> Algorithm:
+    """Train from the global model, average by examples.
+
+    ``w_global ← Σ_n m_n w_n / Σ_n m_n``, with ``m_n`` the training examples of client ``n``. A
+    server optimizer is given ``w_global − mean`` as its gradient instead; ``optax.sgd(1.0)``
+    is plain averaging.
+
+    With ``mix`` it becomes the control for DemLearn: after each round
+    ``w_n ← (1−α) w_n + α w_global``, measured there, and trained on from there in the next.
+
+    Args:
+        local: How clients train on their own.
+        mix: ``α``, from 0 to 1, for the control; ``None`` for federated averaging, whose client
+            models are measured right after local training.
+        server_optimizer: Any Optax optimizer; ``None`` replaces the global model by the mean.
+
+    Returns:
+        The algorithm; its hierarchy is one root that holds every client.
+    """
+    server = server_optimizer or optax.sgd(1.0)
+
+    def init(key: PRNGKeyArray, clients: ClientData) -> FedAvgState:
+        model = local.init(key)
+        return FedAvgState(stack_copies(model, clients.n_clients), model, server.init(model))
+
+    def one_round(
+        key: PRNGKeyArray, state: FedAvgState, clients: ClientData
+    ) -> tuple[FedAvgState, FedAvgInfo]:
+        if mix is None:
+            start = stack_copies(state.server, clients.n_clients)
+        else:
+            start = state.client
+        client, loss = local.train(key, start, clients)
+        examples = clients.train_size.astype(jnp.float32)
+        means = tree.group_means(client, single_group(clients.n_clients), examples)
+        if server_optimizer is None:
+            model, optimizer = jax.tree.map(lambda leaf: leaf[0, 0], means), state.optimizer
+        else:
+            gradient = jax.tree.map(lambda old, new: old - new[0, 0], state.server, means)
+            updates, optimizer = server.update(gradient, state.optimizer, state.server)
+            model = optax.apply_updates(state.server, updates)
+        if mix is not None:
+            client = jax.tree.map(lambda own, new: (1 - mix) * own + mix * new, client, model)
+        return FedAvgState(client, model, optimizer), FedAvgInfo(loss)
+
+    def models(state: FedAvgState) -> Models:
+        count = jax.tree.leaves(state.client)[0].shape[0]
+        group = jax.tree.map(lambda leaf: leaf[None, None], state.server)
+        return Models(state.client, group, single_group(count))
+
+    return Algorithm(init=init, round=one_round, models=models)

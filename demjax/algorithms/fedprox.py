@@ -1,0 +1,77 @@
+"""Federated averaging with a proximal term that keeps clients near the global model.
+
+Li et al., *Federated Optimization in Heterogeneous Networks*, MLSys 2020, arXiv 1812.06127.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from demjax import hierarchy as tree
+from demjax.base import Algorithm, ClientData, Models, Params, single_group, stack_copies
+from demjax.local import LocalTraining, Pull
+
+
+class FedProxState(NamedTuple):
+    """What the next round needs, and the client models to be measured.
+
+    Attributes:
+        client: Client models right after local training, leaves ``[N, ...]``.
+        server: The global model.
+    """
+
+    client: Params
+    server: Params
+
+
+class FedProxInfo(NamedTuple):
+    """What one may want to see of a round.
+
+    Attributes:
+        loss: Mean training loss of each client in its last epoch, without the proximal term.
+    """
+
+    loss: Float[Array, "N"]
+
+
+def fedprox(local: LocalTraining, *, prox: Float[Array, ""] | float = 0.5) -> Algorithm:
+    """Train near the global model, average by examples.
+
+    Clients minimise ``loss(w) + μ/2 ‖w − w_global‖²``, from ``w_global``; then
+    ``w_global ← Σ_n m_n w_n / Σ_n m_n``, with ``m_n`` the training examples of client ``n``.
+
+    Args:
+        local: How clients train on their own.
+        prox: ``μ``, 0 or more; with 0 this is federated averaging.
+
+    Returns:
+        The algorithm; its hierarchy is one root that holds every client.
+    """
+
+    def init(key: PRNGKeyArray, clients: ClientData) -> FedProxState:
+        model = local.init(key)
+        return FedProxState(stack_copies(model, clients.n_clients), model)
+
+    def one_round(
+        key: PRNGKeyArray, state: FedProxState, clients: ClientData
+    ) -> tuple[FedProxState, FedProxInfo]:
+        count = clients.n_clients
+        pull = Pull(
+            anchors=jax.tree.map(lambda leaf: leaf[None], state.server),
+            index=jnp.zeros((count, 1), jnp.int32),
+            weight=jnp.full((count, 1), prox, jnp.float32),
+        )
+        client, loss = local.train(key, stack_copies(state.server, count), clients, pull)
+        examples = clients.train_size.astype(jnp.float32)
+        means = tree.group_means(client, single_group(count), examples)
+        server = jax.tree.map(lambda leaf: leaf[0, 0], means)
+        return FedProxState(client, server), FedProxInfo(loss)
+
+    def models(state: FedProxState) -> Models:
+        count = jax.tree.leaves(state.client)[0].shape[0]
+        group = jax.tree.map(lambda leaf: leaf[None, None], state.server)
+        return Models(state.client, group, single_group(count))
+
+    return Algorithm(init=init, round=one_round, models=models)

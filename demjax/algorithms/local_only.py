@@ -1,0 +1,60 @@
+"""Every client on its own: the baseline that never talks, and the file to copy for a new one."""
+
+from typing import NamedTuple
+
+import jax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from demjax import hierarchy as tree
+from demjax.base import Algorithm, ClientData, Models, Params, single_group, stack_copies
+from demjax.local import LocalTraining
+
+
+class LocalOnlyState(NamedTuple):
+    """What the next round needs.
+
+    Attributes:
+        client: Client models, leaves ``[N, ...]``.
+    """
+
+    client: Params
+
+
+class LocalOnlyInfo(NamedTuple):
+    """What one may want to see of a round.
+
+    Attributes:
+        loss: Mean training loss of each client in its last epoch.
+    """
+
+    loss: Float[Array, "N"]
+
+
+def local_only(local: LocalTraining) -> Algorithm:
+    """Clients train from their own model and share nothing.
+
+    The global model, so that it can be measured like any other, is the plain mean of the
+    clients' models; nobody receives it.
+
+    Args:
+        local: How clients train on their own.
+
+    Returns:
+        The algorithm; its hierarchy is one root that holds every client.
+    """
+
+    def init(key: PRNGKeyArray, clients: ClientData) -> LocalOnlyState:
+        return LocalOnlyState(stack_copies(local.init(key), clients.n_clients))
+
+    def one_round(
+        key: PRNGKeyArray, state: LocalOnlyState, clients: ClientData
+    ) -> tuple[LocalOnlyState, LocalOnlyInfo]:
+        client, loss = local.train(key, state.client, clients)
+        return LocalOnlyState(client), LocalOnlyInfo(loss)
+
+    def models(state: LocalOnlyState) -> Models:
+        count = jax.tree.leaves(state.client)[0].shape[0]
+        hierarchy = single_group(count)
+        return Models(state.client, tree.group_means(state.client, hierarchy), hierarchy)
+
+    return Algorithm(init=init, round=one_round, models=models)

@@ -1,0 +1,37 @@
+"""Data sets, and who gets which of their examples.
+
+``datasets`` reads all pictures of a data set in file order and normalises them; ``partition`` and
+``published`` deal their indices to clients; ``client_data`` makes of both the ``ClientData`` that
+everything else takes.
+"""
+
+from demjax.data.clients import Partition, client_data
+from demjax.data.datasets import (
+    NAMES,
+    Dataset,
+    digits,
+    load,
+    mnist,
+    scale_to_unit,
+    standardize_pixels,
+)
+from demjax.data.idx import read_idx
+from demjax.data.partition import dirichlet, iid, labels
+from demjax.data.published import published_mnist
+
+__all__ = [
+    "NAMES",
+    "Dataset",
+    "Partition",
+    "client_data",
+    "digits",
+    "dirichlet",
+    "iid",
+    "labels",
+    "load",
+    "mnist",
+    "published_mnist",
+    "read_idx",
+    "scale_to_unit",
+    "standardize_pixels",
+]

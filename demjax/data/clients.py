@@ -1,0 +1,94 @@
+"""Which examples each client has, and the arrays of them that everything else takes."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int, Int32, Num
+
+from demjax.base import ClientData
+
+
+class Partition(NamedTuple):
+    """Which examples each client trains on and is tested with.
+
+    Attributes:
+        train: For each client the indices of its training examples, at least one.
+        test: For each client the indices of its test examples.
+    """
+
+    train: tuple[Int[np.ndarray, " _"], ...]
+    test: tuple[Int[np.ndarray, " _"], ...]
+
+
+def client_data(
+    x: Num[np.ndarray, " T *shape"], y: Int[np.ndarray, " T"], partition: Partition
+) -> ClientData:
+    """Make the arrays of a partition: each example that somebody holds once, clients as rows.
+
+    Args:
+        x: Inputs of all examples, normalised as the model wants them.
+        y: Labels of all examples.
+        partition: Which of them each client has.
+
+    Returns:
+        The clients' data; examples that nobody holds are left out, the others keep their order,
+        and rows are padded with index 0 to the longest.
+
+    Raises:
+        ValueError: Inputs, labels and partition do not fit together.
+    """
+    y = checked_labels(y)
+    if len(x) != len(y):
+        raise ValueError(f"There must be one label for each input, not {len(y)} for {len(x)}.")
+    if len(partition.train) != len(partition.test) or not partition.train:
+        raise ValueError(
+            "A partition must have training and test examples for the same clients, at least one, "
+            f"not training examples for {len(partition.train)} and test examples for "
+            f"{len(partition.test)}."
+        )
+    empty = [client for client, row in enumerate(partition.train) if len(row) == 0]
+    if empty:
+        raise ValueError(
+            f"Every client must have a training example, but client {empty[0]} has none."
+        )
+    indices = np.concatenate([*partition.train, *partition.test])
+    wrong = indices[(indices < 0) | (indices >= len(y)) | (indices % 1 != 0)]
+    if len(wrong):
+        raise ValueError(
+            f"The indices 0 to {len(y) - 1} are possible in a partition of these data, "
+            f"not {wrong[0]}."
+        )
+    held = np.unique(indices).astype(np.int64)
+    train, train_size = _padded(partition.train, held)
+    test, test_size = _padded(partition.test, held)
+    return ClientData(
+        x=jnp.asarray(x[held]),
+        y=jnp.asarray(y[held].astype(np.int32)),
+        train=jnp.asarray(train),
+        train_size=jnp.asarray(train_size),
+        test=jnp.asarray(test),
+        test_size=jnp.asarray(test_size),
+    )
+
+
+def checked_labels(y: Int[np.ndarray, " T"]) -> Int[np.ndarray, " T"]:
+    """Labels as an array of whole numbers in one dimension, or a ``ValueError``."""
+    y = np.asarray(y)
+    if y.ndim != 1 or y.dtype.kind not in "iu":
+        raise ValueError(
+            f"Labels must be whole numbers in one dimension, not {y.dtype} of shape {y.shape}."
+        )
+    return y
+
+
+def _padded(
+    rows: Sequence[np.ndarray], held: Int[np.ndarray, " _"]
+) -> tuple[Int32[np.ndarray, " N M"], Int32[np.ndarray, " N"]]:
+    """Rows of positions in ``held``, padded with 0 to the longest, at least 1; their lengths."""
+    sizes = np.array([len(row) for row in rows], np.int32)
+    padded = np.zeros((len(rows), max(1, sizes.max())), np.int32)
+    for client, row in enumerate(rows):
+        padded[client, : len(row)] = np.searchsorted(held, row)
+    return padded, sizes

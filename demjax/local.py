@@ -1,0 +1,189 @@
+"""Every client's local training at once: epochs, short batches, proximal pull, chunks."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from demjax.base import ClientData, Params, Task
+
+
+class Pull(NamedTuple):
+    """A proximal term for each client, ``½ Σ_j weight[n, j] ‖w − anchors[index[n, j]]‖²``.
+
+    Anchors are a bank of models that clients point into, so that many clients who share an
+    anchor cost one copy of it.
+
+    Attributes:
+        anchors: Stacked models, leaves ``[A, ...]``.
+        index: Anchors of each client.
+        weight: Strength towards each of them, 0 or more.
+    """
+
+    anchors: Params
+    index: Int[Array, "N J"]
+    weight: Float[Array, "N J"]
+
+
+class LocalTraining(NamedTuple):
+    """How clients learn on their own.
+
+    Attributes:
+        init: ``(key) -> params``: the model that all clients start from.
+        train: ``(key, params, clients, pull=None) -> (params, loss[N])``: local training of
+            every client from its row of the stacked ``params``; the loss is its mean over the
+            examples of the last epoch, as met during training.
+    """
+
+    init: Callable[[PRNGKeyArray], Params]
+    train: Callable[..., tuple[Params, Float[Array, "N"]]]
+
+
+def chunk_for_backend(clients: int) -> int:
+    """Clients trained at once: one on a CPU, where caches are small, else up to 256."""
+    return 1 if jax.default_backend() == "cpu" else min(clients, 256)
+
+
+def local_training(
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    *,
+    epochs: int = 2,
+    batch_size: int = 10,
+    chunk: int | None = None,
+) -> LocalTraining:
+    """Mini-batch training of every client on its own examples, in one traced program.
+
+    A step is ``w ← w + optimizer(∇loss(w) + Σ_j weight_j (w − anchor_j))``. Examples are
+    reshuffled each epoch; the last batch of an epoch holds what is left, and its loss is the
+    mean over that. The optimizer starts afresh in each round.
+
+    Clients are trained ``chunk`` at a time in the order of their sizes, and a chunk stops
+    after its largest client's last step, so that hardly any step is wasted on padding. The
+    outcome does not depend on the chunk beyond rounding: all randomness comes from
+    ``fold_in(key, client)``.
+
+    Args:
+        task: What is learned.
+        optimizer: Any Optax optimizer, such as ``optax.sgd(0.05)``.
+        epochs: Passes over a client's examples in a round, at least 1.
+        batch_size: Examples in a batch, at least 1.
+        chunk: Clients trained at once, at least 1; by default ``chunk_for_backend``.
+
+    Returns:
+        The local training, which algorithms are assembled from.
+
+    Raises:
+        ValueError: If epochs, batch size or chunk is below 1.
+    """
+    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("chunk", chunk)):
+        if value is not None and value < 1:
+            raise ValueError(f"Local training needs {name} of at least 1, but {value} was given.")
+
+    def shuffled(key, rows, size):
+        """The client's rows in random order, padding last; it does not touch the order."""
+        draw = jax.random.uniform(key, rows.shape)
+        return rows[jnp.argsort(jnp.where(jnp.arange(rows.shape[0]) < size, draw, jnp.inf))]
+
+    def train_chunk(key, params, clients: ClientData, chunk_clients, pull: Pull | None, each):
+        """Train some clients side by side; ``each`` is ``vmap``, or nothing for one client."""
+        sizes = clients.train_size.at[chunk_clients].get(mode="fill", fill_value=0)
+        rows = clients.train.at[chunk_clients].get(mode="clip")
+        rows = jnp.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, -rows.shape[-1] % batch_size)])
+        keys = each(partial(jax.random.fold_in, key))(chunk_clients)
+        towards = each(partial(_combined, pull))(chunk_clients) if pull is not None else None
+
+        def step(epoch_key, params, optimizer_state, order, size, towards, batch):
+            start = batch * batch_size
+            examples = lax.dynamic_slice(order, (start,), (batch_size,))
+            weight = (start + jnp.arange(batch_size) < size).astype(jnp.float32)
+            loss, gradient = jax.value_and_grad(task.loss)(
+                params,
+                clients.x[examples],
+                clients.y[examples],
+                weight,
+                jax.random.fold_in(epoch_key, 1 + batch),
+            )
+            if towards is not None:
+                strength, target = towards
+                gradient = jax.tree.map(
+                    lambda g, w, t: g + strength * w - t, gradient, params, target
+                )
+            updates, next_state = optimizer.update(gradient, optimizer_state, params)
+            stepped = optax.apply_updates(params, updates), next_state
+            active = start < size
+            params, optimizer_state = jax.tree.map(
+                lambda new, old: jnp.where(active, new, old), stepped, (params, optimizer_state)
+            )
+            return params, optimizer_state, loss * jnp.sum(weight)
+
+        def epoch(number, carry):
+            params, optimizer_state, _ = carry
+            epoch_keys = each(lambda client_key: jax.random.fold_in(client_key, number))(keys)
+            orders = each(lambda k, r, s: shuffled(jax.random.fold_in(k, 0), r, s))(
+                epoch_keys, rows, sizes
+            )
+
+            def one_batch(batch, carry):
+                params, optimizer_state, total = carry
+                params, optimizer_state, loss = each(partial(step, batch=batch))(
+                    epoch_keys, params, optimizer_state, orders, sizes, towards
+                )
+                return params, optimizer_state, total + loss
+
+            steps = (jnp.max(sizes) + batch_size - 1) // batch_size
+            start = params, optimizer_state, jnp.zeros(jnp.shape(sizes))
+            return lax.fori_loop(0, steps, one_batch, start)
+
+        start = params, each(optimizer.init)(params), jnp.zeros(jnp.shape(sizes))
+        params, _, loss = lax.fori_loop(0, epochs, epoch, start)
+        return params, loss / jnp.maximum(sizes, 1)
+
+    def train(
+        key: PRNGKeyArray, params: Params, clients: ClientData, pull: Pull | None = None
+    ) -> tuple[Params, Float[Array, "N"]]:
+        count = clients.n_clients
+        width = min(chunk or chunk_for_backend(count), count)
+        # Largest first, so that a chunk's clients have about as many steps as each other.
+        # Past the end stands client ``count``, who does not exist: read as empty, never written.
+        by_size = jnp.argsort(-clients.train_size)
+        by_size = jnp.pad(by_size, (0, -count % width), constant_values=count)
+
+        def one_chunk(number, carry):
+            params, losses = carry
+            if width == 1:
+                chunk_clients, each = by_size[number], _alone
+            else:
+                chunk_clients = lax.dynamic_slice(by_size, (number * width,), (width,))
+                each = jax.vmap
+            mine = jax.tree.map(lambda leaf: leaf.at[chunk_clients].get(mode="clip"), params)
+            mine, loss = train_chunk(key, mine, clients, chunk_clients, pull, each)
+            params = jax.tree.map(
+                lambda leaf, new: leaf.at[chunk_clients].set(new, mode="drop"), params, mine
+            )
+            return params, losses.at[chunk_clients].set(loss, mode="drop")
+
+        chunks = by_size.shape[0] // width
+        return lax.fori_loop(0, chunks, one_chunk, (params, jnp.zeros(count)))
+
+    return LocalTraining(init=task.init, train=train)
+
+
+def _alone(function: Callable) -> Callable:
+    """What stands in for ``vmap`` when a chunk is a single client without a leading axis."""
+    return function
+
+
+def _combined(pull: Pull, client: Int[Array, ""]) -> tuple[Float[Array, ""], Params]:
+    """Total strength of a client's pull, and its anchors' sum weighted by their strengths.
+
+    The gradient ``Σ_j weight_j (w − anchor_j)`` is then ``total · w − sum``.
+    """
+    index, weight = pull.index.at[client].get(mode="clip"), pull.weight.at[client].get(mode="clip")
+    target = jax.tree.map(lambda bank: jnp.tensordot(weight, bank[index], axes=1), pull.anchors)
+    return jnp.sum(weight), target

@@ -1,0 +1,184 @@
+"""C-SPE, C-GEN, G-SPE, G-GEN and Global: one code that scores every algorithm alike."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from demjax.base import ClientData, Hierarchy, Models, Params, Task, finite_clients
+from demjax.hierarchy import membership
+
+
+class Measures(NamedTuple):
+    """How well every model does, on its own clients' test data and on everybody's.
+
+    Attributes:
+        client_spe: Mean score of each client's model on its own test data; NaN if it has none.
+        client_gen: Mean score of each client's model on all clients' pooled test data.
+        group_spe: Mean score of each group's model on its members' test data; NaN in empty
+            slots and where the members have none.
+        group_gen: Mean score of each group's model on the pooled test data; NaN in empty slots.
+        c_spe: Specialization of clients: scores summed over all clients' own test data, over
+            the number of these data.
+        c_gen: Generalization of clients: plain mean of ``client_gen``.
+        g_spe: Specialization of groups on each level: mean of ``group_spe`` weighted by the
+            groups' numbers of clients; the last is the root's.
+        g_gen: Generalization of groups on each level, likewise.
+        global_score: Score of the root's model on the pooled test data.
+        diverged: Number of clients whose models hold numbers that are not finite.
+        hierarchy: The tree at this moment.
+    """
+
+    client_spe: Float[Array, "N"]
+    client_gen: Float[Array, "N"]
+    group_spe: Float[Array, "L G"]
+    group_gen: Float[Array, "L G"]
+    c_spe: Float[Array, ""]
+    c_gen: Float[Array, ""]
+    g_spe: Float[Array, "L"]
+    g_gen: Float[Array, "L"]
+    global_score: Float[Array, ""]
+    diverged: Int[Array, ""]
+    hierarchy: Hierarchy
+
+
+class PooledExamples(NamedTuple):
+    """Everybody's test examples in one row, padded to whole blocks.
+
+    Attributes:
+        example: Index into ``ClientData.x``, in blocks.
+        owner: Client that each belongs to; ``N`` marks padding.
+    """
+
+    example: Int[np.ndarray, "blocks block"]
+    owner: Int[np.ndarray, "blocks block"]
+
+
+def pooled_test_data(clients: ClientData, block: int = 128) -> PooledExamples:
+    """Gather all clients' test examples, without their padding, in blocks.
+
+    Args:
+        clients: Everybody's data; concrete arrays, not traced ones.
+        block: Examples that one model answers at once, at least 1.
+
+    Returns:
+        The pooled test data.
+
+    Raises:
+        ValueError: If no client has a test example, or ``block`` is below 1.
+    """
+    if block < 1:
+        raise ValueError(f"A block of test examples needs at least 1, but {block} was given.")
+    test, size = np.asarray(clients.test), np.asarray(clients.test_size)
+    real = np.arange(test.shape[1]) < size[:, None]
+    if not real.any():
+        raise ValueError("The measures need test examples, but no client has any.")
+    example, owner = test[real], np.nonzero(real)[0]
+    padding = -example.size % block
+    example = np.pad(example, (0, padding)).astype(np.int32)
+    owner = np.pad(owner, (0, padding), constant_values=clients.n_clients).astype(np.int32)
+    return PooledExamples(example.reshape(-1, block), owner.reshape(-1, block))
+
+
+def measure(
+    task: Task, clients: ClientData, *, block: int = 128, chunk: int | None = None
+) -> Callable[[Models], Measures]:
+    """Make the function that takes all measures of an algorithm's models.
+
+    Models are scored ``chunk`` at a time on ``block`` test examples at a time, so that memory
+    stays bounded however many clients and examples there are; only groups that exist are
+    scored.
+
+    Args:
+        task: What is learned; scores are its ``score``.
+        clients: Everybody's data.
+        block: Test examples answered at once, at least 1.
+        chunk: Models scored at once, at least 1; by default one on a CPU, else up to 64.
+
+    Returns:
+        ``(models) -> Measures``, traceable.
+
+    Raises:
+        ValueError: If there are no test examples, or ``block`` or ``chunk`` is below 1.
+
+    Source: Nguyen et al., arXiv 2007.03278, section V.
+    """
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"Scoring needs a chunk of at least 1 model, but {chunk} was given.")
+    test = pooled_test_data(clients, block)
+    example, owner = jnp.asarray(test.example), jnp.asarray(test.owner)
+    count = clients.n_clients
+    test_size = clients.test_size.astype(jnp.float32)
+    total = jnp.sum(test_size)
+
+    def score_one(params: Params, member: Bool[Array, "N+1"]) -> Float[Array, "2"]:
+        """Sums of a model's scores over its members' test data and over everybody's."""
+
+        def one_block(sums, rows):
+            examples, owners = rows
+            score = task.score(params, clients.x[examples], clients.y[examples])
+            own = jnp.sum(score * member[owners])
+            return sums + jnp.stack([own, jnp.sum(score * (owners < count))]), None
+
+        return lax.scan(one_block, jnp.zeros(2), (example, owner))[0]
+
+    def score_all(
+        params: Params, member: Bool[Array, "A N"], order: Int[Array, "A"], used: Int[Array, ""]
+    ) -> Float[Array, "A 2"]:
+        """Score the first ``used`` models of ``order``, a chunk at a time."""
+        models = member.shape[0]
+        width = min(chunk or (1 if jax.default_backend() == "cpu" else 64), models)
+        order = jnp.pad(order, (0, -models % width), constant_values=models)
+        member = jnp.pad(member, ((0, 0), (0, 1)))
+
+        def one_chunk(number, sums):
+            mine = lax.dynamic_slice(order, (number * width,), (width,))
+            if width == 1:
+                row = score_one(*jax.tree.map(lambda leaf: leaf[mine[0]], (params, member)))[None]
+            else:
+                taken = jax.tree.map(lambda leaf: leaf.at[mine].get(mode="clip"), (params, member))
+                row = jax.vmap(score_one)(*taken)
+            return sums.at[mine].set(row, mode="drop")
+
+        return lax.fori_loop(0, (used + width - 1) // width, one_chunk, jnp.zeros((models, 2)))
+
+    def take(models: Models) -> Measures:
+        everyone = jnp.arange(count)
+        client = score_all(models.client, jnp.eye(count, dtype=bool), everyone, jnp.int32(count))
+
+        size = models.hierarchy.size
+        flat_size = size.reshape(-1)
+        bank = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), models.group)
+        member = membership(models.hierarchy).reshape(-1, count)
+        group = score_all(bank, member, jnp.argsort(flat_size == 0), jnp.sum(flat_size > 0))
+        own_tests = jnp.where(flat_size > 0, member @ test_size, 0.0)
+        exists = flat_size > 0
+        group_spe = jnp.where(own_tests > 0, group[:, 0] / jnp.maximum(own_tests, 1), jnp.nan)
+        group_spe = group_spe.reshape(size.shape)
+        group_gen = jnp.where(exists, group[:, 1] / total, jnp.nan).reshape(size.shape)
+        client_gen = client[:, 1] / total
+        return Measures(
+            client_spe=jnp.where(test_size > 0, client[:, 0] / jnp.maximum(test_size, 1), jnp.nan),
+            client_gen=client_gen,
+            group_spe=group_spe,
+            group_gen=group_gen,
+            c_spe=jnp.sum(client[:, 0]) / total,
+            c_gen=jnp.mean(client_gen),
+            g_spe=_weighted_mean(group_spe, size),
+            g_gen=_weighted_mean(group_gen, size),
+            global_score=group_gen[-1, 0],
+            diverged=count - jnp.sum(finite_clients(models.client), dtype=jnp.int32),
+            hierarchy=models.hierarchy,
+        )
+
+    return take
+
+
+def _weighted_mean(value: Float[Array, "L G"], size: Int[Array, "L G"]) -> Float[Array, "L"]:
+    """Mean over the groups of each level that have a value, weighted by their clients."""
+    weight = jnp.where(jnp.isnan(value), 0, size)
+    return jnp.sum(jnp.nan_to_num(value) * weight, axis=1) / jnp.sum(weight, axis=1)

@@ -1,0 +1,196 @@
+"""Rounds and measures: a whole run as one program, or a round at a time as it happens."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Int, PRNGKeyArray
+
+from demjax.base import Algorithm, ClientData, Models, Task
+from demjax.metrics import Measures, measure
+
+
+class History(NamedTuple):
+    """What a whole run measured.
+
+    Attributes:
+        round: Rounds done at each of the ``E`` measurements: first 0, last the last round.
+        measures: All measures, leaves with a leading axis ``E``.
+        state: The algorithm's state after the last round.
+    """
+
+    round: Int[np.ndarray, "E"]
+    measures: Measures
+    state: Any
+
+
+class Moment(NamedTuple):
+    """What is known after a round of a run that is being watched.
+
+    Attributes:
+        round: Rounds done.
+        measures: The measures, or ``None`` in a round that is not measured.
+        state: The algorithm's state; the next round takes its memory over.
+        info: What the algorithm tells of its last round; ``None`` before the first.
+        round_seconds: Time of the last round; 0 before the first.
+        measure_seconds: Time of the measurement; 0 without one.
+        compile_seconds: Time spent on tracing and compiling so far.
+    """
+
+    round: int
+    measures: Measures | None
+    state: Any
+    info: Any
+    round_seconds: float
+    measure_seconds: float
+    compile_seconds: float
+
+
+def measured_rounds(rounds: int, every: int | Sequence[int]) -> list[int]:
+    """The rounds after which a run is measured: 0, each ``every``-th or listed one, the last.
+
+    Args:
+        rounds: Rounds of the run, at least 1.
+        every: Rounds between two measurements, at least 1; or the rounds themselves.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+    if rounds < 1:
+        raise ValueError(f"A run needs rounds of at least 1, but {rounds} was given.")
+    if isinstance(every, int):
+        if every < 1:
+            raise ValueError(f"A run needs eval_every of at least 1, but {every} was given.")
+        every = range(0, rounds, every)
+    outside = [number for number in every if not 0 <= number <= rounds]
+    if outside:
+        raise ValueError(
+            f"A run of {rounds} rounds can be measured after 0 to {rounds} of them, but "
+            f"{outside[0]} was given."
+        )
+    return sorted({0, *every, rounds})
+
+
+def simulate(
+    algorithm: Algorithm,
+    task: Task,
+    clients: ClientData,
+    *,
+    rounds: int,
+    key: PRNGKeyArray,
+    eval_every: int | Sequence[int] = 1,
+    take_measures: Callable[[Models], Measures] | None = None,
+) -> History:
+    """Run an algorithm, rounds and measures together, as one compiled program.
+
+    Round ``r`` is given the key ``fold_in(key, r)``, and the initial model ``fold_in(key, -1)``
+    as an unsigned number, so that the same key gives the same bits on the same machine. May
+    itself be called under ``jit`` and ``vmap`` over keys.
+
+    Args:
+        algorithm: What to run.
+        task: What is learned, for the measures.
+        clients: Everybody's data.
+        rounds: Rounds to run, at least 1.
+        key: All randomness of the run.
+        eval_every: Rounds between two measurements, at least 1, or the measured rounds
+            themselves; 0 and the last are always measured.
+        take_measures: How to measure; by default ``measure(task, clients)``.
+
+    Returns:
+        The history.
+
+    Raises:
+        ValueError: If ``rounds`` or ``eval_every`` is below 1.
+    """
+    moments = measured_rounds(rounds, eval_every)
+    take = take_measures or measure(task, clients)
+
+    @jax.jit
+    def run(key, clients):
+        def one_round(number, state):
+            return algorithm.round(jax.random.fold_in(key, number), state, clients)[0]
+
+        state = algorithm.init(_init_key(key), clients)
+        first = take(algorithm.models(state))
+
+        def until(state, span):
+            state = lax.fori_loop(span[0], span[1], one_round, state)
+            return state, take(algorithm.models(state))
+
+        spans = jnp.asarray(list(zip(moments[:-1], moments[1:], strict=True)), jnp.int32)
+        state, rest = lax.scan(until, state, spans)
+        join = partial(jax.tree.map, lambda one, more: jnp.concatenate([one[None], more]))
+        return state, join(first, rest)
+
+    state, measures = run(key, clients)
+    return History(np.asarray(moments), measures, state)
+
+
+def watch(
+    algorithm: Algorithm,
+    task: Task,
+    clients: ClientData,
+    *,
+    rounds: int,
+    key: PRNGKeyArray,
+    eval_every: int | Sequence[int] = 1,
+    take_measures: Callable[[Models], Measures] | None = None,
+) -> Iterator[Moment]:
+    """Run an algorithm a round at a time, and tell of each as soon as it is done.
+
+    The same rounds with the same keys as ``simulate``, each one call of one compiled program,
+    so that a run can be watched, stopped, or written down as it goes.
+
+    Args:
+        algorithm: What to run.
+        task: What is learned, for the measures.
+        clients: Everybody's data.
+        rounds: Rounds to run, at least 1.
+        key: All randomness of the run.
+        eval_every: Rounds between two measurements, at least 1, or the measured rounds.
+        take_measures: How to measure; by default ``measure(task, clients)``.
+
+    Yields:
+        A moment before the first round, and one after each.
+
+    Raises:
+        ValueError: If ``rounds`` or ``eval_every`` is below 1.
+    """
+    moments = set(measured_rounds(rounds, eval_every))
+    take = take_measures or measure(task, clients)
+
+    def advance(key, number, state, clients):
+        return algorithm.round(jax.random.fold_in(key, number), state, clients)
+
+    start = time.perf_counter()
+    state = jax.block_until_ready(jax.jit(algorithm.init)(_init_key(key), clients))
+    compiled_round = jax.jit(advance, donate_argnums=2).lower(key, jnp.int32(0), state, clients)
+    compiled_round = compiled_round.compile()
+    compiled_take = jax.jit(lambda state: take(algorithm.models(state))).lower(state).compile()
+    compile_seconds = time.perf_counter() - start
+
+    info, round_seconds = None, 0.0
+    for number in range(rounds + 1):
+        if number > 0:
+            start = time.perf_counter()
+            state, info = jax.block_until_ready(
+                compiled_round(key, jnp.int32(number - 1), state, clients)
+            )
+            round_seconds = time.perf_counter() - start
+        measures, measure_seconds = None, 0.0
+        if number in moments:
+            start = time.perf_counter()
+            measures = jax.block_until_ready(compiled_take(state))
+            measure_seconds = time.perf_counter() - start
+        yield Moment(number, measures, state, info, round_seconds, measure_seconds, compile_seconds)
+
+
+def _init_key(key: PRNGKeyArray) -> PRNGKeyArray:
+    """The key of the initial model, which no round is given."""
+    return jax.random.fold_in(key, np.uint32(2**32 - 1))

@@ -1,0 +1,45 @@
+"""What one client learns: the loss and the score of one model on examples."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Num, PRNGKeyArray
+
+from demjax.base import Params, Task
+
+
+def classification(model: nn.Module, example: Num[Array, "*shape"]) -> Task:
+    """Classification by a Flax module, trained on the mean cross-entropy.
+
+    ``loss = Σ_b weight_b · (log Σ_c exp z_bc − z_b,y_b) / Σ_b weight_b``, with logits ``z``.
+
+    Args:
+        model: A module called as ``model(x[B, ...], train=bool) -> logits[B, classes]``; it may
+            use the random stream ``"dropout"`` when ``train`` is true.
+        example: One input, for its shape.
+
+    Returns:
+        The task; its score is 1 where the largest logit is the label's, 0 elsewhere.
+    """
+
+    def init(key: PRNGKeyArray) -> Params:
+        return model.init(key, jnp.asarray(example, jnp.float32)[None], train=False)["params"]
+
+    def loss(
+        params: Params,
+        x: Float[Array, "B *shape"],
+        y: Int[Array, "B"],
+        weight: Float[Array, "B"],
+        key: PRNGKeyArray,
+    ) -> Float[Array, ""]:
+        logits = model.apply({"params": params}, x, train=True, rngs={"dropout": key})
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, y)
+        return jnp.sum(weight * losses) / jnp.maximum(jnp.sum(weight), 1.0)
+
+    def score(params: Params, x: Float[Array, "B *shape"], y: Int[Array, "B"]) -> Float[Array, "B"]:
+        logits = model.apply({"params": params}, x, train=False)
+        # A model that holds NaN answers nothing right; argmax alone would call it label 0.
+        finite = jnp.isfinite(logits).all(axis=-1)
+        return ((jnp.argmax(logits, axis=-1) == y) & finite).astype(jnp.float32)
+
+    return Task(init=init, loss=loss, score=score)

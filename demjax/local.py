@@ -14,19 +14,19 @@ from demjax.base import ClientData, Params, Task
 
 
 class Pull(NamedTuple):
-    """A proximal term for each client, ``½ Σ_j weight[n, j] ‖w − anchors[index[n, j]]‖²``.
+    """A proximal term for each client, ``½ Σ_j weight[n, j] ‖w − anchors[which[n, j]]‖²``.
 
     Anchors are a bank of models that clients point into, so that many clients who share an
     anchor cost one copy of it.
 
     Attributes:
         anchors: Stacked models, leaves ``[A, ...]``.
-        index: Anchors of each client.
+        which: Anchors of each client, as rows of the bank.
         weight: Strength towards each of them, 0 or more.
     """
 
     anchors: Params
-    index: Int[Array, "N J"]
+    which: Int[Array, "N J"]
     weight: Float[Array, "N J"]
 
 
@@ -85,12 +85,19 @@ def local_training(
         if value is not None and value < 1:
             raise ValueError(f"Local training needs {name} of at least 1, but {value} was given.")
 
-    def shuffled(key, rows, size):
+    def shuffled(key: PRNGKeyArray, rows: Int[Array, "M"], size: Int[Array, ""]) -> Int[Array, "M"]:
         """The client's rows in random order, padding last; it does not touch the order."""
         draw = jax.random.uniform(key, rows.shape)
         return rows[jnp.argsort(jnp.where(jnp.arange(rows.shape[0]) < size, draw, jnp.inf))]
 
-    def train_chunk(key, params, clients: ClientData, chunk_clients, pull: Pull | None, each):
+    def train_chunk(
+        key: PRNGKeyArray,
+        params: Params,
+        clients: ClientData,
+        chunk_clients: Int[Array, "..."],
+        pull: Pull | None,
+        each: Callable,
+    ) -> tuple[Params, Float[Array, "..."]]:
         """Train some clients side by side; ``each`` is ``vmap``, or nothing for one client."""
         sizes = clients.train_size.at[chunk_clients].get(mode="fill", fill_value=0)
         rows = clients.train.at[chunk_clients].get(mode="clip")
@@ -154,13 +161,14 @@ def local_training(
         by_size = jnp.argsort(-clients.train_size)
         by_size = jnp.pad(by_size, (0, -count % width), constant_values=count)
 
+        each: Callable = jax.vmap if width > 1 else _alone
+
         def one_chunk(number, carry):
             params, losses = carry
             if width == 1:
-                chunk_clients, each = by_size[number], _alone
+                chunk_clients = by_size[number]
             else:
                 chunk_clients = lax.dynamic_slice(by_size, (number * width,), (width,))
-                each = jax.vmap
             mine = jax.tree.map(lambda leaf: leaf.at[chunk_clients].get(mode="clip"), params)
             mine, loss = train_chunk(key, mine, clients, chunk_clients, pull, each)
             params = jax.tree.map(
@@ -184,6 +192,6 @@ def _combined(pull: Pull, client: Int[Array, ""]) -> tuple[Float[Array, ""], Par
 
     The gradient ``Σ_j weight_j (w − anchor_j)`` is then ``total · w − sum``.
     """
-    index, weight = pull.index.at[client].get(mode="clip"), pull.weight.at[client].get(mode="clip")
-    target = jax.tree.map(lambda bank: jnp.tensordot(weight, bank[index], axes=1), pull.anchors)
+    which, weight = pull.which.at[client].get(mode="clip"), pull.weight.at[client].get(mode="clip")
+    target = jax.tree.map(lambda bank: jnp.tensordot(weight, bank[which], axes=1), pull.anchors)
     return jnp.sum(weight), target

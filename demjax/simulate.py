@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -123,7 +124,7 @@ def simulate(
             state = lax.fori_loop(span[0], span[1], one_round, state)
             return state, take(algorithm.models(state))
 
-        spans = jnp.asarray(list(zip(moments[:-1], moments[1:], strict=True)), jnp.int32)
+        spans = jnp.asarray(list(pairwise(moments)), jnp.int32)
         state, rest = lax.scan(until, state, spans)
         join = partial(jax.tree.map, lambda one, more: jnp.concatenate([one[None], more]))
         return state, join(first, rest)
@@ -170,8 +171,8 @@ def watch(
 
     start = time.perf_counter()
     state = jax.block_until_ready(jax.jit(algorithm.init)(_init_key(key), clients))
-    compiled_round = jax.jit(advance, donate_argnums=2).lower(key, jnp.int32(0), state, clients)
-    compiled_round = compiled_round.compile()
+    lowered_round = jax.jit(advance, donate_argnums=2).lower(key, jnp.int32(0), state, clients)
+    compiled_round = lowered_round.compile()
     compiled_take = jax.jit(lambda state: take(algorithm.models(state))).lower(state).compile()
     compile_seconds = time.perf_counter() - start
 

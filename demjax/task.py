@@ -37,7 +37,7 @@ def classification(model: nn.Module, example: Num[Array, "*shape"]) -> Task:
         return jnp.sum(weight * losses) / jnp.maximum(jnp.sum(weight), 1.0)
 
     def score(params: Params, x: Float[Array, "B *shape"], y: Int[Array, "B"]) -> Float[Array, "B"]:
-        logits = model.apply({"params": params}, x, train=False)
+        logits = jnp.asarray(model.apply({"params": params}, x, train=False))
         # A model that holds NaN answers nothing right; argmax alone would call it label 0.
         finite = jnp.isfinite(logits).all(axis=-1)
         return ((jnp.argmax(logits, axis=-1) == y) & finite).astype(jnp.float32)

@@ -8,14 +8,13 @@ Systems*, arXiv 2007.03278, IEEE TNNLS 2022; its earlier version is equation 2 o
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from demjax import hierarchy as tree
 from demjax import linkage as link
-from demjax.base import NO_GROUP, Algorithm, ClientData, Hierarchy, Models, Params, stack_copies
+from demjax.base import Algorithm, ClientData, Hierarchy, Models, Params, stack_copies
 from demjax.local import LocalTraining, Pull
 
 Number = Float[Array, ""] | float
@@ -111,41 +110,23 @@ def demlearn(
             round=jnp.int32(0),
         )
 
-    def pull_to_parent(state: DemLearnState) -> Pull:
-        place = tree.lowest_place(state.hierarchy)[:, None]
-        weight = jnp.where(state.round > 0, prox, 0.0)
-        return Pull(tree.places_bank(state.group), place, jnp.full(place.shape, weight))
-
-    def pull_to_all(state: DemLearnState) -> Pull:
-        """Towards the groups of all levels, each by one over its size (the earlier version)."""
-        place = tree.places(state.hierarchy).T
-        size = state.hierarchy.size.reshape(-1)[place]
-        weight = jnp.where(place == NO_GROUP, 0.0, 1.0 / jnp.maximum(size, 1))
-        return Pull(tree.places_bank(state.group), jnp.maximum(place, 0), weight)
-
-    def take_on_groups(state: DemLearnState, pull: Pull) -> Params:
-        share = jnp.where(state.round > 0, beta(state.round), 0.0)
-        flat = pull.anchors
-        weight = pull.weight / jnp.sum(pull.weight, axis=1, keepdims=True)
-        count = jax.tree.leaves(flat)[0].shape[0]
-        combine = jnp.sum(weight[:, :, None] * jax.nn.one_hot(pull.index, count), axis=1)
-
-        def taken(own, bank):
-            general = jnp.tensordot(combine, bank, axes=1, precision=lax.Precision.HIGHEST)
-            return (1 - share) * own + share * general
-
-        return jax.tree.map(taken, state.client, flat)
-
     def one_round(
         key: PRNGKeyArray, state: DemLearnState, clients: ClientData
     ) -> tuple[DemLearnState, DemLearnInfo]:
+        grouped = state.round > 0
+        strength = jnp.where(grouped, prox, 0.0)
         if beta is None:
-            start, pull = state.client, pull_to_parent(state)
+            start = state.client
+            place = tree.lowest_place(state.hierarchy)[:, None]
+            weight = jnp.full(place.shape, strength)
         else:
-            pull = pull_to_all(state)
-            start = take_on_groups(state, pull)
-            strength = jnp.where(state.round > 0, prox, 0.0)
-            pull = pull._replace(weight=strength * pull.weight)
+            general = tree.ancestors_mean(state.group, state.hierarchy)
+            start = tree.soft_update(
+                state.client, general, jnp.where(grouped, beta(state.round), 0.0)
+            )
+            place, weight = tree.ancestors(state.hierarchy)
+            weight = strength * weight
+        pull = Pull(tree.places_bank(state.group), place, weight)
         client, loss = local.train(key, start, clients, pull)
 
         regroup = state.round % period == 0

@@ -74,10 +74,7 @@ def fedavg(
     def one_round(
         key: PRNGKeyArray, state: FedAvgState, clients: ClientData
     ) -> tuple[FedAvgState, FedAvgInfo]:
-        if mix is None:
-            start = stack_copies(state.server, clients.n_clients)
-        else:
-            start = state.client
+        start = stack_copies(state.server, clients.n_clients) if mix is None else state.client
         client, loss = local.train(key, start, clients)
         examples = clients.train_size.astype(jnp.float32)
         means = tree.group_means(client, single_group(clients.n_clients), examples)

@@ -60,7 +60,7 @@ def fedprox(local: LocalTraining, *, prox: Float[Array, ""] | float = 0.5) -> Al
         count = clients.n_clients
         pull = Pull(
             anchors=jax.tree.map(lambda leaf: leaf[None], state.server),
-            index=jnp.zeros((count, 1), jnp.int32),
+            which=jnp.zeros((count, 1), jnp.int32),
             weight=jnp.full((count, 1), prox, jnp.float32),
         )
         client, loss = local.train(key, stack_copies(state.server, count), clients, pull)

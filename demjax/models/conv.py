@@ -69,7 +69,7 @@ def _forward_product(
     x: Float[Array, "B H W C"], kernel: Float[Array, "R S C F"]
 ) -> Float[Array, "B H W F"]:
     filters = kernel.shape[3]
-    product = _neighbourhoods(x, kernel.shape[:2]) @ kernel.reshape(-1, filters)
+    product = _neighbourhoods(x, (kernel.shape[0], kernel.shape[1])) @ kernel.reshape(-1, filters)
     return product.reshape(*x.shape[:3], filters)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from math import prod
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -15,7 +16,7 @@ def uniform_fan_in(fan_in: int) -> Callable[..., Array]:
     """Initializer that draws weights and biases uniformly from ``±1/√fan_in``."""
     bound = fan_in**-0.5
 
-    def init(key: PRNGKeyArray, shape: Sequence[int], dtype=jnp.float32) -> Array:
+    def init(key: PRNGKeyArray, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
         return jax.random.uniform(key, shape, dtype, minval=-bound, maxval=bound)
 
     return init
@@ -48,6 +49,7 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B D"]) -> Float[Array, "B F"]:
+        """Apply the layer."""
         init = uniform_fan_in(x.shape[-1])
         return nn.Dense(self.features, kernel_init=init, bias_init=init)(x)
 
@@ -67,6 +69,7 @@ class Conv2D(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W F"]:
+        """Apply the layer."""
         init = uniform_fan_in(self.size**2 * x.shape[-1])
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", init, shape)
@@ -81,6 +84,7 @@ class Linear(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B *shape"], *, train: bool) -> Float[Array, "B classes"]:
+        """Logits of each input; ``train`` turns dropout on, where there is any."""
         return Dense(self.classes)(x.reshape(x.shape[0], -1))
 
 
@@ -92,6 +96,7 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B *shape"], *, train: bool) -> Float[Array, "B classes"]:
+        """Logits of each input; ``train`` turns dropout on, where there is any."""
         x = x.reshape(x.shape[0], -1)
         for width in self.hidden:
             x = nn.relu(Dense(width)(x))
@@ -123,6 +128,7 @@ class CNN(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B classes"]:
+        """Logits of each input; ``train`` turns dropout on, where there is any."""
         for features in self.filters:
             x = nn.relu(max_pool(Conv2D(features, size=5, conv=self.conv)(x)))
             if train and self.dropout_rate > 0:

@@ -1,0 +1,98 @@
+"""From an experiment's names to the data, the model and the algorithm that they stand for."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+from demjax import algorithms, data, linkage, models
+from demjax.base import Algorithm, ClientData, Task
+from demjax.experiment import DEFAULTS, Experiment
+from demjax.local import LocalTraining, local_training
+from demjax.task import classification
+
+METRICS: Mapping[str, linkage.Metric] = {
+    "cosine": linkage.cosine,
+    "euclidean": linkage.euclidean,
+}
+MODELS: Mapping[str, Callable] = {
+    "cnn": models.CNN,
+    "linear": models.Linear,
+    "mlp": models.MLP,
+}
+ALGORITHMS: Mapping[str, Callable[..., Algorithm]] = {
+    "demlearn": algorithms.demlearn,
+    "fedavg": algorithms.fedavg,
+    "fedprox": algorithms.fedprox,
+    "local_only": algorithms.local_only,
+}
+
+
+class Run(NamedTuple):
+    """What ``simulate`` and ``watch`` need of an experiment."""
+
+    algorithm: Algorithm
+    task: Task
+    clients: ClientData
+
+
+def build(experiment: Experiment) -> Run:
+    """Load and deal out the data, and make the algorithm.
+
+    Args:
+        experiment: As ``resolve`` returns it.
+
+    Returns:
+        What ``simulate`` and ``watch`` need.
+
+    Raises:
+        ValueError: If the data are missing or damaged, or cannot be dealt as asked.
+    """
+    dataset = data.load(experiment.dataset, data_dir=experiment.data_dir)
+    partition = _partition(experiment, dataset.y)
+    if experiment.pixels == "standardized":
+        x = data.standardize_pixels(dataset.x)
+    else:
+        x = data.scale_to_unit(dataset.x, maximum=255.0 if dataset.x.dtype == "uint8" else 1.0)
+    clients = data.client_data(x, dataset.y, partition)
+    task = classification(MODELS[experiment.model](classes=dataset.classes), clients.x[0])
+    local = local_training(
+        task,
+        optax.sgd(experiment.lr),
+        epochs=experiment.epochs,
+        batch_size=experiment.batch_size,
+        chunk=experiment.chunk,
+    )
+    return Run(_algorithm(experiment, local), task, clients)
+
+
+def run_key(experiment: Experiment) -> jax.Array:
+    """The key of all of a run's randomness but the split."""
+    return jax.random.key(experiment.seed)
+
+
+def _partition(experiment: Experiment, y: Any) -> data.Partition:
+    common: dict[str, Any] = {
+        "clients": experiment.clients,
+        "seed": experiment.seed,
+        "test_fraction": experiment.test_fraction,
+    }
+    if experiment.partition == "iid":
+        return data.iid(y, **common)
+    if experiment.partition == "labels":
+        return data.labels(y, labels_per_client=experiment.labels_per_client, **common)
+    if experiment.partition == "dirichlet":
+        return data.dirichlet(y, alpha=experiment.dirichlet_alpha, **common)
+    return data.published_mnist(y)
+
+
+def _algorithm(experiment: Experiment, local: LocalTraining) -> Algorithm:
+    options = {name: getattr(experiment, name) for name in DEFAULTS[experiment.algorithm]}
+    if experiment.algorithm == "demlearn":
+        beta, decay, floor = (options.pop(name) for name in ("beta", "beta_decay", "beta_floor"))
+        if beta is not None:
+            options["beta"] = optax.exponential_decay(beta, 1, decay, end_value=floor)
+        options["metric"] = METRICS[options["metric"]]
+        options["method"] = options.pop("linkage")
+    return ALGORITHMS[experiment.algorithm](local, **options)

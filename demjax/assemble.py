@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import optax
+from jaxtyping import Float
 
 from demjax import algorithms, data, linkage, models
 from demjax.base import Algorithm, ClientData, Task
@@ -51,10 +53,7 @@ def build(experiment: Experiment) -> Run:
     """
     dataset = data.load(experiment.dataset, data_dir=experiment.data_dir)
     partition = _partition(experiment, dataset.y)
-    if experiment.pixels == "standardized":
-        x = data.standardize_pixels(dataset.x)
-    else:
-        x = data.scale_to_unit(dataset.x, maximum=255.0 if dataset.x.dtype == "uint8" else 1.0)
+    x = _scaled(experiment, dataset, partition)
     clients = data.client_data(x, dataset.y, partition)
     task = classification(MODELS[experiment.model](classes=dataset.classes), clients.x[0])
     local = local_training(
@@ -70,6 +69,18 @@ def build(experiment: Experiment) -> Run:
 def run_key(experiment: Experiment) -> jax.Array:
     """The key of all of a run's randomness but the split."""
     return jax.random.key(experiment.seed)
+
+
+def _scaled(
+    experiment: Experiment, dataset: data.Dataset, partition: data.Partition
+) -> Float[np.ndarray, "T *shape"]:
+    if experiment.pixels == "published":
+        return data.standardize_pixels(dataset.x)
+    maximum = 255.0 if dataset.x.dtype == np.uint8 else 1.0
+    unit = data.scale_to_unit(dataset.x, maximum=maximum)
+    if experiment.pixels == "unit":
+        return unit
+    return data.standardize(unit, by=unit[np.concatenate(partition.train)])
 
 
 def _partition(experiment: Experiment, y: Any) -> data.Partition:

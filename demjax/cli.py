@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import jax
 import numpy as np
 from tqdm import tqdm
 
@@ -142,15 +143,23 @@ class _Recorder:
                 self._keep(moment.round, moment.measures, seconds, bar)
         except KeyboardInterrupt:
             status, code = "interrupted", INTERRUPTED
-            sentence = f"Interrupted; what was measured is kept in {self.out}."
+            done = len(self.round_seconds)
+            sentence = f"Interrupted after {done} rounds; what was measured is kept in {self.out}."
         except OSError as error:
             status, code = "failed", FAILED
             sentence = f"The run stopped because {self.out} cannot be written: {error.strerror}."
+        except jax.errors.JaxRuntimeError as error:
+            status, code = "failed", FAILED
+            sentence = f"The run failed on the device: {str(error).splitlines()[0]}"
         finally:
             bar.close()
-        self._summarize(status, time.perf_counter() - begin)
+        try:
+            self._summarize(status, time.perf_counter() - begin)
+        except OSError as error:
+            code = FAILED
+            sentence = sentence or f"The summary cannot be written: {error.strerror}."
         if self.rows:
-            print(table({str(self.out): self.rows[-1]}))
+            print(table([(str(self.out), self.rows[-1])]))
         return _say(sentence, code) if sentence else code
 
     def _keep(self, done: int, measures: Measures, seconds: float, bar: tqdm) -> None:
@@ -187,19 +196,19 @@ class _Recorder:
 
 def _compare(parsed: argparse.Namespace) -> int:
     """``demjax compare``: the last measures of several runs, side by side."""
-    finals = {str(out): runs.read_summary(out)["final"] for out in parsed.runs}
-    empty = [out for out, final in finals.items() if not final]
+    finals = [(str(out), runs.read_summary(out)["final"]) for out in parsed.runs]
+    empty = [out for out, final in finals if not final]
     if empty:
         raise ValueError(f"The run {empty[0]} ended before anything was measured.")
     print(table(finals))
     return DONE
 
 
-def table(finals: dict[str, dict[str, Any]]) -> str:
+def table(finals: Sequence[tuple[str, dict[str, Any]]]) -> str:
     """Rows of last measures as an aligned table, a run a line."""
-    width = max(len("run"), *(len(name) for name in finals))
+    width = max(len("run"), *(len(name) for name, _ in finals))
     lines = [f"{'run':<{width}}  rounds   C-SPE   C-GEN  Global"]
-    for name, row in finals.items():
+    for name, row in finals:
         numbers = "  ".join(f"{row[measure]:6.4f}" for measure in ("c_spe", "c_gen", "global"))
         lines.append(f"{name:<{width}}  {row['round']:>6}  {numbers}")
     return "\n".join(lines)

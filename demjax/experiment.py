@@ -56,8 +56,9 @@ class Experiment:
     )
     pixels: str | None = _option(
         None,
-        "unit (scaled to 0…1) or standardized (each pixel by its mean and deviation over the whole "
-        "data set, as published); by default standardized for the published partition, else unit",
+        "scale of the inputs: published (each pixel by its mean and deviation over the whole data "
+        "set, tests too), standardized (all by one mean and deviation of the training examples) or "
+        "unit (0…1); by default published for the published partition, else standardized",
         "Data",
         choices="PIXELS",
     )
@@ -121,7 +122,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "ALGORITHMS": tuple(DEFAULTS),
     "DATASETS": data.NAMES,
     "PARTITIONS": ("dirichlet", "iid", "labels", "published"),
-    "PIXELS": ("standardized", "unit"),
+    "PIXELS": ("published", "standardized", "unit"),
     "MODELS": ("cnn", "linear", "mlp"),
     "METRICS": ("cosine", "euclidean"),
     "LINKAGES": linkage.METHODS,
@@ -143,8 +144,8 @@ def nearest(name: str, possible: Iterable[str]) -> str:
     """A half-sentence naming the nearest possible name, if one is near, and all of them."""
     possible = list(possible)
     close = difflib.get_close_matches(name, possible, n=1)
-    hint = f"did you mean {close[0]!r}? Possible" if close else "possible"
-    return f"{hint} are {', '.join(possible)}"
+    hint = f"perhaps {close[0]!r} was meant, and " if close else ""
+    return f"{hint}possible are {', '.join(possible)}"
 
 
 def resolve(experiment: Experiment) -> Experiment:
@@ -162,7 +163,8 @@ def resolve(experiment: Experiment) -> Experiment:
         given = getattr(experiment, name)
         filled[name] = default if given is None else given
     if experiment.pixels is None:
-        filled["pixels"] = "standardized" if experiment.partition == "published" else "unit"
+        published = experiment.partition == "published"
+        filled["pixels"] = "published" if published else "standardized"
     resolved = dataclasses.replace(experiment, **filled)
     levels = resolved.levels or 0
     if 2**levels > resolved.clients:

@@ -13,6 +13,7 @@ from demjax.data.datasets import (
     load,
     mnist,
     scale_to_unit,
+    standardize,
     standardize_pixels,
 )
 from demjax.data.idx import read_idx
@@ -33,5 +34,6 @@ __all__ = [
     "published_mnist",
     "read_idx",
     "scale_to_unit",
+    "standardize",
     "standardize_pixels",
 ]

@@ -175,6 +175,32 @@ def standardize_pixels(x: Num[np.ndarray, " T *shape"]) -> Float[np.ndarray, " T
     return standardized
 
 
+def standardize(
+    x: Num[np.ndarray, " T *shape"], *, by: Num[np.ndarray, " S *shape"]
+) -> Float[np.ndarray, " T *shape"]:
+    """Standardise all pixels by one mean and one deviation: ``(x − mean) / (std + 0.001)``.
+
+    Unlike a mean for each pixel, this is safe with few pictures: a pixel that none of them has
+    lit would otherwise be divided by 0.001 where another picture has it lit.
+
+    Args:
+        x: Pixels on any scale of about 1 or more.
+        by: The pictures whose pixels give the mean and the population standard deviation, at
+            least one; training pictures only, for test results that can be trusted.
+
+    Returns:
+        float32 pixels.
+
+    Raises:
+        ValueError: There are no pictures in ``by``.
+    """
+    by = np.asarray(by)
+    if not by.size:
+        raise ValueError("Pixels can be standardised by at least one picture, not by none.")
+    mean, deviation = by.mean(dtype=np.float64), by.std(dtype=np.float64)
+    return (x.astype(np.float32) - np.float32(mean)) / np.float32(deviation + 0.001)
+
+
 def _mnist_files(data_dir: Path) -> list[Path]:
     """The four files, from the first folder that has all of them, or a ``ValueError``."""
     folders = [data_dir / name for name in _MNIST_FOLDERS]

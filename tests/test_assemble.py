@@ -1,0 +1,66 @@
+"""Names become what they stand for."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from demjax import assemble
+from demjax.experiment import CHOICES, DEFAULTS, Experiment, resolve
+
+
+def test_every_name_that_is_offered_exists():
+    assert set(assemble.ALGORITHMS) == set(CHOICES["ALGORITHMS"]) == set(DEFAULTS)
+    assert set(assemble.MODELS) == set(CHOICES["MODELS"])
+    assert set(assemble.METRICS) == set(CHOICES["METRICS"])
+
+
+@pytest.mark.parametrize("partition", ["iid", "labels", "dirichlet"])
+@pytest.mark.parametrize("model", ["linear", "mlp", "cnn"])
+def test_every_partition_and_model_can_be_built(partition, model):
+    built = assemble.build(resolve(Experiment(partition=partition, model=model, clients=8)))
+    assert built.clients.n_clients == 8
+    params = built.task.init(jax.random.key(0))
+    examples = built.clients.train[0, :4]
+    score = built.task.score(params, built.clients.x[examples], built.clients.y[examples])
+    assert score.shape == (4,)
+
+
+def test_inputs_are_standardized_by_training_examples_only():
+    clients = assemble.build(resolve(Experiment(clients=8, partition="iid"))).clients
+    size = np.asarray(clients.train_size)
+    rows = np.concatenate([np.asarray(clients.train)[n, : size[n]] for n in range(8)])
+    x = np.asarray(clients.x)[rows]
+    assert abs(x.mean()) < 1e-4
+    assert abs(x.std() - 1) < 0.01
+    unit = assemble.build(resolve(Experiment(clients=8, partition="iid", pixels="unit"))).clients
+    assert float(unit.x.min()) == 0.0
+    assert float(unit.x.max()) == 1.0
+
+
+def test_more_clients_than_examples_and_more_labels_than_classes_are_sentences():
+    with pytest.raises(ValueError, match=r"1,?797"):
+        assemble.build(resolve(Experiment(clients=2000, partition="iid")))
+    with pytest.raises(ValueError, match="11"):
+        assemble.build(resolve(Experiment(labels_per_client=11)))
+
+
+def test_a_beta_selects_the_earlier_version_of_demlearn():
+    options = {"model": "linear", "clients": 8, "levels": 1}
+    later = assemble.build(resolve(Experiment(**options)))
+    earlier = assemble.build(resolve(Experiment(beta=1.0, **options)))
+    key = jax.random.key(0)
+    ends = []
+    for built in (later, earlier):
+        state = built.algorithm.init(key, built.clients)
+        state, _ = jax.jit(built.algorithm.round)(key, state, built.clients)
+        ends.append(jax.tree.leaves(built.algorithm.models(state).client)[0])
+    assert not jnp.allclose(ends[0], ends[1], atol=1e-3)
+
+
+def test_the_published_experiment_is_the_default_one_dealt_as_published():
+    resolved = resolve(Experiment(dataset="mnist", partition="published"))
+    assert (resolved.clients, resolved.pixels, resolved.model) == (50, "published", "cnn")
+    assert (resolved.levels, resolved.mix, resolved.prox, resolved.period) == (3, 0.6, 0.002, 1)
+    assert (resolved.epochs, resolved.batch_size, resolved.lr) == (2, 10, 0.05)
+    assert resolved.rounds == 100

@@ -1,0 +1,221 @@
+"""The command line: pinned files, exit codes, one sentence for every mistake."""
+
+import csv
+import gzip
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from demjax import cli, runs
+
+SMALL = ["--model", "linear", "--clients", "8", "--rounds", "4", "--levels", "2", "--epochs", "1"]
+
+
+def run(*arguments):
+    return cli.main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One finished DemLearn run, measured every three rounds."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    assert run("run", *SMALL, "--eval-every", 3, "--out", out) == 0
+    return out
+
+
+def rows_of(out):
+    return list(csv.DictReader((out / "metrics.csv").read_text().splitlines()))
+
+
+def without_seconds(out):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows_of(out)]
+
+
+def test_a_run_leaves_the_pinned_files(finished):
+    rows = rows_of(finished)
+    levels = ["g_spe_l1", "g_spe_l2", "g_gen_l1", "g_gen_l2"]
+    assert list(rows[0]) == ["round", "c_spe", "c_gen", "global", *levels, "seconds"]
+    assert [row["round"] for row in rows] == ["0", "3", "4"]
+    assert float(rows[-1]["global"]) > float(rows[0]["global"])
+    summary = json.loads((finished / "summary.json").read_text())
+    assert summary["status"] == "done"
+    assert {name: str(v) for name, v in summary["final"].items() if v is not None} == {
+        name: v for name, v in rows[-1].items() if v
+    }
+    for name in ("compile_seconds", "round_seconds", "measure_seconds"):
+        assert summary[name] > 0
+    assert summary["device"]["platform"]
+    assert summary["versions"]["jax"]
+    clients = list(csv.DictReader((finished / "clients.csv").read_text().splitlines()))
+    assert len(clients) == 3 * 8
+    assert list(clients[0]) == ["round", "client", "c_spe", "c_gen", "group_l1", "group_l2"]
+
+
+def test_config_toml_reruns_the_experiment_exactly(finished, tmp_path):
+    assert run("run", "--config", finished / "config.toml", "--out", tmp_path / "again") == 0
+    assert without_seconds(tmp_path / "again") == without_seconds(finished)
+    same = (tmp_path / "again" / "clients.csv").read_text()
+    assert same == (finished / "clients.csv").read_text()
+    other = ["--config", finished / "config.toml", "--seed", 1, "--out", tmp_path / "other"]
+    assert run("run", *other) == 0
+    assert without_seconds(tmp_path / "other") != without_seconds(finished)
+
+
+@pytest.mark.parametrize("algorithm", ["fedavg", "fedprox", "local_only"])
+def test_every_algorithm_runs_and_has_no_group_columns(algorithm, tmp_path, capsys):
+    arguments = [*SMALL, "--rounds", 1, "--algorithm", algorithm, "--out", tmp_path / "run"]
+    assert run("run", *arguments) == 0
+    assert list(rows_of(tmp_path / "run")[0]) == ["round", "c_spe", "c_gen", "global", "seconds"]
+    assert f"{algorithm} has no use for --levels." in capsys.readouterr().err
+
+
+def mistake(capsys, out, *arguments):
+    """Run with a mistake; the sentence on stderr, with nothing written at all."""
+    code = run("run", *arguments, "--out", out)
+    captured = capsys.readouterr()
+    assert code == 2
+    assert captured.out == ""
+    assert not out.exists()
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("demjax: ")
+    assert lines[0].endswith(".")
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--dataset", "digit"], "perhaps 'digits' was meant"),
+        (["--model", "nnc"], "possible are cnn, linear, mlp"),
+        (["--algorithm", "fedAvg"], "perhaps 'fedavg' was meant"),
+        (["--partition", "lables"], "perhaps 'labels' was meant"),
+        (["--clients", 2000, "--partition", "iid"], "2,?000"),
+        (["--labels-per-client", 11], "11"),
+        (["--levels", 9], "0 to 5"),
+        (["--rounds", 0], "1 or more"),
+        (["--batch-size", 0], "1 or more"),
+        (["--mix", 1.5], "0.0 to 1.0"),
+        (["--lr", -1], "--lr"),
+        (["--rounds", "many"], "many"),
+        (["--rouns", 3], "perhaps '--rounds' was meant"),
+        (["--dataset", "mnist"], "data"),
+        (["--dataset", "mnist", "--data-dir", "/nowhere/at/all"], "/nowhere/at/all"),
+        (["--config", "/nowhere/config.toml"], "cannot be read"),
+        (["--dirichlet-alpha", 0], "--dirichlet-alpha"),
+    ],
+)
+def test_a_mistake_is_one_sentence_exit_2_and_nothing_written(arguments, words, tmp_path, capsys):
+
+    assert re.search(words, mistake(capsys, tmp_path / "out", *arguments))
+
+
+def test_damaged_data_files_are_named_and_nothing_is_written(tmp_path, capsys):
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    for part, count in (("train", 60), ("t10k", 10)):
+        images = np.zeros((count, 28, 28), np.uint8).tobytes()
+        header = np.array([2051, count, 28, 28], ">i4").tobytes()
+        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + images)[:-20])
+        labels = np.array([2049, count], ">i4").tobytes() + bytes(count)
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(labels)
+    message = mistake(capsys, tmp_path / "out", "--dataset", "mnist", "--data-dir", folder)
+    assert "train-images" in message
+
+
+def test_a_folder_that_holds_another_run_is_left_alone(finished, capsys):
+    before = {path.name: path.read_bytes() for path in finished.iterdir()}
+    assert run("run", *SMALL, "--out", finished) == 2
+    assert "already holds another run" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in finished.iterdir()} == before
+
+
+def test_an_unwritable_folder_is_a_sentence(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert run("run", *SMALL, "--out", tmp_path / "file" / "out") == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_no_command_and_no_out_are_sentences(capsys):
+    assert run() == 2
+    assert run("run") == 2
+    assert run("walk") == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("demjax: ") and line.endswith(".") for line in lines)
+
+
+def test_a_diverging_run_stops_tells_the_round_and_keeps_what_it_has(tmp_path, capsys):
+    out = tmp_path / "run"
+    arguments = [*SMALL, "--rounds", 30, "--eval-every", 2, "--lr", 1000, "--prox", 1000]
+    assert run("run", *arguments, "--out", out) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    rows = rows_of(out)
+    last = int(rows[-1]["round"])
+    assert rows[0]["round"] == "0"
+    assert f"after round {last + 2} the models of 8 of 8 clients are not finite" in error
+    assert json.loads((out / "summary.json").read_text())["status"] == "diverged"
+
+
+def test_a_full_disk_ends_the_run_with_what_was_written(tmp_path, capsys, monkeypatch):
+    real = runs.append
+
+    def full(path, rows):
+        if path.name == "metrics.csv" and rows[0]["round"] == 2:
+            raise OSError(28, "No space left on device")
+        real(path, rows)
+
+    monkeypatch.setattr(runs, "append", full)
+    out = tmp_path / "run"
+    assert run("run", *SMALL, "--out", out) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert [row["round"] for row in rows_of(out)] == ["0", "1"]
+    assert json.loads((out / "summary.json").read_text())["status"] == "failed"
+
+
+def test_ctrl_c_keeps_what_was_measured(tmp_path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "demjax", "run", "--model", "linear", "--rounds", "1000000"]
+    process = subprocess.Popen(
+        [*command, "--out", out], stderr=subprocess.PIPE, text=True, env={**os.environ}
+    )
+    deadline = time.monotonic() + 120
+    while not (out / "metrics.csv").exists() or len(rows_of(out)) < 3:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted after" in error.splitlines()[-1]
+    assert "Traceback" not in error
+    summary = json.loads((out / "summary.json").read_text())
+    rows = rows_of(out)
+    assert summary["status"] == "interrupted"
+    assert summary["final"]["round"] == int(rows[-1]["round"]) == len(rows) - 1
+
+
+def test_compare_shows_runs_side_by_side(finished, tmp_path, capsys):
+    assert run("compare", finished, finished) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert len(table) == 3
+    assert table[1] == table[2]
+    assert f"{float(rows_of(finished)[-1]['c_spe']):.4f}" in table[1]
+    assert run("compare", tmp_path) == 2
+    assert "no finished run" in capsys.readouterr().err
+
+
+def test_help_and_version_say_what_there_is(capsys):
+    with pytest.raises(SystemExit) as stop:
+        run("run", "--help")
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    for flag in ("--algorithm", "--labels-per-client", "--dirichlet-alpha", "--eval-every"):
+        assert flag in text

@@ -1,0 +1,94 @@
+"""The run folder: nothing overwritten, nothing lost, nothing half written."""
+
+import csv
+import json
+
+import jax.numpy as jnp
+import pytest
+
+from demjax import runs
+from demjax.base import Hierarchy
+from demjax.metrics import Measures
+
+NAN = float("nan")
+
+
+def _measures():
+    return Measures(
+        client_spe=jnp.array([0.5, NAN]),
+        client_gen=jnp.array([0.25, 0.75]),
+        group_spe=jnp.array([[0.4, NAN], [0.6, NAN]]),
+        group_gen=jnp.array([[0.3, NAN], [0.7, NAN]]),
+        c_spe=jnp.array(0.5),
+        c_gen=jnp.array(0.5),
+        g_spe=jnp.array([NAN, 0.6]),
+        g_gen=jnp.array([0.3, 0.7]),
+        global_score=jnp.array(0.7),
+        diverged=jnp.array(0),
+        hierarchy=Hierarchy(jnp.array([[0, -1], [0, 0]]), jnp.array([[1, 0], [2, 0]])),
+    )
+
+
+def test_rows_are_written_as_they_come_and_missing_values_are_blank(tmp_path):
+    path = tmp_path / runs.METRICS
+    for number in (0, 5):
+        runs.append(path, [runs.metrics_row(number, _measures(), 1.23456)])
+        rows = list(csv.DictReader(path.read_text().splitlines()))
+        assert rows[-1] == {
+            "round": str(number),
+            "c_spe": "0.5",
+            "c_gen": "0.5",
+            "global": "0.7",
+            "g_spe_l1": "",
+            "g_gen_l1": "0.3",
+            "seconds": "1.235",
+        }
+    assert [row["round"] for row in rows] == ["0", "5"]
+    assert path.read_text().count("round") == 1
+
+
+def test_every_client_is_written_with_its_groups(tmp_path):
+    path = tmp_path / runs.CLIENTS
+    runs.append(path, runs.clients_rows(3, _measures()))
+    assert list(csv.DictReader(path.read_text().splitlines())) == [
+        {"round": "3", "client": "0", "c_spe": "0.5", "c_gen": "0.25", "group_l1": "0"},
+        {"round": "3", "client": "1", "c_spe": "", "c_gen": "0.75", "group_l1": "-1"},
+    ]
+
+
+def test_a_folder_that_holds_anything_is_refused_and_left_alone(tmp_path):
+    runs.create(tmp_path / "new" / "run", "rounds = 1\n")
+    assert (tmp_path / "new" / "run" / runs.CONFIG).read_text() == "rounds = 1\n"
+    with pytest.raises(ValueError, match="another run"):
+        runs.create(tmp_path / "new" / "run", "rounds = 2\n")
+    assert (tmp_path / "new" / "run" / runs.CONFIG).read_text() == "rounds = 1\n"
+    with pytest.raises(ValueError, match="other files"):
+        runs.create(tmp_path / "new", "")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ValueError, match="is a file"):
+        runs.create(tmp_path / "file", "")
+    with pytest.raises(ValueError, match="cannot be written"):
+        runs.create(tmp_path / "file" / "below", "")
+    assert (tmp_path / "file").read_text() == "mine"
+    (tmp_path / "empty").mkdir()
+    runs.create(tmp_path / "empty", "")
+
+
+def test_a_summary_is_whole_or_absent(tmp_path):
+    with pytest.raises(ValueError, match="no finished run"):
+        runs.read_summary(tmp_path)
+    runs.write_summary(tmp_path, {"final": {"round": 1}})
+    assert runs.read_summary(tmp_path)["final"] == {"round": 1}
+    assert [path.name for path in tmp_path.iterdir()] == [runs.SUMMARY]
+    for damaged in ('{"final":', "[]", "{}", "3"):
+        (tmp_path / runs.SUMMARY).write_text(damaged)
+        with pytest.raises(ValueError, match="damaged"):
+            runs.read_summary(tmp_path)
+
+
+def test_the_environment_names_device_and_versions():
+    told = json.loads(json.dumps(runs.environment()))
+    assert {"python", "demjax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy"} == set(
+        told["versions"]
+    )
+    assert told["device"]["platform"]

@@ -106,4 +106,9 @@ def _algorithm(experiment: Experiment, local: LocalTraining) -> Algorithm:
             options["beta"] = optax.exponential_decay(beta, 1, decay, end_value=floor)
         options["metric"] = METRICS[options["metric"]]
         options["method"] = options.pop("linkage")
+    if experiment.algorithm == "fedavg":
+        rate, momentum = options.pop("server_lr"), options.pop("server_momentum")
+        if rate is not None or momentum is not None:
+            rate = 1.0 if rate is None else rate
+            options["server_optimizer"] = optax.sgd(rate, momentum=momentum)
     return ALGORITHMS[experiment.algorithm](local, **options)

@@ -91,6 +91,16 @@ class Experiment:
     )
     beta_decay: float | None = _option(None, "factor on β each round [0.7]", "DemLearn", 0.0, 1.0)
     beta_floor: float | None = _option(None, "least β [0.001]", "DemLearn", 0.0, 1.0)
+    server_lr: float | None = _option(
+        None,
+        "server learning rate; given, a server optimizer [1 with momentum]",
+        "FedAvg",
+        0.0,
+        1e3,
+    )
+    server_momentum: float | None = _option(
+        None, "server momentum; given, a server optimizer [0]", "FedAvg", 0.0, 1.0
+    )
     metric: str | None = _option(
         None, "distance between clients [euclidean]", "DemLearn", choices="METRICS"
     )
@@ -112,7 +122,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "metric": "euclidean",
         "linkage": "average",
     },
-    "fedavg": {"mix": None},
+    "fedavg": {"mix": None, "server_lr": None, "server_momentum": None},
     "fedprox": {"prox": 0.5},
     "local_only": {},
 }

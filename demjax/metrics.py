@@ -1,6 +1,7 @@
 """C-SPE, C-GEN, G-SPE, G-GEN and Global: one code that scores every algorithm alike."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from demjax.base import ClientData, Hierarchy, Models, Params, Task, finite_clients
-from demjax.hierarchy import membership
+from demjax.hierarchy import membership, places_bank
 
 
 class Measures(NamedTuple):
@@ -86,7 +87,7 @@ def pooled_test_data(clients: ClientData, block: int = 128) -> PooledExamples:
 
 def measure(
     task: Task, clients: ClientData, *, block: int = 128, chunk: int | None = None
-) -> Callable[[Models], Measures]:
+) -> Callable[..., Measures]:
     """Make the function that takes all measures of an algorithm's models.
 
     Models are scored ``chunk`` at a time on ``block`` test examples at a time, so that memory
@@ -100,7 +101,8 @@ def measure(
         chunk: Models scored at once, at least 1; by default one on a CPU, else up to 64.
 
     Returns:
-        ``(models) -> Measures``, traceable.
+        ``(models, data=clients) -> Measures``, traceable; inside a program that is compiled, give
+        the data as an argument, so that they are not built into it.
 
     Raises:
         ValueError: If there are no test examples, or ``block`` or ``chunk`` is below 1.
@@ -112,22 +114,26 @@ def measure(
     test = pooled_test_data(clients, block)
     example, owner = jnp.asarray(test.example), jnp.asarray(test.owner)
     count = clients.n_clients
-    test_size = clients.test_size.astype(jnp.float32)
-    total = jnp.sum(test_size)
 
-    def score_one(params: Params, member: Bool[Array, "N+1"]) -> Float[Array, "2"]:
+    def score_one(
+        data: ClientData, params: Params, member: Bool[Array, "N+1"]
+    ) -> Float[Array, "2"]:
         """Sums of a model's scores over its members' test data and over everybody's."""
 
         def one_block(sums, rows):
             examples, owners = rows
-            score = task.score(params, clients.x[examples], clients.y[examples])
+            score = task.score(params, data.x[examples], data.y[examples])
             own = jnp.sum(score * member[owners])
             return sums + jnp.stack([own, jnp.sum(score * (owners < count))]), None
 
         return lax.scan(one_block, jnp.zeros(2), (example, owner))[0]
 
     def score_all(
-        params: Params, member: Bool[Array, "A N"], order: Int[Array, "A"], used: Int[Array, ""]
+        data: ClientData,
+        params: Params,
+        member: Bool[Array, "A N"],
+        order: Int[Array, "A"],
+        used: Int[Array, ""],
     ) -> Float[Array, "A 2"]:
         """Score the first ``used`` models of ``order``, a chunk at a time."""
         models = member.shape[0]
@@ -138,29 +144,32 @@ def measure(
         def one_chunk(number, sums):
             mine = lax.dynamic_slice(order, (number * width,), (width,))
             if width == 1:
-                row = score_one(*jax.tree.map(lambda leaf: leaf[mine[0]], (params, member)))[None]
+                one = jax.tree.map(lambda leaf: leaf[mine[0]], (params, member))
+                row = score_one(data, *one)[None]
             else:
                 taken = jax.tree.map(lambda leaf: leaf.at[mine].get(mode="clip"), (params, member))
-                row = jax.vmap(score_one)(*taken)
+                row = jax.vmap(partial(score_one, data))(*taken)
             return sums.at[mine].set(row, mode="drop")
 
         return lax.fori_loop(0, (used + width - 1) // width, one_chunk, jnp.zeros((models, 2)))
 
-    def take(models: Models) -> Measures:
+    def take(models: Models, data: ClientData = clients) -> Measures:
+        test_size = data.test_size.astype(jnp.float32)
+        total = jnp.sum(test_size)
         everyone = jnp.arange(count)
-        client = score_all(models.client, jnp.eye(count, dtype=bool), everyone, jnp.int32(count))
+        own_data = jnp.eye(count, dtype=bool)
+        client = score_all(data, models.client, own_data, everyone, jnp.int32(count))
+        client_gen = client[:, 1] / total
 
         size = models.hierarchy.size
-        flat_size = size.reshape(-1)
-        bank = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), models.group)
+        exists = size.reshape(-1) > 0
         member = membership(models.hierarchy).reshape(-1, count)
-        group = score_all(bank, member, jnp.argsort(flat_size == 0), jnp.sum(flat_size > 0))
-        own_tests = jnp.where(flat_size > 0, member @ test_size, 0.0)
-        exists = flat_size > 0
-        group_spe = jnp.where(own_tests > 0, group[:, 0] / jnp.maximum(own_tests, 1), jnp.nan)
-        group_spe = group_spe.reshape(size.shape)
+        bank, existing_first = places_bank(models.group), jnp.argsort(~exists)
+        group = score_all(data, bank, member, existing_first, jnp.sum(exists))
+        tests = member @ test_size
+        group_spe = jnp.where(tests > 0, group[:, 0] / jnp.maximum(tests, 1), jnp.nan)
         group_gen = jnp.where(exists, group[:, 1] / total, jnp.nan).reshape(size.shape)
-        client_gen = client[:, 1] / total
+        group_spe = group_spe.reshape(size.shape)
         return Measures(
             client_spe=jnp.where(test_size > 0, client[:, 0] / jnp.maximum(test_size, 1), jnp.nan),
             client_gen=client_gen,

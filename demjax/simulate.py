@@ -85,7 +85,7 @@ def simulate(
     rounds: int,
     key: PRNGKeyArray,
     eval_every: int | Sequence[int] = 1,
-    take_measures: Callable[[Models], Measures] | None = None,
+    take_measures: Callable[[Models, ClientData], Measures] | None = None,
 ) -> History:
     """Run an algorithm, rounds and measures together, as one compiled program.
 
@@ -101,7 +101,8 @@ def simulate(
         key: All randomness of the run.
         eval_every: Rounds between two measurements, at least 1, or the measured rounds
             themselves; 0 and the last are always measured.
-        take_measures: How to measure; by default ``measure(task, clients)``.
+        take_measures: How to measure, ``(models, clients) -> Measures``; by default
+            ``measure(task, clients)``.
 
     Returns:
         The history.
@@ -118,11 +119,11 @@ def simulate(
             return algorithm.round(jax.random.fold_in(key, number), state, clients)[0]
 
         state = algorithm.init(_init_key(key), clients)
-        first = take(algorithm.models(state))
+        first = take(algorithm.models(state), clients)
 
         def until(state, span):
             state = lax.fori_loop(span[0], span[1], one_round, state)
-            return state, take(algorithm.models(state))
+            return state, take(algorithm.models(state), clients)
 
         spans = jnp.asarray(list(pairwise(moments)), jnp.int32)
         state, rest = lax.scan(until, state, spans)
@@ -141,7 +142,7 @@ def watch(
     rounds: int,
     key: PRNGKeyArray,
     eval_every: int | Sequence[int] = 1,
-    take_measures: Callable[[Models], Measures] | None = None,
+    take_measures: Callable[[Models, ClientData], Measures] | None = None,
 ) -> Iterator[Moment]:
     """Run an algorithm a round at a time, and tell of each as soon as it is done.
 
@@ -155,7 +156,8 @@ def watch(
         rounds: Rounds to run, at least 1.
         key: All randomness of the run.
         eval_every: Rounds between two measurements, at least 1, or the measured rounds.
-        take_measures: How to measure; by default ``measure(task, clients)``.
+        take_measures: How to measure, ``(models, clients) -> Measures``; by default
+            ``measure(task, clients)``.
 
     Yields:
         A moment before the first round, and one after each.
@@ -173,7 +175,11 @@ def watch(
     state = jax.block_until_ready(jax.jit(algorithm.init)(_init_key(key), clients))
     lowered_round = jax.jit(advance, donate_argnums=2).lower(key, jnp.int32(0), state, clients)
     compiled_round = lowered_round.compile()
-    compiled_take = jax.jit(lambda state: take(algorithm.models(state))).lower(state).compile()
+
+    def look(state, clients):
+        return take(algorithm.models(state), clients)
+
+    compiled_take = jax.jit(look).lower(state, clients).compile()
     compile_seconds = time.perf_counter() - start
 
     info, round_seconds = None, 0.0
@@ -187,7 +193,7 @@ def watch(
         measures, measure_seconds = None, 0.0
         if number in moments:
             start = time.perf_counter()
-            measures = jax.block_until_ready(compiled_take(state))
+            measures = jax.block_until_ready(compiled_take(state, clients))
             measure_seconds = time.perf_counter() - start
         yield Moment(number, measures, state, info, round_seconds, measure_seconds, compile_seconds)
 

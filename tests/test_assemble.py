@@ -64,3 +64,19 @@ def test_the_published_experiment_is_the_default_one_dealt_as_published():
     assert (resolved.levels, resolved.mix, resolved.prox, resolved.period) == (3, 0.6, 0.002, 1)
     assert (resolved.epochs, resolved.batch_size, resolved.lr) == (2, 10, 0.05)
     assert resolved.rounds == 100
+
+
+def test_server_options_select_a_server_optimizer():
+    key = jax.random.key(0)
+    ends = []
+    for options in ({}, {"server_lr": 1.0}, {"server_lr": 0.5}, {"server_momentum": 0.9}):
+        experiment = Experiment(algorithm="fedavg", model="linear", clients=8, **options)
+        built = assemble.build(resolve(experiment))
+        state = built.algorithm.init(key, built.clients)
+        first = jax.tree.leaves(state.server)[0]
+        for _ in range(2):
+            state, _ = jax.jit(built.algorithm.round)(key, state, built.clients)
+        ends.append(jax.tree.leaves(state.server)[0] - first)
+    assert jnp.allclose(ends[0], ends[1], atol=1e-5)
+    assert not jnp.allclose(ends[0], ends[2], atol=1e-3)
+    assert not jnp.allclose(ends[0], ends[3], atol=1e-3)

@@ -298,3 +298,14 @@ def test_a_standardised_pixel_has_mean_0_and_std_just_below_1(seed, count):
     std = x.astype(np.float64).std(axis=0)
     np.testing.assert_allclose(standardized.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose(standardized.std(axis=0), std / (std + 0.001), atol=1e-5)
+
+
+def test_one_mean_and_deviation_of_the_training_pictures_standardizes_all():
+    generator = np.random.default_rng(0)
+    x = generator.uniform(0, 1, (30, 4, 4, 1)).astype(np.float32)
+    by = x[:20].astype(np.float64)
+    expected = (x - by.mean()) / (np.sqrt(((by - by.mean()) ** 2).mean()) + 0.001)
+    standardized = datasets.standardize(x, by=x[:20])
+    assert standardized.dtype == np.float32
+    np.testing.assert_allclose(standardized, expected, rtol=1e-4, atol=1e-6)
+    failure(lambda: datasets.standardize(x, by=x[:0]), "at least one")

@@ -1,0 +1,106 @@
+"""What several test files share: float64, ragged client data, and trees of groups as lists."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from demjax.base import ClientData
+
+
+@pytest.fixture
+def float64():
+    """Everything in the test is computed in double precision."""
+    with jax.enable_x64(True):
+        yield
+
+
+def _ragged_clients(x, y, train, test, train_width=None, test_width=None, padding=0):
+    """Client data from lists of example numbers; ``padding`` fills the rows up."""
+
+    def rows(ragged, width):
+        width = width or max(1, *map(len, ragged)) if len(ragged) > 1 else width or len(ragged[0])
+        table = np.full((len(ragged), width), padding, np.int32)
+        for row, mine in zip(table, ragged, strict=True):
+            row[: len(mine)] = mine
+        return jnp.asarray(table), jnp.asarray([len(mine) for mine in ragged], jnp.int32)
+
+    return ClientData(
+        jnp.asarray(x), jnp.asarray(y), *rows(train, train_width), *rows(test, test_width)
+    )
+
+
+@pytest.fixture(scope="session")
+def ragged_clients():
+    """A function that makes client data from lists of example numbers."""
+    return _ragged_clients
+
+
+class Group(NamedTuple):
+    """A group of a tree: its slot on its level, subgroups, and clients with no group below."""
+
+    level: int
+    slot: int
+    groups: list
+    clients: list
+
+    @property
+    def members(self):
+        """All clients in the group, directly or through its subgroups."""
+        return sorted(self.clients + [n for group in self.groups for n in group.members])
+
+    def walk(self):
+        """The group and all groups below it."""
+        yield self
+        for group in self.groups:
+            yield from group.walk()
+
+
+def _split_tree(merges, levels):
+    """Split a dendrogram from the top, ``levels`` times, by recursion over SciPy's matrix."""
+    count = len(merges) + 1
+
+    def leaves(node):
+        if node < count:
+            return [node]
+        left, right = merges[node - count][:2].astype(int)
+        return leaves(left) + leaves(right)
+
+    def group(node, level, slot):
+        if level == 0 or node < count:
+            return Group(level, slot, [], leaves(node))
+        children = merges[node - count][:2].astype(int)
+        return Group(
+            level,
+            slot,
+            [
+                group(child, level - 1, 2 * slot + side)
+                for side, child in enumerate(children)
+                if child >= count
+            ],
+            [child for child in children if child < count],
+        )
+
+    return group(2 * count - 2, levels, 0)
+
+
+@pytest.fixture(scope="session")
+def split_tree():
+    """A function that cuts SciPy's linkage matrix into a tree of groups, by recursion."""
+    return _split_tree
+
+
+def _groups_of(tree, count):
+    """The group of each client on each level as rows of numbers, -1 where it has none."""
+    rows = np.full((tree.level + 1, count), -1)
+    for group in tree.walk():
+        rows[group.level, group.members] = group.slot
+    return rows
+
+
+@pytest.fixture(scope="session")
+def groups_of():
+    """A function that writes a tree of groups as the array of each client's groups."""
+    return _groups_of

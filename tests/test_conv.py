@@ -1,0 +1,139 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from jax.test_util import check_grads
+from scipy.signal import correlate2d
+
+from demjax.models import conv_direct, conv_for_backend, conv_product
+
+FORMS = pytest.mark.parametrize("conv", [conv_direct, conv_product], ids=["direct", "product"])
+# batch, height, width, channels, filters, kernel rows, kernel columns
+SIZES = pytest.mark.parametrize(
+    "sizes",
+    [
+        (2, 6, 6, 3, 4, 3, 3),
+        (1, 7, 5, 1, 2, 5, 5),
+        (3, 4, 4, 2, 3, 1, 1),
+        (2, 8, 5, 2, 1, 3, 5),
+        (2, 5, 9, 1, 3, 5, 1),
+        (1, 3, 2, 2, 2, 5, 5),  # a kernel larger than the picture
+        (1, 1, 1, 1, 1, 1, 1),
+        (5, 2, 7, 4, 2, 1, 3),
+    ],
+    ids=str,
+)
+
+
+def pictures_and_kernel(sizes, models=()):
+    batch, height, width, channels, filters, rows, columns = sizes
+    rng = np.random.default_rng(sum(sizes))
+    x = rng.normal(size=(*models, batch, height, width, channels))
+    kernel = rng.normal(size=(*models, rows, columns, channels, filters))
+    return jnp.asarray(x), jnp.asarray(kernel)
+
+
+def xla_conv(x, kernel):
+    return lax.conv_general_dilated(
+        x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def scipy_conv(x, kernel):
+    """Each filter's sum over channels of SciPy's correlation, picture by picture."""
+    x, kernel = np.asarray(x, np.float64), np.asarray(kernel, np.float64)
+    y = np.zeros((*x.shape[:3], kernel.shape[3]))
+    padding = [(size // 2, size // 2) for size in kernel.shape[:2]]
+    for picture in range(x.shape[0]):
+        for channel in range(x.shape[3]):
+            padded = np.pad(x[picture, :, :, channel], padding)
+            for number in range(kernel.shape[3]):
+                filtered = correlate2d(padded, kernel[:, :, channel, number], mode="valid")
+                y[picture, :, :, number] += filtered
+    return y
+
+
+def output_and_gradients(conv, x, kernel, cotangent):
+    output, pull_back = jax.vjp(conv, x, kernel)
+    return output, *pull_back(cotangent)
+
+
+def cotangent_for(x, kernel):
+    shape = (*x.shape[:-1], kernel.shape[-1])
+    return jnp.asarray(np.random.default_rng(7).normal(size=shape), x.dtype)
+
+
+@FORMS
+@SIZES
+def test_output_is_scipys_correlation(conv, sizes, float64):
+    x, kernel = pictures_and_kernel(sizes)
+    np.testing.assert_allclose(conv(x, kernel), scipy_conv(x, kernel), rtol=1e-12, atol=1e-12)
+
+
+@FORMS
+@SIZES
+def test_output_and_both_gradients_are_those_of_xla(conv, sizes, float64):
+    x, kernel = pictures_and_kernel(sizes)
+    cotangent = cotangent_for(x, kernel)
+    got = output_and_gradients(conv, x, kernel, cotangent)
+    wanted = output_and_gradients(xla_conv, x, kernel, cotangent)
+    for one, other in zip(got, wanted, strict=True):
+        assert one.shape == other.shape
+        assert one.dtype == jnp.float64
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+@FORMS
+def test_gradients_are_those_of_finite_differences(conv, float64):
+    x, kernel = pictures_and_kernel((2, 4, 5, 2, 3, 3, 5))
+    check_grads(conv, (x, kernel), order=2, modes=["rev"])
+
+
+@FORMS
+@pytest.mark.parametrize("sizes", [(2, 5, 6, 2, 3, 3, 5), (1, 4, 4, 1, 2, 5, 5)], ids=str)
+def test_many_models_at_once_are_computed_as_one_after_another(conv, sizes, float64):
+    x, kernel = pictures_and_kernel(sizes, models=(3,))
+    cotangent = cotangent_for(x, kernel)
+
+    def all_three(x, kernel, cotangent):
+        return output_and_gradients(conv, x, kernel, cotangent)
+
+    got = jax.jit(jax.vmap(all_three))(x, kernel, cotangent)
+    for model in range(3):
+        wanted = output_and_gradients(xla_conv, x[model], kernel[model], cotangent[model])
+        for one, other in zip(got, wanted, strict=True):
+            np.testing.assert_allclose(one[model], other, rtol=1e-12, atol=1e-12)
+
+
+@FORMS
+def test_models_may_share_their_pictures(conv, float64):
+    x, kernel = pictures_and_kernel((2, 5, 5, 2, 3, 3, 3), models=(4,))
+    got = jax.vmap(conv, in_axes=(None, 0))(x[0], kernel)
+    for model in range(4):
+        wanted = xla_conv(x[0], kernel[model])
+        np.testing.assert_allclose(got[model], wanted, rtol=1e-12, atol=1e-12)
+
+
+@FORMS
+def test_single_precision_is_met_inside_a_program(conv):
+    x, kernel = pictures_and_kernel((3, 9, 8, 3, 5, 5, 5))
+    assert x.dtype == jnp.float32
+    np.testing.assert_allclose(jax.jit(conv)(x, kernel), scipy_conv(x, kernel), rtol=0, atol=3e-5)
+
+
+@FORMS
+@pytest.mark.parametrize(("rows", "columns"), [(2, 3), (3, 4), (2, 2)])
+def test_a_kernel_of_even_size_is_refused(conv, rows, columns):
+    x, kernel = pictures_and_kernel((1, 6, 6, 1, 1, rows, columns))
+    with pytest.raises(ValueError, match=f"odd height and width, but it is {rows}×{columns}"):
+        conv(x, kernel)
+    with pytest.raises(ValueError, match="odd"):
+        jax.grad(lambda kernel: jnp.sum(conv(x, kernel)))(kernel)
+
+
+def test_the_backend_chooses_the_form(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    assert conv_for_backend() is conv_direct
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert conv_for_backend() is conv_product

@@ -205,7 +205,7 @@ def ancestors_mean(group: Params, hierarchy: Hierarchy) -> Params:
     place, weight = ancestors(hierarchy)
     weight = weight / jnp.sum(weight, axis=1, keepdims=True)
     bank = places_bank(group)
-    share = jnp.einsum("nl,nlp->np", weight, jax.nn.one_hot(place, hierarchy.size.size))
+    share = jnp.sum(weight[:, :, None] * jax.nn.one_hot(place, hierarchy.size.size), axis=1)
     return jax.tree.map(
         lambda leaf: jnp.tensordot(share, leaf, axes=1, precision=lax.Precision.HIGHEST), bank
     )

@@ -193,5 +193,9 @@ def _combined(pull: Pull, client: Int[Array, ""]) -> tuple[Float[Array, ""], Par
     The gradient ``Σ_j weight_j (w − anchor_j)`` is then ``total · w − sum``.
     """
     which, weight = pull.which.at[client].get(mode="clip"), pull.weight.at[client].get(mode="clip")
-    target = jax.tree.map(lambda bank: jnp.tensordot(weight, bank[which], axes=1), pull.anchors)
-    return jnp.sum(weight), target
+
+    # Written as a sum, not a product: accelerators round the factors of a product by default.
+    def weighted_sum(bank):
+        return jnp.sum(weight.reshape(-1, *[1] * (bank.ndim - 1)) * bank[which], axis=0)
+
+    return jnp.sum(weight), jax.tree.map(weighted_sum, pull.anchors)

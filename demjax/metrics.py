@@ -166,7 +166,7 @@ def measure(
         member = membership(models.hierarchy).reshape(-1, count)
         bank, existing_first = places_bank(models.group), jnp.argsort(~exists)
         group = score_all(data, bank, member, existing_first, jnp.sum(exists))
-        tests = member @ test_size
+        tests = jnp.sum(member * test_size, axis=1)
         group_spe = jnp.where(tests > 0, group[:, 0] / jnp.maximum(tests, 1), jnp.nan)
         group_gen = jnp.where(exists, group[:, 1] / total, jnp.nan).reshape(size.shape)
         group_spe = group_spe.reshape(size.shape)

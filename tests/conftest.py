@@ -21,7 +21,7 @@ def _ragged_clients(x, y, train, test, train_width=None, test_width=None, paddin
     """Client data from lists of example numbers; ``padding`` fills the rows up."""
 
     def rows(ragged, width):
-        width = width or max(1, *map(len, ragged)) if len(ragged) > 1 else width or len(ragged[0])
+        width = width or max([1, *map(len, ragged)])
         table = np.full((len(ragged), width), padding, np.int32)
         for row, mine in zip(table, ragged, strict=True):
             row[: len(mine)] = mine

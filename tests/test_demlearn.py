@@ -261,7 +261,9 @@ def test_what_hangs_alone_mixes_with_the_group_that_was_split():
     local = LOCAL._replace(init=lambda key: {"w": jax.numpy.zeros(1)}, train=train)
     clients = tiny.clients(sizes=(1, 1, 1), test_sizes=(1, 1, 1))
     algorithm = demlearn(local, levels=2, mix=0.5)
-    models = algorithm.models(algorithm.round(KEY, algorithm.init(KEY, clients), clients)[0])
+    models = algorithm.models(
+        jax.jit(algorithm.round)(KEY, algorithm.init(KEY, clients), clients)[0]
+    )
     # root 11/3; {0, 1} on level 1: mean 1/2, mixed (1/2 + 11/3)/2 = 25/12; no group on level 0
     assert np.asarray(models.hierarchy.size).sum(axis=1).tolist() == [0, 2, 3]
     groups = {key: float(model["w"][0]) for key, model in tiny.groups_of(models).items()}

@@ -53,12 +53,19 @@ def test_every_round_is_that_of_the_loop_over_clients(prox):
         tiny.close(global_model(models), server)
 
 
-def test_the_default_is_the_published_half():
-    algorithm = fedprox(LOCAL)
-    state, loss = jax.jit(algorithm.round)(
-        jax.random.fold_in(KEY, 0), algorithm.init(KEY, CLIENTS), CLIENTS
-    )
-    tiny.close(algorithm.models(state), history(0.5)[0][0], 1e-6)
+def test_the_default_is_the_published_half_towards_the_global_model():
+    pulls = []
+
+    def train(key, params, clients, pull=None):
+        pulls.append(pull)
+        return params, np.zeros(clients.n_clients)
+
+    algorithm = fedprox(LOCAL._replace(train=train))
+    state = algorithm.init(KEY, CLIENTS)
+    algorithm.round(KEY, state, CLIENTS)
+    (pull,) = pulls
+    assert (np.asarray(pull.weight).sum(axis=1) == 0.5).all()
+    tiny.same_bits(jax.tree.map(lambda leaf: leaf[0], pull.anchors), state.server)
 
 
 def test_without_a_pull_it_is_fedavg():
@@ -76,8 +83,7 @@ def test_the_stronger_the_pull_the_nearer_clients_stay_to_where_they_started():
             [np.linalg.norm(tiny.vector(m) - start) for m in tiny.unstack(models.client)]
         )
 
-    # one example and one batch an epoch: the second epoch's pull is all that can act
-    several = np.array(tiny.SIZES) > 1
-    assert (moved(2.0) < moved(0.5))[several].all()
-    assert (moved(0.5) < moved(0.0))[several].all()
-    assert moved(2.0).sum() < 0.8 * moved(0.0).sum()
+    assert moved(2.0).sum() < 0.9 * moved(0.5).sum() < 0.9 * 0.9 * moved(0.0).sum()
+    # one example gives one step an epoch, so that the second epoch's pull is all that can act
+    only = tiny.SIZES.index(1)
+    assert moved(2.0)[only] != moved(0.0)[only]

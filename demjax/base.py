@@ -135,3 +135,16 @@ def finite_clients(params: Params) -> Bool[Array, "N"]:
         for leaf in jax.tree.leaves(params)
     ]
     return jax.numpy.stack(leaves).all(axis=0)
+
+
+def check_number(whose: str, name: str, value: Any, low: float, high: float | None = None) -> None:
+    """Refuse a plain number outside its range; traced numbers cannot be checked and pass.
+
+    Raises:
+        ValueError: One sentence: what was given, and what is possible.
+    """
+    if isinstance(value, int | float) and not low <= value <= (
+        float("inf") if high is None else high
+    ):
+        possible = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{whose} needs {name} {possible}, but {value} was given.")

@@ -73,6 +73,16 @@ def cosine(params: Params) -> Float[Array, "N N"]:
     return _squared(_centred_gram(params, scale)) / 2
 
 
+def check_method(method: str) -> None:
+    """Refuse an unknown linkage method.
+
+    Raises:
+        ValueError: One sentence that names the possible ones.
+    """
+    if method not in METHODS:
+        raise ValueError(f"Linkage {method!r} is unknown; possible are {', '.join(METHODS)}.")
+
+
 def linkage(
     distances: Float[Array, "N N"], method: str = "average", backend: str = "scipy"
 ) -> Float[Array, "N-1 4"]:
@@ -94,8 +104,7 @@ def linkage(
     Raises:
         ValueError: If the method or backend is unknown, or the matrix is not square.
     """
-    if method not in METHODS:
-        raise ValueError(f"Linkage {method!r} is unknown; possible are {', '.join(METHODS)}.")
+    check_method(method)
     if backend != "scipy":
         raise ValueError(f"The linkage backend {backend!r} is unknown; possible is 'scipy'.")
     if distances.ndim != 2 or distances.shape[0] != distances.shape[1]:

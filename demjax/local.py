@@ -10,7 +10,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from demjax.base import ClientData, Params, Task
+from demjax.base import ClientData, Params, Task, check_number
 
 
 class Pull(NamedTuple):
@@ -82,8 +82,7 @@ def local_training(
         ValueError: If epochs, batch size or chunk is below 1.
     """
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("chunk", chunk)):
-        if value is not None and value < 1:
-            raise ValueError(f"Local training needs {name} of at least 1, but {value} was given.")
+        check_number("Local training", name, value, 1)
 
     def shuffled(key: PRNGKeyArray, rows: Int[Array, "M"], size: Int[Array, ""]) -> Int[Array, "M"]:
         """The client's rows in random order, padding last; it does not touch the order."""

@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Int, PRNGKeyArray
 
-from demjax.base import Algorithm, ClientData, Models, Task
+from demjax.base import Algorithm, ClientData, Models, Task, check_number
 from demjax.metrics import Measures, measure
 
 
@@ -62,12 +62,10 @@ def measured_rounds(rounds: int, every: int | Sequence[int]) -> list[int]:
     Raises:
         ValueError: If a number is out of range.
     """
-    if rounds < 1:
-        raise ValueError(f"A run needs rounds of at least 1, but {rounds} was given.")
-    if isinstance(every, int):
-        if every < 1:
-            raise ValueError(f"A run needs eval_every of at least 1, but {every} was given.")
-        every = range(0, rounds, every)
+    check_number("A run", "rounds", rounds, 1)
+    if isinstance(every, int | np.integer):
+        check_number("A run", "eval_every", int(every), 1)
+        every = range(0, rounds, int(every))
     outside = [number for number in every if not 0 <= number <= rounds]
     if outside:
         raise ValueError(

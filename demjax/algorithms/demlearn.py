@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from demjax import hierarchy as tree
 from demjax import linkage as link
-from demjax.base import Algorithm, ClientData, Hierarchy, Models, Params, stack_copies
+from demjax.base import Algorithm, ClientData, Hierarchy, Models, Params, check_number, stack_copies
 from demjax.local import LocalTraining, Pull
 
 Number = Float[Array, ""] | float
@@ -93,12 +93,14 @@ def demlearn(
         The algorithm. Its models are those after step 4.
 
     Raises:
-        ValueError: If ``levels`` is negative or ``period`` below 1.
+        ValueError: If a number is out of its range, or the method unknown.
     """
-    if levels < 0:
-        raise ValueError(f"DemLearn needs levels of 0 or more, but {levels} was given.")
-    if period < 1:
-        raise ValueError(f"DemLearn needs a period of at least 1, but {period} was given.")
+    check_number("DemLearn", "levels", levels, 0)
+    check_number("DemLearn", "period", period, 1)
+    check_number("DemLearn", "prox", prox, 0)
+    for name, share in (("mix", mix), ("soft", soft)):
+        check_number("DemLearn", name, share, 0, 1)
+    link.check_method(method)
     slots = 2**levels
 
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnState:

@@ -13,7 +13,15 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from demjax import hierarchy as tree
-from demjax.base import Algorithm, ClientData, Models, Params, single_group, stack_copies
+from demjax.base import (
+    Algorithm,
+    ClientData,
+    Models,
+    Params,
+    check_number,
+    single_group,
+    stack_copies,
+)
 from demjax.local import LocalTraining
 
 
@@ -64,7 +72,11 @@ def fedavg(
 
     Returns:
         The algorithm; its hierarchy is one root that holds every client.
+
+    Raises:
+        ValueError: If ``mix`` is out of its range.
     """
+    check_number("FedAvg", "mix", mix, 0, 1)
     server = server_optimizer or optax.sgd(1.0)
 
     def init(key: PRNGKeyArray, clients: ClientData) -> FedAvgState:

@@ -10,7 +10,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from demjax import hierarchy as tree
-from demjax.base import Algorithm, ClientData, Models, Params, single_group, stack_copies
+from demjax.base import (
+    Algorithm,
+    ClientData,
+    Models,
+    Params,
+    check_number,
+    single_group,
+    stack_copies,
+)
 from demjax.local import LocalTraining, Pull
 
 
@@ -48,7 +56,11 @@ def fedprox(local: LocalTraining, *, prox: Float[Array, ""] | float = 0.5) -> Al
 
     Returns:
         The algorithm; its hierarchy is one root that holds every client.
+
+    Raises:
+        ValueError: If ``prox`` is negative.
     """
+    check_number("FedProx", "prox", prox, 0)
 
     def init(key: PRNGKeyArray, clients: ClientData) -> FedProxState:
         model = local.init(key)

@@ -113,7 +113,7 @@ def group_means(
 
 
 def soft_update(old: Params, new: Params, rate: Float[Array, ""] | float) -> Params:
-    """Move models towards new ones: ``(1 − γ) old + γ new``; with ``γ = 1``, replace them.
+    """Move models towards new ones: ``(1 − γ) old + γ new``; with ``γ = 1``, replace finite ones.
 
     Args:
         old: Models.

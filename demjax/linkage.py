@@ -43,7 +43,8 @@ def _centred_gram(params: Params, scale: Float[Array, "N"] | float = 1.0) -> Flo
 def euclidean(params: Params) -> Float[Array, "N N"]:
     """Euclidean distance of every pair of clients over all parameters.
 
-    ``d_mn = ‖w_m − w_n‖``.
+    ``d_mn = ‖w_m − w_n‖``. Squared distances are exact to a few 1e-6 of the *largest* one, so
+    that distances within groups a thousand times tighter than the groups are apart are lost.
 
     Args:
         params: One model for each client, leaves ``[N, ...]``.
@@ -117,7 +118,7 @@ def linkage(
         matrix = np.array(matrix, np.float64)
         np.fill_diagonal(matrix, 0.0)
         finite = np.isfinite(matrix)
-        matrix[~finite] = matrix.max(where=finite, initial=1.0)
+        matrix[~finite] = matrix.max(where=finite, initial=0.0)
         pairs = matrix[np.triu_indices(count, 1)]
         return scipy.cluster.hierarchy.linkage(pairs, method=method).astype(np.float32)
 

@@ -126,7 +126,7 @@ def local_training(
             params, optimizer_state = jax.tree.map(
                 lambda new, old: jnp.where(active, new, old), stepped, (params, optimizer_state)
             )
-            return params, optimizer_state, loss * jnp.sum(weight)
+            return params, optimizer_state, jnp.where(active, loss * jnp.sum(weight), 0.0)
 
         def epoch(number, carry):
             params, optimizer_state, _ = carry

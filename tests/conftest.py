@@ -38,6 +38,20 @@ def ragged_clients():
     return _ragged_clients
 
 
+def _full_precision(compiled, *args):
+    """Number of matrix products in a program, all of which must ask for full precision."""
+    program = compiled.lower(*args).as_text()
+    products = [line for line in program.splitlines() if "stablehlo.dot_general" in line]
+    assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)
+    return len(products)
+
+
+@pytest.fixture(scope="session")
+def full_precision():
+    """A function that counts the products of a jitted function and checks their precision."""
+    return _full_precision
+
+
 class Group(NamedTuple):
     """A group of a tree: its slot on its level, subgroups, and clients with no group below."""
 

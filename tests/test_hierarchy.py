@@ -262,12 +262,12 @@ FIXED = Hierarchy(
 
 
 def test_a_tree_worked_out_by_hand():
-    counted = from_groups(FIXED.groups, 3)
+    counted = jax.jit(from_groups, static_argnums=1)(FIXED.groups, 3)
     np.testing.assert_array_equal(counted.size, FIXED.size)
     assert counted.levels == FIXED.levels == 2
-    np.testing.assert_array_equal(lowest_place(FIXED), [2, 2, 0, 5, 5, 0])
-    np.testing.assert_array_equal(parent_place(FIXED), [[6, 6, 4], [6, 6, 6], [6, 6, 6]])
-    means = group_means(jnp.array([0.0, 2, 4, 6, 8, 10]), FIXED, amplification=2.0)
+    np.testing.assert_array_equal(jax.jit(lowest_place)(FIXED), [2, 2, 0, 5, 5, 0])
+    np.testing.assert_array_equal(jax.jit(parent_place)(FIXED), [[6, 6, 4], [6, 6, 6], [6, 6, 6]])
+    means = jax.jit(group_means)(jnp.array([0.0, 2, 4, 6, 8, 10]), FIXED, amplification=2.0)
     # {0, 1}: 2·1 = 2, above it 2·2 = 4; {3, 4}: 2·7 = 14; {2, 5}: 2·7 = 14.
     # The root: 2·(2·4 + 2·14 + 2·14)/6.
     np.testing.assert_allclose(means, [[14, 0, 2], [0, 4, 14], [64 / 3, 0, 0]], rtol=1e-6)
@@ -301,6 +301,11 @@ def test_means_are_those_of_segment_sums():
         whole = jax.ops.segment_sum(weight, segment, num_segments=6)
         wanted = total[:5] / jnp.maximum(whole[:5, None], 1e-9)
         np.testing.assert_allclose(got[level], wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_products_ask_for_full_precision_where_the_backend_would_round_them(full_precision):
+    assert full_precision(jax.jit(group_means), jnp.ones((6, 2)), FIXED) == 1
+    assert full_precision(jax.jit(ancestors_mean), jnp.ones((3, 3, 2)), FIXED) == 1
 
 
 def test_means_do_not_depend_on_the_scale_of_the_weights():

@@ -92,6 +92,11 @@ def test_distances_are_symmetric_with_nothing_on_the_diagonal(metric):
 
 
 @METRICS
+def test_products_ask_for_full_precision_where_the_backend_would_round_them(metric, full_precision):
+    assert full_precision(OURS[metric], as_models(np.ones((COUNT, WIDTH)))) == 3  # one a leaf
+
+
+@METRICS
 def test_the_distance_of_one_client_to_itself_is_nothing(metric):
     np.testing.assert_array_equal(OURS[metric](as_models(np.ones((1, WIDTH)))), [[0.0]])
 

@@ -36,7 +36,7 @@ def dropout(x: Float[Array, "..."], key: PRNGKeyArray, rate: float) -> Float[Arr
     """Zero each number with probability ``rate`` and scale the others by ``1/(1 − rate)``.
 
     Sixteen random bits decide each number, half the work of the usual thirty-two, so the
-    rate is met to within 2⁻¹⁷.
+    rate, from 0 to below 1, is met to within 2⁻¹⁷.
     """
     kept = jax.random.bits(key, x.shape, jnp.uint16) >= round(rate * 65536)
     return jnp.where(kept, x / (1.0 - rate), 0.0)
@@ -129,6 +129,7 @@ class CNN(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B classes"]:
         """Logits of each input; ``train`` turns dropout on, where there is any."""
+        x = jnp.asarray(x, jnp.float32)  # pictures may come as bytes
         for features in self.filters:
             x = nn.relu(max_pool(Conv2D(features, size=5, conv=self.conv)(x)))
             if train and self.dropout_rate > 0:

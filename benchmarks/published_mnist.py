@@ -3,8 +3,8 @@
     python benchmarks/published_mnist.py --data-dir DIR            # everything; resumes
     python benchmarks/published_mnist.py --data-dir DIR --jobs 2   # one run on each of two cores
 
-Each run leaves ``OUT/ALGORITHM-SEED.json``; a run that is there already is not repeated. With
-``--report`` nothing is run: the table and the figure are made from the files.
+Each run leaves ``OUT/ALGORITHM-SEED.json``; a run that is there already is not repeated.
+``published_report.py`` makes the table and the figure of the files. ``--jobs`` above 1 needs Linux.
 
 The setting is that of Nguyen et al., arXiv 2007.03278, with 50 clients on MNIST.
 """

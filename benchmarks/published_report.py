@@ -2,9 +2,10 @@
 
     python benchmarks/published_report.py [--published CURVES.csv]
 
-Writes ``results.md`` and ``curves.svg`` beside the runs. The published ends are written below;
-with ``--published``, a CSV of the curves published with the paper (algorithm, round, c_spe, c_gen,
-global, …), the figure shows them behind ours, and the table compares rounds 25 and 50 as well.
+Writes ``results.md``, ``curves.svg`` and ``curves.png`` beside the runs; needs Matplotlib.
+The published ends are written below; with ``--published``, a CSV of the curves published with the
+paper (algorithm, round, c_spe, c_gen, global, …), the figure shows them behind ours, and the table
+compares rounds 25 and 50 as well.
 """
 
 import argparse
@@ -123,7 +124,7 @@ def table(runs: dict[str, list[dict]], curves: dict) -> str:
             lines.append(
                 f"| {NAMES[name]} | {len(these)} | {comparison(these, number, published)} |"
             )
-    lines += ["\n## Sizes of the groups after 100 rounds, level 3 / 2 / 1\n"]
+    lines += ["\n## Sizes of the groups at the last measurement, level 3 / 2 / 1\n"]
     for name, these in runs.items():
         for run in these:
             sizes = run["curve"][-1]["group_sizes"]
@@ -138,8 +139,11 @@ def table(runs: dict[str, list[dict]], curves: dict) -> str:
     ]
     lines += ["\n## Diverged\n", "; ".join(diverged) or "None of the runs."]
     any_run = next(iter(runs.values()))[0]
+    machine = any_run["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in any_run["versions"].items())
-    lines += [f"\nMachine: {any_run['machine']['cpu']}, one core a run. Versions: {versions}."]
+    lines += [
+        f"\nMachine: {machine['cpu']}, {machine['cores']} core(s) a run. Versions: {versions}."
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -1,8 +1,6 @@
 """``python -m demjax`` is ``demjax``."""
 
-import sys
-
-from demjax.cli import main
+from demjax.cli import entry
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

@@ -1,6 +1,7 @@
 """From an experiment's names to the data, the model and the algorithm that they stand for."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -51,6 +52,8 @@ def build(experiment: Experiment) -> Run:
     Raises:
         ValueError: If the data are missing or damaged, or cannot be dealt as asked.
     """
+    if experiment.data_dir is not None and not Path(experiment.data_dir).is_dir():
+        raise ValueError(f"The data folder {experiment.data_dir} does not exist or is no folder.")
     dataset = data.load(experiment.dataset, data_dir=experiment.data_dir)
     partition = _partition(experiment, dataset.y)
     x = _scaled(experiment, dataset, partition)

@@ -2,6 +2,8 @@
 
 import argparse
 import dataclasses
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -39,11 +41,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         return _say(str(error), WRONG)
     except KeyboardInterrupt:
-        return _say("Interrupted before anything was measured; nothing was written.", INTERRUPTED)
+        return _say("Interrupted.", INTERRUPTED)
+
+
+def entry() -> NoReturn:
+    """What the shell's ``demjax`` calls: ``main``, and an end that leaves no trace of threads.
+
+    A compiler that is interrupted at work can crash while Python takes everything down in order,
+    so an interrupted run ends at once. SIGTERM, which schedulers send, stops a run as Ctrl-C does.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    code = FAILED
+    try:
+        code = main()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:  # whoever read our output has gone
+        os._exit(FAILED)
+    if code == INTERRUPTED:
+        os._exit(code)
+    sys.exit(code)
 
 
 def _read(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(prog="demjax", description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = _Parser(
+        prog="demjax", description="Simulate learning systems of many clients.", allow_abbrev=False
+    )
     parser.add_argument("--version", action="version", version=f"demjax {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
 
@@ -69,15 +92,14 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
 
     compare = commands.add_parser("compare", help="the last measures of several runs side by side")
     compare.set_defaults(command=_compare)
-    compare.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder")
 
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
-        flags = [action for group in run._actions for action in group.option_strings]
-        hint = (
-            experiment.nearest(unknown[0], flags) if unknown[0].startswith("-") else "leave it out"
-        )
-        raise ValueError(f"The argument {unknown[0]} is unknown; {hint}.")
+        command = run if parsed.command is _run else compare
+        close = difflib.get_close_matches(unknown[0], command._option_string_actions, n=1)
+        hint = f"perhaps {close[0]!r} was meant" if close else f"{command.prog} --help lists all"
+        raise ValueError(f"The argument {unknown[0]!r} is unknown; {hint}.")
     return parsed
 
 
@@ -85,14 +107,14 @@ def _run(parsed: argparse.Namespace) -> int:
     """``demjax run``: check everything, then run and write down as it goes."""
     names = [field.name for field in dataclasses.fields(Experiment)]
     options = experiment.read_toml(parsed.config) if parsed.config else {}
-    options |= {name: getattr(parsed, name) for name in names if hasattr(parsed, name)}
-    asked = Experiment(**options)
+    given = {name: getattr(parsed, name) for name in names if hasattr(parsed, name)}
+    asked = Experiment(**experiment.override(options, given))
     resolved = experiment.resolve(asked)
     runs.check_free(parsed.out)
+    built = assemble.build(resolved)
     for name in experiment.unused_options(asked):
         flag = name.replace("_", "-")
         print(f"demjax: {asked.algorithm} has no use for --{flag}.", file=sys.stderr)
-    built = assemble.build(resolved)
     runs.create(parsed.out, experiment.to_toml(resolved))
     moments = watch(
         built.algorithm,
@@ -115,15 +137,20 @@ class _Recorder:
         self.round_seconds: list[float] = []
         self.measure_seconds: list[float] = []
         self.compile_seconds = 0.0
+        self.environment = runs.environment()
 
     def record(self, moments: Iterator[Moment]) -> int:
         """Follow a run to its end, its failure or its interruption."""
         begin = time.perf_counter()
         bar = tqdm(total=self.resolved.rounds, unit="round", disable=None, dynamic_ncols=True)
         status, sentence, code = "done", "", DONE
+        bar.set_description_str("compiling")
+        if bar.disable:
+            print("compiling", file=sys.stderr)
         try:
             for moment in moments:
                 self.compile_seconds = moment.compile_seconds
+                bar.set_description_str("")
                 if moment.round > 0:
                     self.round_seconds.append(moment.round_seconds)
                     bar.update()
@@ -140,9 +167,15 @@ class _Recorder:
                     )
                     break
                 seconds = time.perf_counter() - begin - self.compile_seconds
-                self._keep(moment.round, moment.measures, seconds, bar)
+                self._keep(moment.round, jax.device_get(moment.measures), seconds, bar)
         except KeyboardInterrupt:
             status, code = "interrupted", INTERRUPTED
+            # A second Ctrl-C shall not keep the summary from being written.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            bar.close()
+            if not self.rows:
+                runs.discard(self.out)
+                return _say("Interrupted before anything was measured; nothing is kept.", code)
             done = len(self.round_seconds)
             sentence = f"Interrupted after {done} rounds; what was measured is kept in {self.out}."
         except OSError as error:
@@ -151,6 +184,9 @@ class _Recorder:
         except jax.errors.JaxRuntimeError as error:
             status, code = "failed", FAILED
             sentence = f"The run failed on the device: {str(error).splitlines()[0]}"
+        except Exception as error:  # whatever it is, what was measured gets its summary
+            status, code = "failed", FAILED
+            sentence = f"The run failed ({type(error).__name__}): {str(error).splitlines()[0]}"
         finally:
             bar.close()
         try:
@@ -159,13 +195,13 @@ class _Recorder:
             code = FAILED
             sentence = sentence or f"The summary cannot be written: {error.strerror}."
         if self.rows:
-            print(table([(str(self.out), self.rows[-1])]))
+            print(table([(str(self.out), self.rows[-1], status)]))
         return _say(sentence, code) if sentence else code
 
     def _keep(self, done: int, measures: Measures, seconds: float, bar: tqdm) -> None:
         row = runs.metrics_row(done, measures, seconds)
-        runs.append(self.out / runs.METRICS, [row])
         runs.append(self.out / runs.CLIENTS, runs.clients_rows(done, measures))
+        runs.append(self.out / runs.METRICS, [row])
         self.rows.append(row)
         last = {"C-SPE": row["c_spe"], "C-GEN": row["c_gen"], "Global": row["global"]}
         if not bar.disable:
@@ -189,35 +225,33 @@ class _Recorder:
             "round_seconds": median(self.round_seconds),
             "measure_seconds": median(self.measure_seconds),
             "total_seconds": seconds,
-            **runs.environment(),
+            **self.environment,
         }
         runs.write_summary(self.out, summary)
 
 
 def _compare(parsed: argparse.Namespace) -> int:
     """``demjax compare``: the last measures of several runs, side by side."""
-    finals = [(str(out), runs.read_summary(out)["final"]) for out in parsed.runs]
-    empty = [out for out, final in finals if not final]
+    summaries = [(str(out), runs.read_summary(out)) for out in parsed.runs]
+    finals = [(out, summary["final"], summary["status"]) for out, summary in summaries]
+    empty = [out for out, final, _ in finals if not final]
     if empty:
         raise ValueError(f"The run {empty[0]} ended before anything was measured.")
     print(table(finals))
     return DONE
 
 
-def table(finals: Sequence[tuple[str, dict[str, Any]]]) -> str:
-    """Rows of last measures as an aligned table, a run a line."""
-    width = max(len("run"), *(len(name) for name, _ in finals))
+def table(finals: Sequence[tuple[str, dict[str, Any], str]]) -> str:
+    """Rows of last measures as an aligned table, a run a line, and how it ended unless done."""
+    width = max(len("run"), *(len(name) for name, _, _ in finals))
     lines = [f"{'run':<{width}}  rounds   C-SPE   C-GEN  Global"]
-    for name, row in finals:
+    for name, row, status in finals:
         numbers = "  ".join(f"{row[measure]:6.4f}" for measure in ("c_spe", "c_gen", "global"))
-        lines.append(f"{name:<{width}}  {row['round']:>6}  {numbers}")
+        ended = "" if status == "done" else f"  {status}"
+        lines.append(f"{name:<{width}}  {row['round']:>6}  {numbers}{ended}")
     return "\n".join(lines)
 
 
 def _say(sentence: str, code: int) -> int:
     print(f"demjax: {sentence}", file=sys.stderr)
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

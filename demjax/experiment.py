@@ -39,7 +39,7 @@ class Experiment:
     """
 
     algorithm: str = _option("demlearn", "learning system", "What", choices="ALGORITHMS")
-    rounds: int = _option(100, "communication rounds", "What", 1)
+    rounds: int = _option(100, "communication rounds", "What", 1, 1_000_000)
     seed: int = _option(0, "decides the split, the first model and all draws", "What", 0, 2**31 - 1)
     eval_every: int = _option(1, "rounds between two measurements", "What", 1)
 
@@ -139,21 +139,24 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 
 
+SPECIAL = frozenset(name for options in DEFAULTS.values() for name in options)
+"""All options that only some algorithms use."""
+
+
 def unused_options(experiment: Experiment) -> list[str]:
     """Options that were given, but mean nothing to the experiment's algorithm."""
-    special = {name for options in DEFAULTS.values() for name in options}
     used = DEFAULTS.get(experiment.algorithm, {})
     return [
         field.name
         for field in dataclasses.fields(experiment)
-        if field.name in special - set(used) and getattr(experiment, field.name) is not None
+        if field.name in SPECIAL - set(used) and getattr(experiment, field.name) is not None
     ]
 
 
 def nearest(name: str, possible: Iterable[str]) -> str:
     """A half-sentence naming the nearest possible name, if one is near, and all of them."""
     possible = list(possible)
-    close = difflib.get_close_matches(name, possible, n=1)
+    close = difflib.get_close_matches(name.lower(), possible, n=1, cutoff=0.4)
     hint = f"perhaps {close[0]!r} was meant, and " if close else ""
     return f"{hint}possible are {', '.join(possible)}"
 
@@ -166,12 +169,13 @@ def resolve(experiment: Experiment) -> Experiment:
     """
     for field in dataclasses.fields(experiment):
         _check_option(field, getattr(experiment, field.name))
-    special = {name for options in DEFAULTS.values() for name in options}
     defaults = DEFAULTS[experiment.algorithm]
-    filled: dict[str, Any] = dict.fromkeys(special - set(defaults))
+    filled: dict[str, Any] = dict.fromkeys(SPECIAL - set(defaults))
     for name, default in defaults.items():
         given = getattr(experiment, name)
         filled[name] = default if given is None else given
+    if experiment.data_dir is not None:
+        filled["data_dir"] = str(Path(experiment.data_dir).absolute())
     if experiment.pixels is None:
         published = experiment.partition == "published"
         filled["pixels"] = "published" if published else "standardized"
@@ -214,7 +218,8 @@ def _check_option(field: dataclasses.Field, value: Any) -> None:
     low, high = field.metadata["low"], field.metadata["high"]
     if low is None:
         return
-    if not low <= value <= (float("inf") if high is None else high):
+    # Whole numbers become 32 bits wide on the device.
+    if not low <= value <= (2**31 - 1 if high is None else high):
         possible = f"{low} or more" if high is None else f"{low} to {high}"
         raise ValueError(f"{flag} was given as {value}; possible is {possible}.")
 
@@ -243,6 +248,22 @@ def read_toml(path: Path) -> dict[str, Any]:
             hint = nearest(name, names)
             raise ValueError(f"The config file {path} holds the unknown option {name!r}; {hint}.")
     return options
+
+
+def override(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a file, with those given by hand in their place.
+
+    A file written by a run holds its algorithm's own defaults: under another algorithm they
+    would mean something else, so they are dropped with it; likewise the scale of the inputs
+    under other data.
+    """
+    kept = dict(options)
+    before = kept.get("algorithm", Experiment.algorithm)
+    if given.get("algorithm", before) != before:
+        kept = {name: value for name, value in kept.items() if name not in SPECIAL}
+    if {"dataset", "partition"} & given.keys():
+        kept.pop("pixels", None)
+    return kept | dict(given)
 
 
 def to_toml(experiment: Experiment) -> str:

@@ -113,7 +113,9 @@ def group_means(
 
 
 def soft_update(old: Params, new: Params, rate: Float[Array, ""] | float) -> Params:
-    """Move models towards new ones: ``(1 − γ) old + γ new``; with ``γ = 1``, replace finite ones.
+    """Move models towards new ones: ``(1 − γ) old + γ new``; with ``γ = 1``, the new ones.
+
+    The old ones stay in the sum even then: what is not finite in them stays so.
 
     Args:
         old: Models.

@@ -62,8 +62,8 @@ def cosine(params: Params) -> Float[Array, "N N"]:
     second form, which does not cancel when models point almost the same way.
 
     Args:
-        params: One model for each client, leaves ``[N, ...]``; a model of zeros counts as
-            orthogonal to nothing: its distance is ½ to the others.
+        params: One model for each client, leaves ``[N, ...]``; a model of zeros has
+            distance ½ to all others and 0 to another of zeros.
 
     Returns:
         Distances from 0 to 2: symmetric, 0 on the diagonal.

@@ -30,7 +30,8 @@ class Measures(NamedTuple):
             groups' numbers of clients; the last is the root's.
         g_gen: Generalization of groups on each level, likewise.
         global_score: Score of the root's model on the pooled test data.
-        diverged: Number of clients whose models hold numbers that are not finite.
+        diverged: Number of clients whose models hold numbers that are not finite; where models
+            were mixed with a root that is not finite, that is everyone.
         hierarchy: The tree at this moment.
     """
 
@@ -98,7 +99,7 @@ def measure(
         task: What is learned; scores are its ``score``.
         clients: Everybody's data.
         block: Test examples answered at once, at least 1.
-        chunk: Models scored at once, at least 1; by default one on a CPU, else up to 64.
+        chunk: Models scored at once, at least 1; by default one on a CPU, else up to 16.
 
     Returns:
         ``(models, data=clients) -> Measures``, traceable; inside a program that is compiled, give
@@ -137,7 +138,7 @@ def measure(
     ) -> Float[Array, "A 2"]:
         """Score the first ``used`` models of ``order``, a chunk at a time."""
         models = member.shape[0]
-        width = min(chunk or (1 if jax.default_backend() == "cpu" else 64), models)
+        width = min(chunk or (1 if jax.default_backend() == "cpu" else 16), models)
         order = jnp.pad(order, (0, -models % width), constant_values=models)
         member = jnp.pad(member, ((0, 0), (0, 1)))
 

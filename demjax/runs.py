@@ -22,8 +22,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from demjax import __version__
 from demjax.metrics import Measures
 
+PINNED = ("round", "c_spe", "c_gen", "global")
 CONFIG, METRICS, CLIENTS, SUMMARY = "config.toml", "metrics.csv", "clients.csv", "summary.json"
 
 
@@ -33,17 +35,24 @@ def check_free(out: Path) -> None:
     Raises:
         ValueError: If it holds files already, is no folder, or cannot be written to.
     """
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"The output {out} is a file; possible is a new or empty folder.")
-    if out.is_dir() and any(out.iterdir()):
-        what = "another run" if (out / CONFIG).exists() else "other files"
-        raise ValueError(
-            f"The output folder {out} already holds {what}, which would be overwritten; possible "
-            "is a new or empty folder."
-        )
-    above = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise ValueError(f"The output folder {out} cannot be written: no permission in {above}.")
+    if str(out) == ".":
+        raise ValueError("The output folder has no name; possible is a new or empty folder.")
+    try:
+        if out.exists() and not out.is_dir():
+            raise ValueError(f"The output {out} is a file; possible is a new or empty folder.")
+        if out.is_dir() and any(out.iterdir()):
+            what = "another run" if (out / CONFIG).exists() else "other files"
+            raise ValueError(
+                f"The output folder {out} already holds {what}, which would be overwritten; "
+                "possible is a new or empty folder."
+            )
+        above = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+        if not above.is_dir():
+            raise ValueError(f"The output folder {out} cannot be written: {above} is a file.")
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise ValueError(f"The output folder {out} cannot be written: no right to {above}.")
+    except OSError as error:
+        raise ValueError(f"The output folder {out} cannot be written: {error.strerror}.") from None
 
 
 def create(out: Path, config: str) -> None:
@@ -59,6 +68,13 @@ def create(out: Path, config: str) -> None:
             file.write(config)
     except OSError as error:
         raise ValueError(f"The output folder {out} cannot be written: {error.strerror}.") from None
+
+
+def discard(out: Path) -> None:
+    """Take back what ``create`` wrote, when a run ended before anything was measured."""
+    (out / CONFIG).unlink(missing_ok=True)
+    if not any(out.iterdir()):
+        out.rmdir()
 
 
 def metrics_row(round_number: int, measures: Measures, seconds: float) -> dict[str, float | None]:
@@ -105,10 +121,16 @@ def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     if not path.exists():
         writer.writeheader()
     writer.writerows(rows)
-    with path.open("a", encoding="utf-8", newline="") as file:
-        file.write(text.getvalue())
-        file.flush()
-        os.fsync(file.fileno())
+    before = path.stat().st_size if path.exists() else 0
+    try:
+        with path.open("a", encoding="utf-8", newline="") as file:
+            file.write(text.getvalue())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        if path.exists():  # half a row is worse than none
+            os.truncate(path, before)
+        raise
 
 
 def write_summary(out: Path, summary: Mapping[str, Any]) -> None:
@@ -127,7 +149,10 @@ def read_summary(out: Path) -> dict[str, Any]:
     path = out / SUMMARY
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
-        return {"final": summary["final"], **summary}
+        final = summary["final"] or {}
+        if final and not all(isinstance(final[name], int | float) for name in PINNED):
+            raise TypeError
+        return {"status": "done", **summary}
     except OSError:
         raise ValueError(f"{out} is no finished run: it holds no readable {SUMMARY}.") from None
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
@@ -136,7 +161,7 @@ def read_summary(out: Path) -> dict[str, Any]:
 
 def environment() -> dict[str, Any]:
     """The device a run is on, and the versions it runs with."""
-    packages = ("demjax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy")
+    packages = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy")
     device = jax.devices()[0]
     return {
         "device": {
@@ -147,6 +172,7 @@ def environment() -> dict[str, Any]:
         },
         "versions": {
             "python": platform.python_version(),
+            "demjax": __version__,
             **{package: metadata.version(package) for package in packages},
         },
     }

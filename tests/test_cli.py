@@ -3,7 +3,6 @@
 import csv
 import gzip
 import json
-import os
 import re
 import signal
 import subprocess
@@ -100,7 +99,7 @@ def mistake(capsys, out, *arguments):
         (["--clients", 2000, "--partition", "iid"], "2,?000"),
         (["--labels-per-client", 11], "11"),
         (["--levels", 9], "0 to 5"),
-        (["--rounds", 0], "1 or more"),
+        (["--rounds", 0], "1 to 1000000"),
         (["--batch-size", 0], "1 or more"),
         (["--mix", 1.5], "0.0 to 1.0"),
         (["--lr", -1], "--lr"),
@@ -182,17 +181,24 @@ def test_a_full_disk_ends_the_run_with_what_was_written(tmp_path, capsys, monkey
 
 def test_ctrl_c_keeps_what_was_measured(tmp_path):
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "demjax", "run", "--model", "linear", "--rounds", "1000000"]
+    # What is started in the background inherits an ignored SIGINT, so it is set as at a terminal.
+    start = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    start += "from demjax.cli import entry; entry()"
+    command = [sys.executable, "-c", start, "run", "--model", "linear", "--rounds", "1000000"]
     process = subprocess.Popen(
-        [*command, "--out", out], stderr=subprocess.PIPE, text=True, env={**os.environ}
+        [*command, "--out", out], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 120
-    while not (out / "metrics.csv").exists() or len(rows_of(out)) < 3:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 120
+        while not (out / "metrics.csv").exists() or len(rows_of(out)) < 3:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 130
     assert "Interrupted after" in error.splitlines()[-1]
     assert "Traceback" not in error
@@ -219,3 +225,37 @@ def test_help_and_version_say_what_there_is(capsys):
     text = capsys.readouterr().out
     for flag in ("--algorithm", "--labels-per-client", "--dirichlet-alpha", "--eval-every"):
         assert flag in text
+
+
+def test_another_algorithm_does_not_inherit_the_files_defaults(finished, tmp_path):
+    arguments = ["--config", finished / "config.toml", "--algorithm", "fedavg", "--rounds", 1]
+    assert run("run", *arguments, "--out", tmp_path / "run") == 0
+    config = (tmp_path / "run" / "config.toml").read_text()
+    assert 'algorithm = "fedavg"' in config
+    assert "mix" not in config
+    assert "levels" not in config
+
+
+def test_a_failure_that_nobody_foresaw_still_leaves_a_summary(tmp_path, capsys, monkeypatch):
+    def broken(*arguments):
+        raise ZeroDivisionError("never seen before")
+
+    monkeypatch.setattr(runs, "clients_rows", broken)
+    assert run("run", *SMALL, "--out", tmp_path / "run") == 1
+    assert "never seen before" in capsys.readouterr().err
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "failed"
+
+
+def test_an_interruption_while_compiling_leaves_nothing(tmp_path, capsys, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(cli, "watch", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert run("run", *SMALL, "--out", tmp_path / "run") == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "nothing is kept" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

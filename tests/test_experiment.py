@@ -36,7 +36,7 @@ def _sentence(**options):
         ({"partition": "dirichelt"}, ["perhaps 'dirichlet' was meant", "published"]),
         ({"metric": "euclid"}, ["perhaps 'euclidean' was meant", "cosine"]),
         ({"linkage": "wart"}, ["perhaps 'ward' was meant", "average"]),
-        ({"rounds": 0}, ["--rounds", "0", "1 or more"]),
+        ({"rounds": 0}, ["--rounds", "0", "1 to 1000000"]),
         ({"batch_size": 0}, ["--batch-size", "1 or more"]),
         ({"epochs": -3}, ["--epochs", "-3"]),
         ({"clients": 0}, ["--clients", "1 or more"]),

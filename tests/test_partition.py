@@ -421,7 +421,7 @@ def test_client_data_gives_each_client_its_own_examples(y, data, seed):
     partition = dirichlet(y, clients=clients, seed=seed)
     x = np.arange(len(y) * 2, dtype=np.float32).reshape(-1, 2)
     made = jax.tree.map(np.asarray, client_data(x, y, partition))
-    assert made.count == clients
+    assert made.n_clients == clients
     assert made.train.shape == (clients, max(map(len, partition.train)))
     assert made.test.shape == (clients, max(map(len, partition.test)))
     for ours, size, theirs in (

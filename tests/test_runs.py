@@ -77,10 +77,11 @@ def test_a_folder_that_holds_anything_is_refused_and_left_alone(tmp_path):
 def test_a_summary_is_whole_or_absent(tmp_path):
     with pytest.raises(ValueError, match="no finished run"):
         runs.read_summary(tmp_path)
-    runs.write_summary(tmp_path, {"final": {"round": 1}})
-    assert runs.read_summary(tmp_path)["final"] == {"round": 1}
+    final = {"round": 1, "c_spe": 0.5, "c_gen": 0.5, "global": 0.5}
+    runs.write_summary(tmp_path, {"final": final})
+    assert runs.read_summary(tmp_path)["final"] == final
     assert [path.name for path in tmp_path.iterdir()] == [runs.SUMMARY]
-    for damaged in ('{"final":', "[]", "{}", "3"):
+    for damaged in ('{"final":', "[]", "{}", "3", '{"final": {"round": 1}}'):
         (tmp_path / runs.SUMMARY).write_text(damaged)
         with pytest.raises(ValueError, match="damaged"):
             runs.read_summary(tmp_path)

@@ -80,7 +80,7 @@ def demlearn(
         mix: ``α``, from 0 to 1; not used with ``beta``.
         prox: ``μ``, 0 or more; 0 is the paper's "DemLearn", above it "DemLearn-P".
         period: ``τ``: rounds between two clusterings, at least 1.
-        soft: ``γ``, above 0 to 1.
+        soft: ``γ``, from 0 to 1.
         amplification: Factor on each group's mean, compounding with depth, in the first
             rounds; 1.15 in the published runs but not in the paper's equations.
         amplified_rounds: How many rounds that lasts.
@@ -97,7 +97,8 @@ def demlearn(
     """
     check_number("DemLearn", "levels", levels, 0)
     check_number("DemLearn", "period", period, 1)
-    check_number("DemLearn", "prox", prox, 0)
+    for name, value in (("prox", prox), ("amplification", amplification)):
+        check_number("DemLearn", name, value, 0)
     for name, share in (("mix", mix), ("soft", soft)):
         check_number("DemLearn", name, share, 0, 1)
     link.check_method(method)

@@ -76,7 +76,7 @@ def run_key(experiment: Experiment) -> jax.Array:
 
 def _scaled(
     experiment: Experiment, dataset: data.Dataset, partition: data.Partition
-) -> Float[np.ndarray, "T *shape"]:
+) -> Float[np.ndarray, " T *shape"]:
     if experiment.pixels == "published":
         return data.standardize_pixels(dataset.x)
     maximum = 255.0 if dataset.x.dtype == np.uint8 else 1.0

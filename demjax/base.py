@@ -39,12 +39,12 @@ class ClientData(NamedTuple):
         test_size: Number of test examples of each client; 0 is possible.
     """
 
-    x: Num[Array, "T *shape"]
-    y: Int[Array, "T"]
-    train: Int[Array, "N M"]
-    train_size: Int[Array, "N"]
-    test: Int[Array, "N V"]
-    test_size: Int[Array, "N"]
+    x: Num[Array, " T *shape"]
+    y: Int[Array, " T"]
+    train: Int[Array, " N M"]
+    train_size: Int[Array, " N"]
+    test: Int[Array, " N V"]
+    test_size: Int[Array, " N"]
 
     @property
     def n_clients(self) -> int:
@@ -61,8 +61,8 @@ class Hierarchy(NamedTuple):
         size: Number of clients in each group; 0 marks an empty slot.
     """
 
-    groups: Int[Array, "L N"]
-    size: Int[Array, "L G"]
+    groups: Int[Array, " L N"]
+    size: Int[Array, " L G"]
 
     @property
     def levels(self) -> int:
@@ -98,7 +98,7 @@ class Task(NamedTuple):
 
     init: Callable[[PRNGKeyArray], Params]
     loss: Callable[..., Float[Array, ""]]
-    score: Callable[..., Float[Array, "B"]]
+    score: Callable[..., Float[Array, " B"]]
 
 
 class Algorithm(NamedTuple):
@@ -128,7 +128,7 @@ def single_group(clients: int) -> Hierarchy:
     return Hierarchy(groups=zeros, size=jax.numpy.full((1, 1), clients, jax.numpy.int32))
 
 
-def finite_clients(params: Params) -> Bool[Array, "N"]:
+def finite_clients(params: Params) -> Bool[Array, " N"]:
     """Which of the stacked models hold finite numbers only."""
     leaves = [
         jax.numpy.isfinite(leaf).reshape(leaf.shape[0], -1).all(axis=1)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 from demjax.base import NO_GROUP, Hierarchy, Params
 
 
-def from_groups(groups: Int[Array, "L N"], slots: int) -> Hierarchy:
+def from_groups(groups: Int[Array, " L N"], slots: int) -> Hierarchy:
     """Count the members of each group.
 
     Args:
@@ -36,21 +36,21 @@ def root_only(clients: int, levels: int, slots: int) -> Hierarchy:
     return from_groups(groups, slots)
 
 
-def places(hierarchy: Hierarchy) -> Int[Array, "L N"]:
+def places(hierarchy: Hierarchy) -> Int[Array, " L N"]:
     """Place of each client's group on each level, ``NO_GROUP`` where it has none."""
     levels, slots = hierarchy.size.shape
     offset = jnp.arange(levels, dtype=jnp.int32)[:, None] * slots
     return jnp.where(hierarchy.groups == NO_GROUP, NO_GROUP, hierarchy.groups + offset)
 
 
-def lowest_place(hierarchy: Hierarchy) -> Int[Array, "N"]:
+def lowest_place(hierarchy: Hierarchy) -> Int[Array, " N"]:
     """Place of the lowest group that holds each client; the root holds everyone."""
     everywhere = places(hierarchy)
     level = jnp.argmax(everywhere != NO_GROUP, axis=0)
     return jnp.take_along_axis(everywhere, level[None], axis=0)[0]
 
 
-def parent_place(hierarchy: Hierarchy) -> Int[Array, "L G"]:
+def parent_place(hierarchy: Hierarchy) -> Int[Array, " L G"]:
     """Place of the group that each group hangs under; the root and empty slots: the root."""
     levels, slots = hierarchy.size.shape
     everywhere = places(hierarchy)
@@ -66,7 +66,7 @@ def parent_place(hierarchy: Hierarchy) -> Int[Array, "L G"]:
     return jnp.stack(parents)
 
 
-def membership(hierarchy: Hierarchy) -> Bool[Array, "L G N"]:
+def membership(hierarchy: Hierarchy) -> Bool[Array, " L G N"]:
     """Whether each group holds each client."""
     slots = jnp.arange(hierarchy.size.shape[1], dtype=jnp.int32)
     return hierarchy.groups[:, None, :] == slots[None, :, None]
@@ -75,7 +75,7 @@ def membership(hierarchy: Hierarchy) -> Bool[Array, "L G N"]:
 def group_means(
     params: Params,
     hierarchy: Hierarchy,
-    weight: Float[Array, "N"] | None = None,
+    weight: Float[Array, " N"] | None = None,
     amplification: Float[Array, ""] | float = 1.0,
 ) -> Params:
     """Mean model of every group on every level, in one pass over the stacked models.
@@ -178,7 +178,7 @@ def places_bank(group: Params) -> Params:
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), group)
 
 
-def ancestors(hierarchy: Hierarchy) -> tuple[Int[Array, "N L"], Float[Array, "N L"]]:
+def ancestors(hierarchy: Hierarchy) -> tuple[Int[Array, " N L"], Float[Array, " N L"]]:
     """Places of all groups that hold each client, and one over each group's size.
 
     Where a client has no group on a level, the place is 0 and the weight 0.

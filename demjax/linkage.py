@@ -15,17 +15,17 @@ from demjax.hierarchy import from_groups
 METHODS = ("average", "complete", "single", "ward", "weighted")
 """Linkage methods, named as SciPy names them."""
 
-Metric = Callable[[Params], Float[Array, "N N"]]
+Metric = Callable[[Params], Float[Array, " N N"]]
 
 
-def _squared(gram: Float[Array, "N N"]) -> Float[Array, "N N"]:
+def _squared(gram: Float[Array, " N N"]) -> Float[Array, " N N"]:
     """Squared distances from products of centred vectors; exactly symmetric, zero diagonal."""
     norms = jnp.diagonal(gram)
     squared = jnp.maximum(norms[:, None] + norms[None, :] - (gram + gram.T), 0.0)
     return squared * (1.0 - jnp.eye(gram.shape[0]))
 
 
-def _centred_gram(params: Params, scale: Float[Array, "N"] | float = 1.0) -> Float[Array, "N N"]:
+def _centred_gram(params: Params, scale: Float[Array, " N"] | float = 1.0) -> Float[Array, " N N"]:
     """Products of all pairs of clients, the clients' mean subtracted first.
 
     Without the subtraction the products of models that are close together cancel, and with a
@@ -40,7 +40,7 @@ def _centred_gram(params: Params, scale: Float[Array, "N"] | float = 1.0) -> Flo
     return gram
 
 
-def euclidean(params: Params) -> Float[Array, "N N"]:
+def euclidean(params: Params) -> Float[Array, " N N"]:
     """Euclidean distance of every pair of clients over all parameters.
 
     ``d_mn = ‖w_m − w_n‖``. Squared distances are exact to a few 1e-6 of the *largest* one, so
@@ -55,7 +55,7 @@ def euclidean(params: Params) -> Float[Array, "N N"]:
     return jnp.sqrt(_squared(_centred_gram(params)))
 
 
-def cosine(params: Params) -> Float[Array, "N N"]:
+def cosine(params: Params) -> Float[Array, " N N"]:
     """Cosine distance of every pair of clients over all parameters.
 
     ``d_mn = 1 − ⟨w_m, w_n⟩ / (‖w_m‖ ‖w_n‖) = ½ ‖w_m/‖w_m‖ − w_n/‖w_n‖‖²``, computed in the
@@ -85,8 +85,8 @@ def check_method(method: str) -> None:
 
 
 def linkage(
-    distances: Float[Array, "N N"], method: str = "average", backend: str = "scipy"
-) -> Float[Array, "N-1 4"]:
+    distances: Float[Array, " N N"], method: str = "average", backend: str = "scipy"
+) -> Float[Array, " N-1 4"]:
     """Agglomerative clustering from a matrix of distances, as SciPy's linkage matrix.
 
     Row ``i`` merges the clusters ``Z[i, 0] < Z[i, 1]`` at distance ``Z[i, 2]`` into cluster
@@ -126,7 +126,7 @@ def linkage(
     return jax.pure_callback(on_host, shape, distances, vmap_method="sequential")
 
 
-def cut_depth(merges: Float[Array, "N-1 4"], levels: int) -> Hierarchy:
+def cut_depth(merges: Float[Array, " N-1 4"], levels: int) -> Hierarchy:
     """Cut a dendrogram into a tree by splitting from the top, ``levels`` times.
 
     The root's children are the two clusters of the last merge, theirs those of the merges that
@@ -163,15 +163,17 @@ def cut_depth(merges: Float[Array, "N-1 4"], levels: int) -> Hierarchy:
 
 
 def _split(
-    node: Int[Array, "G2"], children: Int[Array, "N-1 2"], count: int, slots: int
-) -> Int[Array, "G"]:
+    node: Int[Array, " G2"], children: Int[Array, " N-1 2"], count: int, slots: int
+) -> Int[Array, " G"]:
     """The nodes that each group's node was merged from; a single client is no group."""
     pairs = jnp.where((node >= count)[:, None], children[node - count], NO_GROUP)
     pairs = jnp.where(pairs >= count, pairs, NO_GROUP).reshape(-1)
     return jnp.full(slots, NO_GROUP, jnp.int32).at[: pairs.shape[0]].set(pairs)
 
 
-def _slot_above(node: Int[Array, "G"], parent: Int[Array, "2N-1"], count: int) -> Int[Array, "N"]:
+def _slot_above(
+    node: Int[Array, " G"], parent: Int[Array, " 2N-1"], count: int
+) -> Int[Array, " N"]:
     """For each leaf, the slot whose node is its ancestor; ``NO_GROUP`` if none is.
 
     Everybody climbs until a node with a slot, or the root, each hop twice as long as the last.

@@ -26,8 +26,8 @@ class Pull(NamedTuple):
     """
 
     anchors: Params
-    which: Int[Array, "N J"]
-    weight: Float[Array, "N J"]
+    which: Int[Array, " N J"]
+    weight: Float[Array, " N J"]
 
 
 class LocalTraining(NamedTuple):
@@ -41,7 +41,7 @@ class LocalTraining(NamedTuple):
     """
 
     init: Callable[[PRNGKeyArray], Params]
-    train: Callable[..., tuple[Params, Float[Array, "N"]]]
+    train: Callable[..., tuple[Params, Float[Array, " N"]]]
 
 
 def chunk_for_backend(clients: int) -> int:
@@ -87,7 +87,9 @@ def local_training(
 
     largest_batch = batch_size
 
-    def shuffled(key: PRNGKeyArray, rows: Int[Array, "M"], size: Int[Array, ""]) -> Int[Array, "M"]:
+    def shuffled(
+        key: PRNGKeyArray, rows: Int[Array, " M"], size: Int[Array, ""]
+    ) -> Int[Array, " M"]:
         """The client's rows in random order, padding last; it does not touch the order."""
         draw = jax.random.uniform(key, rows.shape)
         return rows[jnp.argsort(jnp.where(jnp.arange(rows.shape[0]) < size, draw, jnp.inf))]
@@ -96,10 +98,10 @@ def local_training(
         key: PRNGKeyArray,
         params: Params,
         clients: ClientData,
-        chunk_clients: Int[Array, "..."],
+        chunk_clients: Int[Array, " ..."],
         pull: Pull | None,
         each: Callable,
-    ) -> tuple[Params, Float[Array, "..."]]:
+    ) -> tuple[Params, Float[Array, " ..."]]:
         """Train some clients side by side; ``each`` is ``vmap``, or nothing for one client."""
         # No batch is larger than the largest client: "everything at once" costs no padding.
         batch_size = min(largest_batch, clients.train.shape[1])
@@ -157,7 +159,7 @@ def local_training(
 
     def train(
         key: PRNGKeyArray, params: Params, clients: ClientData, pull: Pull | None = None
-    ) -> tuple[Params, Float[Array, "N"]]:
+    ) -> tuple[Params, Float[Array, " N"]]:
         count = clients.n_clients
         width = min(chunk or chunk_for_backend(count), count)
         # Largest first, so that a chunk's clients have about as many steps as each other.

@@ -35,14 +35,14 @@ class Measures(NamedTuple):
         hierarchy: The tree at this moment.
     """
 
-    client_spe: Float[Array, "N"]
-    client_gen: Float[Array, "N"]
-    group_spe: Float[Array, "L G"]
-    group_gen: Float[Array, "L G"]
+    client_spe: Float[Array, " N"]
+    client_gen: Float[Array, " N"]
+    group_spe: Float[Array, " L G"]
+    group_gen: Float[Array, " L G"]
     c_spe: Float[Array, ""]
     c_gen: Float[Array, ""]
-    g_spe: Float[Array, "L"]
-    g_gen: Float[Array, "L"]
+    g_spe: Float[Array, " L"]
+    g_gen: Float[Array, " L"]
     global_score: Float[Array, ""]
     diverged: Int[Array, ""]
     hierarchy: Hierarchy
@@ -56,8 +56,8 @@ class PooledExamples(NamedTuple):
         owner: Client that each belongs to; ``N`` marks padding.
     """
 
-    example: Int[np.ndarray, "blocks block"]
-    owner: Int[np.ndarray, "blocks block"]
+    example: Int[np.ndarray, " blocks block"]
+    owner: Int[np.ndarray, " blocks block"]
 
 
 def pooled_test_data(clients: ClientData, block: int = 128) -> PooledExamples:
@@ -117,8 +117,8 @@ def measure(
     count = clients.n_clients
 
     def score_one(
-        data: ClientData, params: Params, member: Bool[Array, "N+1"]
-    ) -> Float[Array, "2"]:
+        data: ClientData, params: Params, member: Bool[Array, " N+1"]
+    ) -> Float[Array, " 2"]:
         """Sums of a model's scores over its members' test data and over everybody's."""
 
         def one_block(sums, rows):
@@ -132,10 +132,10 @@ def measure(
     def score_all(
         data: ClientData,
         params: Params,
-        member: Bool[Array, "A N"],
-        order: Int[Array, "A"],
+        member: Bool[Array, " A N"],
+        order: Int[Array, " A"],
         used: Int[Array, ""],
-    ) -> Float[Array, "A 2"]:
+    ) -> Float[Array, " A 2"]:
         """Score the first ``used`` models of ``order``, a chunk at a time."""
         models = member.shape[0]
         width = min(chunk or (1 if jax.default_backend() == "cpu" else 16), models)
@@ -188,7 +188,7 @@ def measure(
     return take
 
 
-def _weighted_mean(value: Float[Array, "L G"], size: Int[Array, "L G"]) -> Float[Array, "L"]:
+def _weighted_mean(value: Float[Array, " L G"], size: Int[Array, " L G"]) -> Float[Array, " L"]:
     """Mean over the groups of each level that have a value, weighted by their clients."""
     weight = jnp.where(jnp.isnan(value), 0, size)
     return jnp.sum(jnp.nan_to_num(value) * weight, axis=1) / jnp.sum(weight, axis=1)

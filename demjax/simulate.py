@@ -25,7 +25,7 @@ class History(NamedTuple):
         state: The algorithm's state after the last round.
     """
 
-    round: Int[np.ndarray, "E"]
+    round: Int[np.ndarray, " E"]
     measures: Measures
     state: Any
 

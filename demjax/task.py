@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int, Num, PRNGKeyArray
 from demjax.base import Params, Task
 
 
-def classification(model: nn.Module, example: Num[Array, "*shape"]) -> Task:
+def classification(model: nn.Module, example: Num[Array, " *shape"]) -> Task:
     """Classification by a Flax module, trained on the mean cross-entropy.
 
     ``loss = Σ_b weight_b · (log Σ_c exp z_bc − z_b,y_b) / Σ_b weight_b``, with logits ``z``.
@@ -27,16 +27,18 @@ def classification(model: nn.Module, example: Num[Array, "*shape"]) -> Task:
 
     def loss(
         params: Params,
-        x: Float[Array, "B *shape"],
-        y: Int[Array, "B"],
-        weight: Float[Array, "B"],
+        x: Float[Array, " B *shape"],
+        y: Int[Array, " B"],
+        weight: Float[Array, " B"],
         key: PRNGKeyArray,
     ) -> Float[Array, ""]:
         logits = model.apply({"params": params}, x, train=True, rngs={"dropout": key})
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, y)
         return jnp.sum(weight * losses) / jnp.maximum(jnp.sum(weight), 1.0)
 
-    def score(params: Params, x: Float[Array, "B *shape"], y: Int[Array, "B"]) -> Float[Array, "B"]:
+    def score(
+        params: Params, x: Float[Array, " B *shape"], y: Int[Array, " B"]
+    ) -> Float[Array, " B"]:
         logits = jnp.asarray(model.apply({"params": params}, x, train=False))
         # A model that holds NaN answers nothing right; argmax alone would call it label 0.
         finite = jnp.isfinite(logits).all(axis=-1)

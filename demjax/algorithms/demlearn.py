@@ -43,7 +43,7 @@ class DemLearnInfo(NamedTuple):
         loss: Mean training loss of each client in its last epoch.
     """
 
-    loss: Float[Array, "N"]
+    loss: Float[Array, " N"]
 
 
 def demlearn(

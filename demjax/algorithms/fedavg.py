@@ -46,7 +46,7 @@ class FedAvgInfo(NamedTuple):
         loss: Mean training loss of each client in its last epoch.
     """
 
-    loss: Float[Array, "N"]
+    loss: Float[Array, " N"]
 
 
 def fedavg(

@@ -41,7 +41,7 @@ class FedProxInfo(NamedTuple):
         loss: Mean training loss of each client in its last epoch, without the proximal term.
     """
 
-    loss: Float[Array, "N"]
+    loss: Float[Array, " N"]
 
 
 def fedprox(local: LocalTraining, *, prox: Float[Array, ""] | float = 0.5) -> Algorithm:

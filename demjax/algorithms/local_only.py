@@ -27,7 +27,7 @@ class LocalOnlyInfo(NamedTuple):
         loss: Mean training loss of each client in its last epoch.
     """
 
-    loss: Float[Array, "N"]
+    loss: Float[Array, " N"]
 
 
 def local_only(local: LocalTraining) -> Algorithm:

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 _UNSIGNED_BYTE = 0x08
 
 
-def read_idx(path: str | Path, *, dimensions: int) -> UInt8[np.ndarray, "..."]:
+def read_idx(path: str | Path, *, dimensions: int) -> UInt8[np.ndarray, " ..."]:
     """Read one IDX file of unsigned bytes, gzipped or not (its first bytes tell).
 
     Args:

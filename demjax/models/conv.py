@@ -18,30 +18,30 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-Conv = Callable[[Float[Array, "B H W C"], Float[Array, "R S C F"]], Float[Array, "B H W F"]]
+Conv = Callable[[Float[Array, " B H W C"], Float[Array, " R S C F"]], Float[Array, " B H W F"]]
 
 
 WeightGradient = Callable[
-    [Float[Array, "B H W C"], Float[Array, "B H W F"], tuple[int, int]], Float[Array, "R S C F"]
+    [Float[Array, " B H W C"], Float[Array, " B H W F"], tuple[int, int]], Float[Array, " R S C F"]
 ]
 
 
 def _correlate(
-    x: Float[Array, "B H W C"], kernel: Float[Array, "R S C F"], padding: list[tuple[int, int]]
-) -> Float[Array, "B H2 W2 F"]:
+    x: Float[Array, " B H W C"], kernel: Float[Array, " R S C F"], padding: list[tuple[int, int]]
+) -> Float[Array, " B H2 W2 F"]:
     layout = ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=layout)
 
 
 def _forward_direct(
-    x: Float[Array, "B H W C"], kernel: Float[Array, "R S C F"]
-) -> Float[Array, "B H W F"]:
+    x: Float[Array, " B H W C"], kernel: Float[Array, " R S C F"]
+) -> Float[Array, " B H W F"]:
     return _correlate(x, kernel, [(size // 2, size // 2) for size in kernel.shape[:2]])
 
 
 def _weight_gradient_direct(
-    x: Float[Array, "B H W C"], cotangent: Float[Array, "B H W F"], sizes: tuple[int, int]
-) -> Float[Array, "R S C F"]:
+    x: Float[Array, " B H W C"], cotangent: Float[Array, " B H W F"], sizes: tuple[int, int]
+) -> Float[Array, " R S C F"]:
     """Correlate the pictures with the cotangent, channels as batch and batch as channels."""
     padding = [(size // 2, size // 2) for size in sizes]
     turned = _correlate(x.transpose(3, 1, 2, 0), cotangent.transpose(1, 2, 0, 3), padding)
@@ -49,8 +49,8 @@ def _weight_gradient_direct(
 
 
 def _neighbourhoods(
-    x: Float[Array, "B H W C"], sizes: tuple[int, int]
-) -> Float[Array, "B*H*W R*S*C"]:
+    x: Float[Array, " B H W C"], sizes: tuple[int, int]
+) -> Float[Array, " B*H*W R*S*C"]:
     """Each pixel's surroundings as a row, laid out as a kernel is: row, column, channel."""
     batch, height, width, channels = x.shape
     rows, columns = sizes
@@ -66,16 +66,16 @@ def _neighbourhoods(
 
 
 def _forward_product(
-    x: Float[Array, "B H W C"], kernel: Float[Array, "R S C F"]
-) -> Float[Array, "B H W F"]:
+    x: Float[Array, " B H W C"], kernel: Float[Array, " R S C F"]
+) -> Float[Array, " B H W F"]:
     filters = kernel.shape[3]
     product = _neighbourhoods(x, (kernel.shape[0], kernel.shape[1])) @ kernel.reshape(-1, filters)
     return product.reshape(*x.shape[:3], filters)
 
 
 def _weight_gradient_product(
-    x: Float[Array, "B H W C"], cotangent: Float[Array, "B H W F"], sizes: tuple[int, int]
-) -> Float[Array, "R S C F"]:
+    x: Float[Array, " B H W C"], cotangent: Float[Array, " B H W F"], sizes: tuple[int, int]
+) -> Float[Array, " R S C F"]:
     filters = cotangent.shape[3]
     product = _neighbourhoods(x, sizes).T @ cotangent.reshape(-1, filters)
     return product.reshape(*sizes, x.shape[3], filters)

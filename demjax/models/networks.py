@@ -22,7 +22,7 @@ def uniform_fan_in(fan_in: int) -> Callable[..., Array]:
     return init
 
 
-def max_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B H//2 W//2 C"]:
+def max_pool(x: Float[Array, " B H W C"]) -> Float[Array, " B H//2 W//2 C"]:
     """Largest of each 2×2 square; an odd last row or column is left out.
 
     Written with slices: the gradient of a windowed reduction is slow on a CPU.
@@ -32,7 +32,7 @@ def max_pool(x: Float[Array, "B H W C"]) -> Float[Array, "B H//2 W//2 C"]:
     return jnp.maximum(rows[:, :, 0:width:2], rows[:, :, 1:width:2])
 
 
-def dropout(x: Float[Array, "..."], key: PRNGKeyArray, rate: float) -> Float[Array, "..."]:
+def dropout(x: Float[Array, " ..."], key: PRNGKeyArray, rate: float) -> Float[Array, " ..."]:
     """Zero each number with probability ``rate`` and scale the others by ``1/(1 − rate)``.
 
     Sixteen random bits decide each number, half the work of the usual thirty-two, so the
@@ -48,7 +48,7 @@ class Dense(nn.Module):
     features: int
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B D"]) -> Float[Array, "B F"]:
+    def __call__(self, x: Float[Array, " B D"]) -> Float[Array, " B F"]:
         """Apply the layer."""
         init = uniform_fan_in(x.shape[-1])
         return nn.Dense(self.features, kernel_init=init, bias_init=init)(x)
@@ -68,7 +68,7 @@ class Conv2D(nn.Module):
     conv: Conv | None = None
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W F"]:
+    def __call__(self, x: Float[Array, " B H W C"]) -> Float[Array, " B H W F"]:
         """Apply the layer."""
         init = uniform_fan_in(self.size**2 * x.shape[-1])
         shape = (self.size, self.size, x.shape[-1], self.features)
@@ -83,7 +83,7 @@ class Linear(nn.Module):
     classes: int
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B *shape"], *, train: bool) -> Float[Array, "B classes"]:
+    def __call__(self, x: Float[Array, " B *shape"], *, train: bool) -> Float[Array, " B classes"]:
         """Logits of each input; ``train`` turns dropout on, where there is any."""
         return Dense(self.classes)(x.reshape(x.shape[0], -1))
 
@@ -95,7 +95,7 @@ class MLP(nn.Module):
     hidden: Sequence[int] = (200,)
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B *shape"], *, train: bool) -> Float[Array, "B classes"]:
+    def __call__(self, x: Float[Array, " B *shape"], *, train: bool) -> Float[Array, " B classes"]:
         """Logits of each input; ``train`` turns dropout on, where there is any."""
         x = x.reshape(x.shape[0], -1)
         for width in self.hidden:
@@ -127,7 +127,7 @@ class CNN(nn.Module):
     conv: Conv | None = None
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B classes"]:
+    def __call__(self, x: Float[Array, " B H W C"], *, train: bool) -> Float[Array, " B classes"]:
         """Logits of each input; ``train`` turns dropout on, where there is any."""
         x = jnp.asarray(x, jnp.float32)  # pictures may come as bytes
         for features in self.filters:

@@ -128,6 +128,13 @@ def single_group(clients: int) -> Hierarchy:
     return Hierarchy(groups=zeros, size=jax.numpy.full((1, 1), clients, jax.numpy.int32))
 
 
+def under_one_root(client: Params, root: Params) -> Models:
+    """The models of a system with a server: clients under a single group, the global model."""
+    count = jax.tree.leaves(client)[0].shape[0]
+    group = jax.tree.map(lambda leaf: leaf[None, None], root)
+    return Models(client, group, single_group(count))
+
+
 def finite_clients(params: Params) -> Bool[Array, " N"]:
     """Which of the stacked models hold finite numbers only."""
     leaves = [

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from demjax.base import NO_GROUP, Hierarchy, Params
+from demjax.base import NO_GROUP, Hierarchy, Params, single_group
 
 
 def from_groups(groups: Int[Array, " L N"], slots: int) -> Hierarchy:
@@ -110,6 +110,13 @@ def group_means(
         return jnp.einsum("lgn,n...->lg...", share, leaf, precision=lax.Precision.HIGHEST)
 
     return jax.tree.map(mean, params)
+
+
+def mean_of_all(params: Params, weight: Float[Array, " N"] | None = None) -> Params:
+    """Mean model of all clients, ``Σ_n v_n w_n / Σ_n v_n``: the root's mean, without its axes."""
+    count = jax.tree.leaves(params)[0].shape[0]
+    means = group_means(params, single_group(count), weight)
+    return jax.tree.map(lambda leaf: leaf[0, 0], means)
 
 
 def soft_update(old: Params, new: Params, rate: Float[Array, ""] | float) -> Params:

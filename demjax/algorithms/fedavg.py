@@ -19,8 +19,8 @@ from demjax.base import (
     Models,
     Params,
     check_number,
-    single_group,
     stack_copies,
+    under_one_root,
 )
 from demjax.local import LocalTraining
 
@@ -89,11 +89,11 @@ def fedavg(
         start = stack_copies(state.server, clients.n_clients) if mix is None else state.client
         client, loss = local.train(key, start, clients)
         examples = clients.train_size.astype(jnp.float32)
-        means = tree.group_means(client, single_group(clients.n_clients), examples)
+        mean = tree.mean_of_all(client, examples)
         if server_optimizer is None:
-            model, optimizer = jax.tree.map(lambda leaf: leaf[0, 0], means), state.optimizer
+            model, optimizer = mean, state.optimizer
         else:
-            gradient = jax.tree.map(lambda old, new: old - new[0, 0], state.server, means)
+            gradient = jax.tree.map(lambda old, new: old - new, state.server, mean)
             updates, optimizer = server.update(gradient, state.optimizer, state.server)
             model = optax.apply_updates(state.server, updates)
         if mix is not None:
@@ -101,8 +101,6 @@ def fedavg(
         return FedAvgState(client, model, optimizer), FedAvgInfo(loss)
 
     def models(state: FedAvgState) -> Models:
-        count = jax.tree.leaves(state.client)[0].shape[0]
-        group = jax.tree.map(lambda leaf: leaf[None, None], state.server)
-        return Models(state.client, group, single_group(count))
+        return under_one_root(state.client, state.server)
 
     return Algorithm(init=init, round=one_round, models=models)

@@ -16,8 +16,8 @@ from demjax.base import (
     Models,
     Params,
     check_number,
-    single_group,
     stack_copies,
+    under_one_root,
 )
 from demjax.local import LocalTraining, Pull
 
@@ -77,13 +77,9 @@ def fedprox(local: LocalTraining, *, prox: Float[Array, ""] | float = 0.5) -> Al
         )
         client, loss = local.train(key, stack_copies(state.server, count), clients, pull)
         examples = clients.train_size.astype(jnp.float32)
-        means = tree.group_means(client, single_group(count), examples)
-        server = jax.tree.map(lambda leaf: leaf[0, 0], means)
-        return FedProxState(client, server), FedProxInfo(loss)
+        return FedProxState(client, tree.mean_of_all(client, examples)), FedProxInfo(loss)
 
     def models(state: FedProxState) -> Models:
-        count = jax.tree.leaves(state.client)[0].shape[0]
-        group = jax.tree.map(lambda leaf: leaf[None, None], state.server)
-        return Models(state.client, group, single_group(count))
+        return under_one_root(state.client, state.server)
 
     return Algorithm(init=init, round=one_round, models=models)

@@ -2,11 +2,10 @@
 
 from typing import NamedTuple
 
-import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from demjax import hierarchy as tree
-from demjax.base import Algorithm, ClientData, Models, Params, single_group, stack_copies
+from demjax.base import Algorithm, ClientData, Models, Params, stack_copies, under_one_root
 from demjax.local import LocalTraining
 
 
@@ -53,8 +52,6 @@ def local_only(local: LocalTraining) -> Algorithm:
         return LocalOnlyState(client), LocalOnlyInfo(loss)
 
     def models(state: LocalOnlyState) -> Models:
-        count = jax.tree.leaves(state.client)[0].shape[0]
-        hierarchy = single_group(count)
-        return Models(state.client, tree.group_means(state.client, hierarchy), hierarchy)
+        return under_one_root(state.client, tree.mean_of_all(state.client))
 
     return Algorithm(init=init, round=one_round, models=models)

@@ -6,21 +6,14 @@ import difflib
 import os
 import signal
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import jax
-import numpy as np
-from tqdm import tqdm
-
-from demjax import __version__, assemble, experiment, runs
+from demjax import __version__, assemble, config, experiment, runs
 from demjax.experiment import Experiment
-from demjax.metrics import Measures
-from demjax.simulate import Moment, watch
-
-DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+from demjax.record import DONE, FAILED, INTERRUPTED, WRONG, Recorder, say, table
+from demjax.simulate import watch
 
 
 class _Parser(argparse.ArgumentParser):
@@ -40,9 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed = _read(sys.argv[1:] if arguments is None else arguments)
         return parsed.command(parsed)
     except ValueError as error:
-        return _say(str(error), WRONG)
+        return say(str(error), WRONG)
     except KeyboardInterrupt:
-        return _say("Interrupted.", INTERRUPTED)
+        return say("Interrupted.", INTERRUPTED)
 
 
 def entry() -> NoReturn:
@@ -107,16 +100,16 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
 def _run(parsed: argparse.Namespace) -> int:
     """``demjax run``: check everything, then run and write down as it goes."""
     names = [field.name for field in dataclasses.fields(Experiment)]
-    options = experiment.read_toml(parsed.config) if parsed.config else {}
+    options = config.read_toml(parsed.config) if parsed.config else {}
     given = {name: getattr(parsed, name) for name in names if hasattr(parsed, name)}
-    asked = Experiment(**experiment.override(options, given))
+    asked = Experiment(**config.override(options, given))
     resolved = experiment.resolve(asked)
     runs.check_free(parsed.out)
     built = assemble.build(resolved)
     for name in experiment.unused_options(asked):
         flag = name.replace("_", "-")
         print(f"demjax: {asked.algorithm} has no use for --{flag}.", file=sys.stderr)
-    runs.create(parsed.out, experiment.to_toml(resolved))
+    runs.create(parsed.out, config.to_toml(resolved))
     moments = watch(
         built.algorithm,
         built.task,
@@ -125,110 +118,7 @@ def _run(parsed: argparse.Namespace) -> int:
         key=assemble.run_key(resolved),
         eval_every=resolved.eval_every,
     )
-    return _Recorder(parsed.out, resolved).record(moments)
-
-
-class _Recorder:
-    """Writes a run down as it happens: the one place of the command line that keeps state."""
-
-    def __init__(self, out: Path, resolved: Experiment):
-        self.out = out
-        self.resolved = resolved
-        self.rows: list[dict[str, Any]] = []
-        self.round_seconds: list[float] = []
-        self.measure_seconds: list[float] = []
-        self.compile_seconds = 0.0
-        self.environment = runs.environment()
-
-    def record(self, moments: Iterator[Moment]) -> int:
-        """Follow a run to its end, its failure or its interruption."""
-        begin = time.perf_counter()
-        bar = tqdm(total=self.resolved.rounds, unit="round", disable=None, dynamic_ncols=True)
-        status, sentence, code = "done", "", DONE
-        bar.set_description_str("compiling")
-        if bar.disable:
-            print("compiling", file=sys.stderr)
-        try:
-            for moment in moments:
-                self.compile_seconds = moment.compile_seconds
-                bar.set_description_str("")
-                if moment.round > 0:
-                    self.round_seconds.append(moment.round_seconds)
-                    bar.update()
-                if moment.measures is None:
-                    continue
-                self.measure_seconds.append(moment.measure_seconds)
-                diverged = int(moment.measures.diverged)
-                if diverged:
-                    status, code = "diverged", FAILED
-                    sentence = (
-                        f"The run diverged: after round {moment.round} the models of {diverged} of "
-                        f"{self.resolved.clients} clients are not finite; what was measured before "
-                        f"is kept in {self.out}."
-                    )
-                    break
-                seconds = time.perf_counter() - begin - self.compile_seconds
-                self._keep(moment.round, jax.device_get(moment.measures), seconds, bar)
-        except KeyboardInterrupt:
-            status, code = "interrupted", INTERRUPTED
-            # A second Ctrl-C shall not keep the summary from being written.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            bar.close()
-            if not self.rows:
-                runs.discard(self.out)
-                return _say("Interrupted before anything was measured; nothing is kept.", code)
-            done = len(self.round_seconds)
-            sentence = f"Interrupted after {done} rounds; what was measured is kept in {self.out}."
-        except OSError as error:
-            status, code = "failed", FAILED
-            sentence = f"The run stopped because {self.out} cannot be written: {error.strerror}."
-        except jax.errors.JaxRuntimeError as error:
-            status, code = "failed", FAILED
-            sentence = f"The run failed on the device: {str(error).splitlines()[0]}"
-        except Exception as error:  # whatever it is, what was measured gets its summary
-            status, code = "failed", FAILED
-            sentence = f"The run failed ({type(error).__name__}): {str(error).splitlines()[0]}"
-        finally:
-            bar.close()
-        try:
-            self._summarize(status, time.perf_counter() - begin)
-        except OSError as error:
-            code = FAILED
-            sentence = sentence or f"The summary cannot be written: {error.strerror}."
-        if self.rows:
-            print(table([(str(self.out), self.rows[-1], status)]))
-        return _say(sentence, code) if sentence else code
-
-    def _keep(self, done: int, measures: Measures, seconds: float, bar: tqdm) -> None:
-        row = runs.metrics_row(done, measures, seconds)
-        runs.append(self.out / runs.CLIENTS, runs.clients_rows(done, measures))
-        runs.append(self.out / runs.METRICS, [row])
-        self.rows.append(row)
-        last = {"C-SPE": row["c_spe"], "C-GEN": row["c_gen"], "Global": row["global"]}
-        if not bar.disable:
-            bar.set_postfix({name: f"{value:.3f}" for name, value in last.items()})
-        else:
-            shown = "  ".join(f"{name} {value:.4f}" for name, value in last.items())
-            left = (seconds / max(done, 1)) * (self.resolved.rounds - done)
-            when = f"about {left:.0f} s left" if done else "starting"
-            print(f"round {done}/{self.resolved.rounds}  {shown}  {when}", file=sys.stderr)
-
-    def _summarize(self, status: str, seconds: float) -> None:
-        def median(values):
-            return float(np.median(values)) if values else None
-
-        summary = {
-            "status": status,
-            "algorithm": self.resolved.algorithm,
-            "rounds_done": len(self.round_seconds),
-            "final": self.rows[-1] if self.rows else None,
-            "compile_seconds": self.compile_seconds,
-            "round_seconds": median(self.round_seconds),
-            "measure_seconds": median(self.measure_seconds),
-            "total_seconds": seconds,
-            **self.environment,
-        }
-        runs.write_summary(self.out, summary)
+    return Recorder(parsed.out, resolved).record(moments)
 
 
 def _compare(parsed: argparse.Namespace) -> int:
@@ -240,19 +130,3 @@ def _compare(parsed: argparse.Namespace) -> int:
         raise ValueError(f"The run {empty[0]} ended before anything was measured.")
     print(table(finals))
     return DONE
-
-
-def table(finals: Sequence[tuple[str, dict[str, Any], str]]) -> str:
-    """Rows of last measures as an aligned table, a run a line, and how it ended unless done."""
-    width = max(len("run"), *(len(name) for name, _, _ in finals))
-    lines = [f"{'run':<{width}}  rounds   C-SPE   C-GEN  Global"]
-    for name, row, status in finals:
-        numbers = "  ".join(f"{row[measure]:6.4f}" for measure in ("c_spe", "c_gen", "global"))
-        ended = "" if status == "done" else f"  {status}"
-        lines.append(f"{name:<{width}}  {row['round']:>6}  {numbers}{ended}")
-    return "\n".join(lines)
-
-
-def _say(sentence: str, code: int) -> int:
-    print(f"demjax: {sentence}", file=sys.stderr)
-    return code

@@ -1,16 +1,13 @@
-"""One frozen dataclass that says everything about a run; TOML in, TOML out."""
+"""One frozen dataclass that says everything about a run, and the checks of each option."""
 
 import dataclasses
 import difflib
-import tomllib
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import tomli_w
 
 from demjax import data, linkage
 
@@ -228,45 +225,3 @@ def option_types(field: dataclasses.Field) -> tuple[type, ...]:
     """The types that an option may take."""
     kind: Any = field.type
     return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read options from a TOML file, such as a run folder's ``config.toml``.
-
-    Raises:
-        ValueError: If the file cannot be read, is not TOML, or holds an unknown option.
-    """
-    try:
-        options = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"The config file {path} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"The config file {path} is not valid TOML: {error}.") from None
-    names = [field.name for field in dataclasses.fields(Experiment)]
-    for name in options:
-        if name not in names:
-            hint = nearest(name, names)
-            raise ValueError(f"The config file {path} holds the unknown option {name!r}; {hint}.")
-    return options
-
-
-def override(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a file, with those given by hand in their place.
-
-    A file written by a run holds its algorithm's own defaults: under another algorithm they
-    would mean something else, so they are dropped with it; likewise the scale of the inputs
-    under other data.
-    """
-    kept = dict(options)
-    before = kept.get("algorithm", Experiment.algorithm)
-    if given.get("algorithm", before) != before:
-        kept = {name: value for name, value in kept.items() if name not in SPECIAL}
-    if {"dataset", "partition"} & given.keys():
-        kept.pop("pixels", None)
-    return kept | dict(given)
-
-
-def to_toml(experiment: Experiment) -> str:
-    """Write an experiment as TOML; options that are ``None`` are left out."""
-    options = dataclasses.asdict(experiment)
-    return tomli_w.dumps({name: value for name, value in options.items() if value is not None})

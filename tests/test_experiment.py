@@ -1,21 +1,10 @@
-"""Options: every one checked in a sentence, TOML out is TOML in."""
+"""Options: every one checked in a sentence."""
 
 import dataclasses
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from demjax.experiment import (
-    CHOICES,
-    DEFAULTS,
-    Experiment,
-    nearest,
-    read_toml,
-    resolve,
-    to_toml,
-    unused_options,
-)
+from demjax.experiment import CHOICES, DEFAULTS, Experiment, nearest, resolve, unused_options
 
 
 def _sentence(**options):
@@ -79,32 +68,6 @@ def test_given_options_win_over_the_algorithms_defaults():
 def test_options_the_algorithm_does_not_use_are_told():
     assert unused_options(Experiment(algorithm="fedavg", levels=2, mix=0.5)) == ["levels"]
     assert unused_options(Experiment(levels=2)) == []
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    st.sampled_from(CHOICES["ALGORITHMS"]),
-    st.floats(0, 1),
-    st.floats(0.001, 10),
-    st.integers(0, 2**31 - 1),
-)
-def test_toml_out_is_toml_in(tmp_path_factory, algorithm, mix, lr, seed):
-    resolved = resolve(Experiment(algorithm=algorithm, mix=mix, lr=lr, seed=seed))
-    path = tmp_path_factory.mktemp("toml") / "config.toml"
-    path.write_text(to_toml(resolved), encoding="utf-8")
-    assert Experiment(**read_toml(path)) == resolved
-
-
-def test_a_damaged_or_foreign_config_is_one_sentence(tmp_path):
-    path = tmp_path / "config.toml"
-    with pytest.raises(ValueError, match="cannot be read"):
-        read_toml(path)
-    path.write_text("rounds = = 3")
-    with pytest.raises(ValueError, match="not valid TOML"):
-        read_toml(path)
-    path.write_text("ronds = 3")
-    with pytest.raises(ValueError, match="perhaps 'rounds' was meant"):
-        read_toml(path)
 
 
 def test_nothing_near_is_not_guessed():

@@ -1,0 +1,42 @@
+"""TOML out is TOML in, and damaged files are told."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from demjax.config import override, read_toml, to_toml
+from demjax.experiment import CHOICES, Experiment, resolve
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.sampled_from(CHOICES["ALGORITHMS"]),
+    st.floats(0, 1),
+    st.floats(0.001, 10),
+    st.integers(0, 2**31 - 1),
+)
+def test_toml_out_is_toml_in(tmp_path_factory, algorithm, mix, lr, seed):
+    resolved = resolve(Experiment(algorithm=algorithm, mix=mix, lr=lr, seed=seed))
+    path = tmp_path_factory.mktemp("toml") / "config.toml"
+    path.write_text(to_toml(resolved), encoding="utf-8")
+    assert Experiment(**read_toml(path)) == resolved
+
+
+def test_a_damaged_or_foreign_config_is_one_sentence(tmp_path):
+    path = tmp_path / "config.toml"
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_toml(path)
+    path.write_text("rounds = = 3")
+    with pytest.raises(ValueError, match="not valid TOML"):
+        read_toml(path)
+    path.write_text("ronds = 3")
+    with pytest.raises(ValueError, match="perhaps 'rounds' was meant"):
+        read_toml(path)
+
+
+def test_options_given_by_hand_win_and_another_algorithm_inherits_nothing():
+    options = {"algorithm": "demlearn", "mix": 0.6, "lr": 0.1, "pixels": "standardized"}
+    assert override(options, {"mix": 0.5}) == {**options, "mix": 0.5}
+    other = override(options, {"algorithm": "fedavg"})
+    assert other == {"algorithm": "fedavg", "lr": 0.1, "pixels": "standardized"}
+    assert "pixels" not in override(options, {"partition": "published"})

@@ -1,0 +1,19 @@
+"""What a run shows of itself; how it ends is tested through the command line."""
+
+from demjax.record import first_line, table
+
+ROW = {"round": 3, "c_spe": 0.5, "c_gen": 0.25, "global": 1.0}
+
+
+def test_the_table_is_aligned_and_says_how_a_run_ended_unless_it_is_done():
+    header, first, second = table([("a", ROW, "done"), ("longer", ROW, "diverged")]).splitlines()
+    assert header.split() == ["run", "rounds", "C-SPE", "C-GEN", "Global"]
+    assert first.split() == ["a", "3", "0.5000", "0.2500", "1.0000"]
+    assert second.split() == ["longer", "3", "0.5000", "0.2500", "1.0000", "diverged"]
+    assert first.index("0.5000") == second.index("0.5000")
+    assert first.rstrip() == first
+
+
+def test_an_error_without_words_still_gives_a_line():
+    assert first_line(ValueError()) == "no reason was given."
+    assert first_line(ValueError("first\nsecond")) == "first"

@@ -131,7 +131,10 @@ def table(runs: dict[str, list[dict]], curves: dict) -> str:
     if curves:
         ends += [(100, "100 rounds (published: the trend of rounds 80 to 99, at 100)")]
     for number, title in (*ends, (50, "50"), (25, "25")):
-        lines += [f"\n## After {title}\n", "| algorithm | seeds | C-SPE | C-GEN | Global |"]
+        lines += [
+            f"\n## After {title}\n",
+            "| algorithm | seeds still finite | C-SPE | C-GEN | Global |",
+        ]
         lines.append("|---|---|---|---|---|")
         for name, these in runs.items():
             published = PUBLISHED_ENDS.get(name)

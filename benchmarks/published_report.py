@@ -144,9 +144,8 @@ def table(runs: dict[str, list[dict]], curves: dict) -> str:
                 published = trend(curves[CURVE_OF[name]], 100)
             elif number < 100:
                 published = curves.get(CURVE_OF.get(name, ""), OTHER.get(name, {})).get(number)
-            lines.append(
-                f"| {NAMES[name]} | {len(these)} | {comparison(these, number, published)} |"
-            )
+            finite = f"{len(values(these, 'global', number))} of {len(these)}"
+            lines.append(f"| {NAMES[name]} | {finite} | {comparison(these, number, published)} |")
     lines += ["\n## Sizes of the groups at the last measurement, level 3 / 2 / 1\n"]
     for name, these in runs.items():
         for run in these:

@@ -9,15 +9,27 @@ import numpy as np
 import optax
 from jaxtyping import Float
 
-from demjax import algorithms, data, linkage, models
+from demjax import algorithms, data, hierarchy, linkage, models
 from demjax.base import Algorithm, ClientData, Task
 from demjax.experiment import DEFAULTS, Experiment
 from demjax.local import LocalTraining, local_training
 from demjax.task import classification
 
 METRICS: Mapping[str, linkage.Metric] = {
+    "correlation": linkage.correlation,
     "cosine": linkage.cosine,
     "euclidean": linkage.euclidean,
+    "sqeuclidean": linkage.sqeuclidean,
+}
+FEATURES: Mapping[str, Callable[..., linkage.Features]] = {
+    "gradients": linkage.gradients,
+    "updates": linkage.updates,
+    "weights": linkage.weights,
+}
+STARTS: Mapping[str, Callable] = {
+    "own": hierarchy.from_own,
+    "parent": hierarchy.from_parent,
+    "root": hierarchy.from_root,
 }
 MODELS: Mapping[str, Callable] = {
     "cnn": models.CNN,
@@ -66,6 +78,9 @@ def build(experiment: Experiment) -> Run:
         batch_size=experiment.batch_size,
         chunk=experiment.chunk,
     )
+    model = jax.eval_shape(task.init, run_key(experiment))
+    for names in (experiment.average_layers, experiment.feature_layers):
+        linkage.chosen_layers(model, names or ())
     return Run(_algorithm(experiment, local), task, clients)
 
 
@@ -101,14 +116,40 @@ def _partition(experiment: Experiment, y: Any) -> data.Partition:
     return data.published_mnist(y)
 
 
+def _organization(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of self-organization, and make of them its arguments."""
+    layers, size = options.pop("feature_layers"), options.pop("sketch")
+    select = linkage.layers(*layers) if layers else linkage.everything
+    if size is not None:
+        select = linkage.sketch(size, of=select)
+    groups, heights, slots = (options.pop(name) for name in ("groups", "heights", "slots"))
+    cut = None
+    if groups is not None:
+        cut = linkage.counts(groups, min_size=options["min_size"])
+    if heights is not None:
+        cut = linkage.heights(heights, slots=slots, min_size=options["min_size"])
+    return {
+        "features": FEATURES[options.pop("features")](select),
+        "metric": METRICS[options.pop("metric")],
+        "method": options.pop("linkage"),
+        "backend": options.pop("linkage_backend"),
+        "cut": cut,
+    }
+
+
 def _algorithm(experiment: Experiment, local: LocalTraining) -> Algorithm:
     options = {name: getattr(experiment, name) for name in DEFAULTS[experiment.algorithm]}
     if experiment.algorithm == "demlearn":
         beta, decay, floor = (options.pop(name) for name in ("beta", "beta_decay", "beta_floor"))
         if beta is not None:
             options["beta"] = optax.exponential_decay(beta, 1, decay, end_value=floor)
-        options["metric"] = METRICS[options["metric"]]
-        options["method"] = options.pop("linkage")
+        options["start"] = STARTS[options["start"]]
+        weigh = options.pop("weigh")
+        options["by_examples"] = (
+            weigh == "examples" if isinstance(weigh, str) else [w == "examples" for w in weigh]
+        )
+        options["averaged"] = options.pop("average_layers") or ()
+        options |= _organization(options)
     if experiment.algorithm == "fedavg":
         rate, momentum = options.pop("server_lr"), options.pop("server_momentum")
         if rate is not None or momentum is not None:

@@ -70,6 +70,22 @@ class Hierarchy(NamedTuple):
         return self.groups.shape[0] - 1
 
 
+class Organization(NamedTuple):
+    """How clients last organised themselves into groups.
+
+    Attributes:
+        before: Their groups before that, as in ``Hierarchy``.
+        merges: SciPy's linkage matrix of the dendrogram that was cut.
+        cophenetic: Correlation of the dendrogram's heights and the distances.
+        times: How many times they have organised themselves.
+    """
+
+    before: Int[Array, " L N"]
+    merges: Float[Array, " N-1 4"]
+    cophenetic: Float[Array, ""]
+    times: Int[Array, ""]
+
+
 class Models(NamedTuple):
     """What an algorithm would deploy now.
 
@@ -78,11 +94,13 @@ class Models(NamedTuple):
         group: One model for each group slot, leaves ``[L, G, ...]``; ``group[-1, 0]`` is
             the global model. Empty slots hold finite numbers that mean nothing.
         hierarchy: Which client is in which group.
+        organization: Where the hierarchy came from, if clients organise themselves.
     """
 
     client: Params
     group: Params
     hierarchy: Hierarchy
+    organization: Organization | None = None
 
 
 class Task(NamedTuple):

@@ -6,9 +6,9 @@ import difflib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from demjax import __version__, assemble, config, experiment, runs
 from demjax.experiment import Experiment
@@ -72,15 +72,16 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     titles = dict.fromkeys(field.metadata["group"] for field in fields)
     groups = {title: run.add_argument_group(title) for title in titles}
     for field in fields:
-        kind = next(kind for kind in experiment.option_types(field) if kind is not type(None))
+        one, many, _ = experiment.option_types(field)
+        metavar = {int: "N", float: "X", str: "NAME"}[one or many]
         default = "" if field.default is None else f" [{field.default}]"
         choices = experiment.CHOICES.get(field.metadata["choices"] or "", ())
         possible = f": {', '.join(choices)}" if choices else ""
         groups[field.metadata["group"]].add_argument(
             "--" + field.name.replace("_", "-"),
-            type=kind,
+            type=_reader(field),
             default=argparse.SUPPRESS,
-            metavar={int: "N", float: "X", str: "NAME"}[kind],
+            metavar=metavar if one else f"{metavar},…",
             help=(field.metadata["help"] + possible + default).replace("%", "%%"),
         )
 
@@ -95,6 +96,17 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
         hint = f"perhaps {close[0]!r} was meant" if close else f"{command.prog} --help lists all"
         raise ValueError(f"The argument {unknown[0]!r} is unknown; {hint}.")
     return parsed
+
+
+def _reader(field: dataclasses.Field) -> Callable[[str], Any]:
+    """What argparse reads an option's word with; it names its type when it complains."""
+
+    def read(word):
+        return experiment.parse(field, word)
+
+    one, many, _ = experiment.option_types(field)
+    read.__name__ = one.__name__ if one else f"list of {many.__name__}"
+    return read
 
 
 def _run(parsed: argparse.Namespace) -> int:

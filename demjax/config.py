@@ -23,6 +23,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ValueError(f"The config file {path} cannot be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"The config file {path} is not valid TOML: {error}.") from None
+    options = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
+    }
     names = [field.name for field in dataclasses.fields(Experiment)]
     for name in options:
         if name not in names:

@@ -69,8 +69,13 @@ class Experiment:
     )
 
     levels: int | None = _option(None, "levels of groups under the root, K [3]", "DemLearn", 0, 20)
-    mix: float | None = _option(
-        None, "top-down mixing α [demlearn 0.6; fedavg: given, the control]", "DemLearn", 0.0, 1.0
+    mix: float | tuple[float, ...] | None = _option(
+        None,
+        "top-down mixing α, or one for clients and one for each level from the lowest, such as "
+        "0.6,0.6,0.4,0.2 [demlearn 0.6; fedavg: given, the control]",
+        "DemLearn",
+        0.0,
+        1.0,
     )
     prox: float | None = _option(
         None, "proximal term μ [demlearn 0.002, fedprox 0.5]", "DemLearn", 0.0, 1e6
@@ -98,10 +103,44 @@ class Experiment:
     server_momentum: float | None = _option(
         None, "server momentum; given, a server optimizer [0]", "FedAvg", 0.0, 1.0
     )
-    metric: str | None = _option(
-        None, "distance between clients [euclidean]", "DemLearn", choices="METRICS"
+    start: str | None = _option(
+        None, "model that local training starts from [own]", "DemLearn", choices="STARTS"
     )
-    linkage: str | None = _option(None, "linkage [average]", "DemLearn", choices="LINKAGES")
+    weigh: str | tuple[str, ...] | None = _option(
+        None,
+        "what counts in group means, or one for each level from the lowest to the root [clients]",
+        "DemLearn",
+        choices="WEIGHINGS",
+    )
+    average_layers: tuple[str, ...] | None = _option(
+        None, "layers that are averaged and mixed, such as Dense_0,Dense_1 [all]", "DemLearn"
+    )
+    features: str | None = _option(
+        None, "what clients are grouped by [weights]", "Organization", choices="FEATURES"
+    )
+    feature_layers: tuple[str, ...] | None = _option(
+        None, "layers that are looked at for it [all]", "Organization"
+    )
+    sketch: int | None = _option(
+        None, "dimensions of a random projection of that; by default none", "Organization", 1
+    )
+    metric: str | None = _option(
+        None, "distance between clients [euclidean]", "Organization", choices="METRICS"
+    )
+    linkage: str | None = _option(None, "linkage [average]", "Organization", choices="LINKAGES")
+    linkage_backend: str | None = _option(
+        None, "where linkage is computed [xla]", "Organization", choices="BACKENDS"
+    )
+    groups: tuple[int, ...] | None = _option(
+        None, "cut into so many groups, a number for each level from the lowest", "Organization", 1
+    )
+    heights: tuple[float, ...] | None = _option(
+        None, "cut at these distances, one for each level from the lowest", "Organization", 0.0, 1e9
+    )
+    slots: int | None = _option(None, "most groups on a level for heights [32]", "Organization", 1)
+    min_size: int | None = _option(
+        None, "fewest clients of a group; smaller ones join the nearest [1]", "Organization", 1
+    )
 
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
@@ -116,8 +155,19 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "beta": None,
         "beta_decay": 0.7,
         "beta_floor": 0.001,
+        "start": "own",
+        "weigh": "clients",
+        "average_layers": None,
+        "features": "weights",
+        "feature_layers": None,
+        "sketch": None,
         "metric": "euclidean",
         "linkage": "average",
+        "linkage_backend": "xla",
+        "groups": None,
+        "heights": None,
+        "slots": 32,
+        "min_size": 1,
     },
     "fedavg": {"mix": None, "server_lr": None, "server_momentum": None},
     "fedprox": {"prox": 0.5},
@@ -131,8 +181,12 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "PARTITIONS": ("dirichlet", "iid", "labels", "published"),
     "PIXELS": ("published", "standardized", "unit"),
     "MODELS": ("cnn", "linear", "mlp"),
-    "METRICS": ("cosine", "euclidean"),
+    "METRICS": ("correlation", "cosine", "euclidean", "sqeuclidean"),
     "LINKAGES": linkage.METHODS,
+    "BACKENDS": linkage.BACKENDS,
+    "FEATURES": ("gradients", "updates", "weights"),
+    "STARTS": ("own", "parent", "root"),
+    "WEIGHINGS": ("clients", "examples"),
 }
 
 
@@ -176,9 +230,15 @@ def resolve(experiment: Experiment) -> Experiment:
     if experiment.pixels is None:
         published = experiment.partition == "published"
         filled["pixels"] = "published" if published else "standardized"
+    given_levels, cuts = experiment.levels, {}
+    for name in ("groups", "heights"):
+        if (cut := filled.get(name)) is not None:
+            cuts[name], filled["levels"] = cut, len(cut)
     resolved = dataclasses.replace(experiment, **filled)
+    _check_cut(resolved, given_levels, cuts)
+    _check_per_level(resolved)
     levels = resolved.levels or 0
-    if 2**levels > resolved.clients:
+    if not cuts and 2**levels > resolved.clients:
         raise ValueError(
             f"A tree of {levels} levels has up to {2**levels} lowest groups and needs as many "
             f"clients, but there are {resolved.clients}; possible levels are 0 to "
@@ -197,12 +257,55 @@ def resolve(experiment: Experiment) -> Experiment:
     return resolved
 
 
+def _check_cut(resolved: Experiment, levels: int | None, cuts: Mapping[str, Any]) -> None:
+    """Refuse two ways of cutting at once, and levels that do not nest."""
+    if len(cuts) > 1:
+        raise ValueError("--groups and --heights are two ways of cutting; possible is one of them.")
+    for name, cut in cuts.items():
+        if levels is not None and levels != len(cut):
+            raise ValueError(
+                f"--{name} was given for {len(cut)} levels, but --levels as {levels}; possible is "
+                f"--levels {len(cut)}, or none."
+            )
+        wanted = sorted(cut, reverse=name == "groups")
+        if list(cut) != wanted:
+            raise ValueError(
+                f"--{name} was given as {_words(cut)}, which does not nest from the lowest level "
+                f"up; possible is {_words(wanted)}."
+            )
+
+
+def _check_per_level(resolved: Experiment) -> None:
+    """Refuse lists that are not of one value for each level."""
+    levels = None if resolved.levels is None else resolved.levels + 1
+    for name in ("mix", "weigh"):
+        value = getattr(resolved, name)
+        if isinstance(value, tuple) and len(value) != levels:
+            possible = "one value" if levels is None else f"one value, or {levels}"
+            raise ValueError(
+                f"--{name} was given {len(value)} values, {_words(value)}; possible is {possible}."
+            )
+
+
+def _words(values: Iterable[Any]) -> str:
+    return ",".join(str(value) for value in values)
+
+
 def _check_option(field: dataclasses.Field, value: Any) -> None:
     flag = "--" + field.name.replace("_", "-")
-    kinds = option_types(field)
-    if value is None and type(None) in kinds:
+    one, many, optional = option_types(field)
+    if value is None and optional:
         return
-    wanted = next(kind for kind in kinds if kind is not type(None))
+    if many is not None and isinstance(value, tuple) and value:
+        for item in value:
+            _check_value(field, flag, many, item)
+    elif one is not None:
+        _check_value(field, flag, one, value)
+    else:
+        raise ValueError(f"{flag} needs values parted by commas, but {value!r} was given.")
+
+
+def _check_value(field: dataclasses.Field, flag: str, wanted: type, value: Any) -> None:
     right = isinstance(value, int | float) if wanted is float else isinstance(value, wanted)
     if not right or isinstance(value, bool):
         raise ValueError(
@@ -221,7 +324,23 @@ def _check_option(field: dataclasses.Field, value: Any) -> None:
         raise ValueError(f"{flag} was given as {value}; possible is {possible}.")
 
 
-def option_types(field: dataclasses.Field) -> tuple[type, ...]:
-    """The types that an option may take."""
+def option_types(field: dataclasses.Field) -> tuple[type | None, type | None, bool]:
+    """Type of an option's single value, that of the items of its list, and whether none is one."""
     kind: Any = field.type
-    return typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    kinds = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    lists = [typing.get_args(kind)[0] for kind in kinds if typing.get_origin(kind) is tuple]
+    single = [k for k in kinds if k is not type(None) and typing.get_origin(k) is None]
+    return next(iter(single), None), next(iter(lists), None), type(None) in kinds
+
+
+def parse(field: dataclasses.Field, word: str) -> Any:
+    """An option's value from a word of the command line, where commas part a list.
+
+    Raises:
+        ValueError: If the word is no such value.
+    """
+    one, many, _ = option_types(field)
+    if many is not None and (one is None or "," in word):
+        return tuple(many(part.strip()) for part in word.split(","))
+    assert one is not None
+    return one(word)

@@ -5,6 +5,7 @@ Group models ``[L, G, ...]`` are that list with its first axis split in two.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -75,7 +76,7 @@ def membership(hierarchy: Hierarchy) -> Bool[Array, " L G N"]:
 def group_means(
     params: Params,
     hierarchy: Hierarchy,
-    weight: Float[Array, " N"] | None = None,
+    weight: Float[Array, " N"] | Float[Array, " L N"] | None = None,
     amplification: Float[Array, ""] | float = 1.0,
 ) -> Params:
     """Mean model of every group on every level, in one pass over the stacked models.
@@ -91,7 +92,7 @@ def group_means(
     Args:
         params: One model for each client, leaves ``[N, ...]``.
         hierarchy: Who is in which group.
-        weight: What each client counts, above 0: by default 1, or its number of examples.
+        weight: What each client counts, above 0, on all levels or on each: by default 1.
         amplification: The factor ``a`` of the published runs' first rounds.
 
     Returns:
@@ -101,7 +102,8 @@ def group_means(
     published experiment (amplification).
     """
     member = membership(hierarchy)
-    share = member.astype(jnp.float32) if weight is None else member * weight
+    weight = jnp.float32(1) if weight is None else jnp.asarray(weight, jnp.float32)
+    share = member * (weight if weight.ndim < 2 else weight[:, None, :])
     share = share / jnp.maximum(jnp.sum(share, axis=-1, keepdims=True), 1e-30)
     depth = jnp.cumsum(hierarchy.groups != NO_GROUP, axis=0)
     share = share * jnp.asarray(amplification, jnp.float32) ** depth[:, None, :]
@@ -178,6 +180,42 @@ def mix_down(
     mixed = [mix_leaf(c, g) for c, g in zip(leaves, jax.tree.leaves(group), strict=True)]
     clients, groups = zip(*mixed, strict=True)
     return jax.tree.unflatten(tree, clients), jax.tree.unflatten(tree, groups)
+
+
+def from_own(client: Params, group: Params, hierarchy: Hierarchy) -> Params:
+    """Where training starts: each client's own model, as published."""
+    return client
+
+
+def from_parent(client: Params, group: Params, hierarchy: Hierarchy) -> Params:
+    """Where training starts: the model of the lowest group that holds the client."""
+    lowest = lowest_place(hierarchy)
+    return jax.tree.map(lambda leaf: leaf[lowest], places_bank(group))
+
+
+def from_root(client: Params, group: Params, hierarchy: Hierarchy) -> Params:
+    """Where training starts: the global model."""
+    return jax.tree.map(lambda own, bank: jnp.broadcast_to(bank[-1, 0], own.shape), client, group)
+
+
+def per_level(whose: str, name: str, given: Any, levels: int) -> list:
+    """One value for each level; a single one is for all.
+
+    Raises:
+        ValueError: One sentence, if there are not as many as levels.
+    """
+    if not isinstance(given, list | tuple):
+        return [given] * levels
+    if len(given) != levels:
+        raise ValueError(
+            f"{whose} needs {name} as one value or as {levels}, but {len(given)} were given."
+        )
+    return list(given)
+
+
+def only(chosen: Params, new: Params, old: Params) -> Params:
+    """New leaves where ``chosen``, a pytree of plain truth values, says so; else the old ones."""
+    return jax.tree.map(lambda c, n, o: n if c else o, chosen, new, old)
 
 
 def places_bank(group: Params) -> Params:

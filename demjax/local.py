@@ -11,6 +11,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from demjax.base import ClientData, Params, Task, check_number
+from demjax.hierarchy import only
 
 
 class Pull(NamedTuple):
@@ -23,11 +24,13 @@ class Pull(NamedTuple):
         anchors: Stacked models, leaves ``[A, ...]``.
         which: Anchors of each client, as rows of the bank.
         weight: Strength towards each of them, 0 or more.
+        chosen: Leaves that are pulled, as a pytree of plain truth values; by default all.
     """
 
     anchors: Params
     which: Int[Array, " N J"]
     weight: Float[Array, " N J"]
+    chosen: Params | None = None
 
 
 class LocalTraining(NamedTuple):
@@ -37,7 +40,9 @@ class LocalTraining(NamedTuple):
         init: ``(key) -> params``: the model that all clients start from.
         train: ``(key, params, clients, pull=None) -> (params, loss[N])``: local training of
             every client from its row of the stacked ``params``; the loss is its mean over the
-            examples of the last epoch, as met during training.
+            examples of the last epoch, as met during training. With ``gradients=True`` a third
+            result, stacked like ``params``: the gradient of that loss, averaged likewise,
+            without the pull.
     """
 
     init: Callable[[PRNGKeyArray], Params]
@@ -101,7 +106,8 @@ def local_training(
         chunk_clients: Int[Array, " ..."],
         pull: Pull | None,
         each: Callable,
-    ) -> tuple[Params, Float[Array, " ..."]]:
+        gradients: bool,
+    ) -> tuple[Params, Float[Array, " ..."], Params]:
         """Train some clients side by side; ``each`` is ``vmap``, or nothing for one client."""
         # No batch is larger than the largest client: "everything at once" costs no padding.
         batch_size = min(largest_batch, clients.train.shape[1])
@@ -122,44 +128,58 @@ def local_training(
                 weight,
                 jax.random.fold_in(epoch_key, 1 + batch),
             )
+            met = jax.tree.map(lambda g: g * jnp.sum(weight), gradient if gradients else None)
             if towards is not None:
                 strength, target = towards
-                gradient = jax.tree.map(
+                pulled = jax.tree.map(
                     lambda g, w, t: g + strength * w - t, gradient, params, target
                 )
+                chosen = pull.chosen if pull else None
+                gradient = pulled if chosen is None else only(chosen, pulled, gradient)
             updates, next_state = optimizer.update(gradient, optimizer_state, params)
             stepped = optax.apply_updates(params, updates), next_state
             active = start < size
             params, optimizer_state = jax.tree.map(
                 lambda new, old: jnp.where(active, new, old), stepped, (params, optimizer_state)
             )
-            return params, optimizer_state, jnp.where(active, loss * jnp.sum(weight), 0.0)
+            loss = jnp.where(active, loss * jnp.sum(weight), 0.0)
+            return params, optimizer_state, loss, jax.tree.map(lambda g: active * g, met)
 
         def epoch(number, carry):
-            params, optimizer_state, _ = carry
+            params, optimizer_state, *_ = carry
             epoch_keys = each(lambda client_key: jax.random.fold_in(client_key, number))(keys)
             orders = each(lambda k, r, s: shuffled(jax.random.fold_in(k, 0), r, s))(
                 epoch_keys, rows, sizes
             )
 
             def one_batch(batch, carry):
-                params, optimizer_state, total = carry
-                params, optimizer_state, loss = each(partial(step, batch=batch))(
+                params, optimizer_state, total, gathered = carry
+                params, optimizer_state, loss, met = each(partial(step, batch=batch))(
                     epoch_keys, params, optimizer_state, orders, sizes, towards
                 )
-                return params, optimizer_state, total + loss
+                gathered = jax.tree.map(jnp.add, gathered, met)
+                return params, optimizer_state, total + loss, gathered
 
             steps = (jnp.max(sizes) + batch_size - 1) // batch_size
-            start = params, optimizer_state, jnp.zeros(jnp.shape(sizes))
+            start = params, optimizer_state, jnp.zeros(jnp.shape(sizes)), nothing
             return lax.fori_loop(0, steps, one_batch, start)
 
-        start = params, each(optimizer.init)(params), jnp.zeros(jnp.shape(sizes))
-        params, _, loss = lax.fori_loop(0, epochs, epoch, start)
-        return params, loss / jnp.maximum(sizes, 1)
+        nothing = jax.tree.map(jnp.zeros_like, params if gradients else None)
+        start = params, each(optimizer.init)(params), jnp.zeros(jnp.shape(sizes)), nothing
+        params, _, loss, gradient = lax.fori_loop(0, epochs, epoch, start)
+        sizes = jnp.maximum(sizes, 1)
+        gradient = jax.tree.map(
+            lambda g: g / sizes.reshape(*sizes.shape, *[1] * (g.ndim - sizes.ndim)), gradient
+        )
+        return params, loss / sizes, gradient
 
     def train(
-        key: PRNGKeyArray, params: Params, clients: ClientData, pull: Pull | None = None
-    ) -> tuple[Params, Float[Array, " N"]]:
+        key: PRNGKeyArray,
+        params: Params,
+        clients: ClientData,
+        pull: Pull | None = None,
+        gradients: bool = False,
+    ) -> tuple[Params, ...]:
         count = clients.n_clients
         width = min(chunk or chunk_for_backend(count), count)
         # Largest first, so that a chunk's clients have about as many steps as each other.
@@ -170,20 +190,23 @@ def local_training(
         each: Callable = jax.vmap if width > 1 else _alone
 
         def one_chunk(number, carry):
-            params, losses = carry
+            params, losses, gradient = carry
             if width == 1:
                 chunk_clients = by_size[number]
             else:
                 chunk_clients = lax.dynamic_slice(by_size, (number * width,), (width,))
             mine = jax.tree.map(lambda leaf: leaf.at[chunk_clients].get(mode="clip"), params)
-            mine, loss = train_chunk(key, mine, clients, chunk_clients, pull, each)
-            params = jax.tree.map(
-                lambda leaf, new: leaf.at[chunk_clients].set(new, mode="drop"), params, mine
+            results = train_chunk(key, mine, clients, chunk_clients, pull, each, gradients)
+            return jax.tree.map(
+                lambda leaf, new: leaf.at[chunk_clients].set(new, mode="drop"),
+                (params, losses, gradient),
+                results,
             )
-            return params, losses.at[chunk_clients].set(loss, mode="drop")
 
         chunks = by_size.shape[0] // width
-        return lax.fori_loop(0, chunks, one_chunk, (params, jnp.zeros(count)))
+        gradient = jax.tree.map(jnp.zeros_like, params if gradients else None)
+        results = lax.fori_loop(0, chunks, one_chunk, (params, jnp.zeros(count), gradient))
+        return results if gradients else results[:2]
 
     return LocalTraining(init=task.init, train=train)
 

@@ -10,8 +10,17 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from demjax.base import ClientData, Hierarchy, Models, Params, Task, finite_clients
+from demjax.base import (
+    ClientData,
+    Hierarchy,
+    Models,
+    Organization,
+    Params,
+    Task,
+    finite_clients,
+)
 from demjax.hierarchy import membership, places_bank
+from demjax.structure import Structure, describe, label_sets
 
 
 class Measures(NamedTuple):
@@ -33,6 +42,8 @@ class Measures(NamedTuple):
         diverged: Number of clients whose models hold numbers that are not finite; where models
             were mixed with a root that is not finite, that is everyone.
         hierarchy: The tree at this moment.
+        structure: What the tree looks like; ``rand_kinds`` against the clients' kinds.
+        organization: Where the tree came from, if clients organise themselves.
     """
 
     client_spe: Float[Array, " N"]
@@ -46,6 +57,8 @@ class Measures(NamedTuple):
     global_score: Float[Array, ""]
     diverged: Int[Array, ""]
     hierarchy: Hierarchy
+    structure: Structure
+    organization: Organization | None = None
 
 
 class PooledExamples(NamedTuple):
@@ -87,7 +100,12 @@ def pooled_test_data(clients: ClientData, block: int = 128) -> PooledExamples:
 
 
 def measure(
-    task: Task, clients: ClientData, *, block: int = 128, chunk: int | None = None
+    task: Task,
+    clients: ClientData,
+    *,
+    block: int = 128,
+    chunk: int | None = None,
+    kinds: Int[np.ndarray, " N"] | None = None,
 ) -> Callable[..., Measures]:
     """Make the function that takes all measures of an algorithm's models.
 
@@ -100,6 +118,8 @@ def measure(
         clients: Everybody's data.
         block: Test examples answered at once, at least 1.
         chunk: Models scored at once, at least 1; by default one on a CPU, else up to 16.
+        kinds: A number from 0 for each client, which groups should find; by default which set of
+            labels its training examples have, ``structure.label_sets``.
 
     Returns:
         ``(models, data=clients) -> Measures``, traceable; inside a program that is compiled, give
@@ -115,6 +135,9 @@ def measure(
     test = pooled_test_data(clients, block)
     example, owner = jnp.asarray(test.example), jnp.asarray(test.owner)
     count = clients.n_clients
+    if kinds is None:
+        kinds = label_sets(clients)
+    n_kinds = int(np.max(kinds)) + 1
 
     def score_one(
         data: ClientData, params: Params, member: Bool[Array, " N+1"]
@@ -183,6 +206,14 @@ def measure(
             global_score=group_gen[-1, 0],
             diverged=count - jnp.sum(finite_clients(models.client), dtype=jnp.int32),
             hierarchy=models.hierarchy,
+            structure=describe(
+                models.hierarchy,
+                jnp.asarray(kinds),
+                n_kinds,
+                None if models.organization is None else models.organization.before,
+                models.organization is not None and models.organization.times > 1,
+            ),
+            organization=models.organization,
         )
 
     return take

@@ -77,6 +77,18 @@ def discard(out: Path) -> None:
         out.rmdir()
 
 
+STRUCTURE = {
+    "groups": "groups",
+    "largest": "largest",
+    "smallest": "smallest",
+    "singletons": "singletons",
+    "rand_labels": "rand_kinds",
+    "rand_before": "rand_before",
+    "moved": "moved",
+}
+"""Columns of ``metrics.csv`` about the tree, one for each level, and their measures."""
+
+
 def metrics_row(round_number: int, measures: Measures, seconds: float) -> dict[str, float | None]:
     """One row of ``metrics.csv``; levels count from the lowest, 1; an empty level has no value.
 
@@ -94,7 +106,13 @@ def metrics_row(round_number: int, measures: Measures, seconds: float) -> dict[s
     }
     row |= {f"g_spe_l{level + 1}": _rounded(measures.g_spe[level]) for level in levels}
     row |= {f"g_gen_l{level + 1}": _rounded(measures.g_gen[level]) for level in levels}
-    return row | {"seconds": round(seconds, 3)}
+    row["seconds"] = round(seconds, 3)
+    for column, name in STRUCTURE.items():
+        values = getattr(measures.structure, name)
+        row |= {f"{column}_l{level + 1}": _rounded(values[level]) for level in levels}
+    if measures.organization is not None:
+        row["cophenetic"] = _rounded(measures.organization.cophenetic)
+    return row
 
 
 def clients_rows(round_number: int, measures: Measures) -> list[dict[str, Any]]:
@@ -180,4 +198,6 @@ def environment() -> dict[str, Any]:
 
 def _rounded(value: Any) -> float | None:
     number = float(value)
-    return round(number, 6) if math.isfinite(number) else None
+    if not math.isfinite(number):
+        return None
+    return int(number) if np.issubdtype(np.asarray(value).dtype, np.integer) else round(number, 6)

@@ -1,15 +1,20 @@
 import functools
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.cluster.hierarchy
-from hypothesis import settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.spatial.distance import pdist, squareform
 
 from demjax.base import NO_GROUP
+from demjax.hierarchy import from_groups
 from demjax.linkage import METHODS, cosine, cut_depth, euclidean, linkage
+from demjax.linkage.cuts import counts, cut_counts, cut_heights, depth, heights
+from demjax.linkage.sizes import attach_small
 
 METRICS = pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 METHOD = pytest.mark.parametrize("method", METHODS)
@@ -97,3 +102,439 @@ def test_clients_of_two_kinds_are_parted_within_one_program(metric):
     groups = np.asarray(part(as_models(vectors)).groups[0])
     assert len({*zip(groups.tolist(), kind.tolist(), strict=True)}) == 2
     assert set(groups) == {0, 1}
+
+
+# Cuts by height and by number of groups, against SciPy's flat clusters
+
+
+# Much is compiled here and little run: without optimization, that takes half the time.
+jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+SEEDS = st.integers(0, 2**32 - 1)
+HEIGHTS = jax.jit(cut_heights, static_argnums=2)
+DEPTH = jit(lambda *given: cut_depth(*given[:2], min_size=given[2]), static_argnums=(1, 2))
+COUNTS = jit(cut_counts, static_argnums=1)
+ATTACH = jax.jit(attach_small, static_argnums=2)
+COUNTED = [(1, (2, 1)), (2, (3, 1)), (3, (3, 2)), (24, (12, 6, 3)), (24, (30, 5, 5))]
+
+
+def random_case(seed, count, method):
+    """Points on a small grid, with duplicates and ties: whole distances and the dendrogram."""
+    rng = np.random.default_rng(seed)
+    points = rng.integers(rng.choice([2, 6, 40]), size=(count, 2)).astype(float)
+    distances = np.zeros((count, count), np.float32)
+    merges = np.zeros((0, 4), np.float32)
+    if count > 1:
+        pairs = pdist(points, "cityblock")
+        distances = squareform(pairs).astype(np.float32)
+        merges = scipy.cluster.hierarchy.linkage(pairs, method).astype(np.float32)
+    return merges, distances
+
+
+def flat(merges, t, criterion):
+    """SciPy's flat clusters, numbered in the order of their first clients."""
+    if len(merges) == 0:
+        return [0]
+    labels = scipy.cluster.hierarchy.fcluster(merges.astype(float), t, criterion=criterion)
+    order = list(dict.fromkeys(labels))
+    return [order.index(label) for label in labels]
+
+
+def assert_well_formed(hierarchy, min_size=1, balanced=False):
+    """The tree nests, its sizes count its members, and no group is too small.
+
+    ``balanced``: of the clients of one parent, all have a group on a level or none has.
+    """
+    groups, size = np.asarray(hierarchy.groups), np.asarray(hierarchy.size)
+    assert groups.dtype == size.dtype == np.int32
+    (levels, count), slots = groups.shape, size.shape[1]
+    assert groups[-1].tolist() == [0] * count
+    assert groups.min() >= NO_GROUP
+    assert groups.max() < slots
+    for level in range(levels):
+        rows = groups[level].tolist()
+        assert size[level].tolist() == [rows.count(slot) for slot in range(slots)]
+        assert all(
+            rows.count(slot) >= min_size for slot in {*rows} - {NO_GROUP} if level < levels - 1
+        )
+        above = {}
+        for client, slot in enumerate(rows):
+            if slot != NO_GROUP:
+                above.setdefault(slot, set()).add(tuple(groups[level + 1 :, client]))
+        assert all(len(one) == 1 for one in above.values())
+        if balanced:
+            grouped = {}
+            for client, slot in enumerate(rows):
+                key = tuple(groups[level + 1 :, client])
+                grouped.setdefault(key, set()).add(slot != NO_GROUP)
+            assert all(len(one) == 1 for one in grouped.values())
+
+
+@QUICK
+@given(
+    seed=SEEDS,
+    shape=st.sampled_from([(1, 1), (2, 2), (3, 2), (24, 6), (24, 24)]),
+    method=st.sampled_from(METHODS),
+)
+def test_cut_by_heights_makes_scipys_flat_clusters(seed, shape, method):
+    count, slots = shape
+    merges, _ = random_case(seed, count, method)
+    rng = np.random.default_rng(seed)
+    own = [*merges[:, 2], 0.0, 1e6]  # a height itself is in
+    thresholds = np.float32(
+        [rng.choice([rng.choice(own), rng.uniform(0, max(own[:-1]) + 1)]) for _ in range(3)]
+    )
+    cut = HEIGHTS(merges, thresholds, slots)
+    assert cut.size.shape == (4, slots)
+    assert_well_formed(cut)
+    for level in range(3):
+        wanted = flat(merges, thresholds[: level + 1].max(), "distance")
+        if max(wanted) >= slots:
+            wanted = flat(merges, slots, "maxclust")
+        assert cut.groups[level].tolist() == wanted
+
+
+@QUICK
+@given(
+    seed=SEEDS,
+    shape=st.sampled_from(COUNTED),
+    method=st.sampled_from(METHODS),
+)
+def test_cut_by_counts_makes_scipys_flat_clusters(seed, shape, method):
+    count, groups = shape
+    merges, _ = random_case(seed, count, method)
+    cut = COUNTS(merges, groups)
+    assert cut.size.shape == (len(groups) + 1, max(groups))
+    assert_well_formed(cut)
+    for row, most in zip(cut.groups, groups, strict=False):
+        assert row.tolist() == flat(merges, most, "maxclust")
+
+
+def test_cuts_of_five_clients_by_hand():
+    merges = np.float32([[0, 3, 1, 2], [1, 4, 2, 2], [2, 5, 3, 3], [6, 7, 9, 5]])
+    cut = HEIGHTS(merges, [0.5, 2, 8.9, 9], 8)
+    assert cut.groups.tolist() == [
+        [0, 1, 2, 3, 4],
+        [0, 1, 2, 0, 1],
+        [0, 1, 0, 0, 1],
+        [0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0],
+    ]
+    assert cut.size[1].tolist() == [2, 2, 1, 0, 0, 0, 0, 0]
+    assert COUNTS(merges, (4, 2)).groups.tolist() == [
+        [0, 1, 2, 0, 3],
+        [0, 1, 0, 0, 1],
+        [0, 0, 0, 0, 0],
+    ]
+
+
+def test_ties_at_the_cut_leave_fewer_groups():
+    merges = np.float32([[0, 1, 1, 2], [2, 3, 1, 2], [4, 5, 1, 4]])
+    assert COUNTS(merges, (4, 3, 2)).groups.tolist() == [[0, 1, 2, 3], *[[0, 0, 0, 0]] * 3]
+
+
+def test_too_few_slots_raise_the_height():
+    merges = np.float32([[0, 1, 1, 2], [2, 3, 2, 2], [4, 5, 3, 4]])
+    cut = HEIGHTS(merges, [0, 1, 2], 3)
+    assert cut.groups.tolist() == [[0, 0, 1, 2], [0, 0, 1, 2], [0, 0, 1, 1], [0, 0, 0, 0]]
+
+
+def test_thresholds_that_descend_are_raised_and_may_be_traced():
+    merges = np.float32([[0, 1, 1, 2], [2, 3, 2, 2], [4, 5, 3, 4]])
+    wanted = [[0, 0, 1, 2], [0, 0, 1, 2], [0, 0, 0, 0]]
+    traced = jit(lambda low, high: cut_heights(merges, [low, high], 4))
+    assert traced(1.5, 0.5).groups.tolist() == wanted
+    assert traced(0.5, 1.5).groups.tolist() == [[0, 1, 2, 3], *wanted[1:]]
+    sweep = jit(jax.vmap(lambda t: heights([t], slots=4).take(merges, None).size[0]))
+    assert (np.asarray(sweep(jnp.asarray([0.0, 1, 2, 3]))) > 0).sum(axis=1).tolist() == [4, 3, 2, 1]
+
+
+# A minimum size of groups, against recursion over sets
+
+
+def assert_attached(got, groups, distances, min_size):
+    """Small groups dissolved, clients attached to the nearest: recursion over sets of clients.
+
+    Among groups that are exactly as near, rounding decides, and any one is right.
+    """
+    got = np.asarray(got)
+    groups, whole = np.asarray(groups), np.asarray(distances).astype(int).tolist()
+    result = np.full_like(groups, NO_GROUP)
+    result[-1] = 0
+
+    def subgroups(members, level):
+        """``{level: {slot: clients}}`` of the groups that hang right under some clients."""
+        found, rest = {}, set(members)
+        for lower in range(level - 1, -1, -1):
+            here = {}
+            for client in sorted(rest):
+                if groups[lower, client] != NO_GROUP:
+                    here.setdefault(groups[lower, client], set()).add(client)
+            rest -= {client for group in here.values() for client in group}
+            found[lower] = here
+        return found
+
+    def regroup(original, present, level):
+        for lower, here in subgroups(original, level).items():
+            large = {slot: group for slot, group in here.items() if len(group) >= min_size}
+            if not large:
+                continue
+
+            def goes(client, lower=lower, large=large):
+                for slot, group in large.items():
+                    if client in group:
+                        return slot
+                far = {
+                    slot: Fraction(sum(whole[client][m] for m in group), len(group))
+                    for slot, group in large.items()
+                }
+                nearest = [slot for slot in far if far[slot] == min(far.values())]
+                return got[lower, client] if got[lower, client] in nearest else nearest[0]
+
+            now = {client: goes(client) for client in present}
+            for client, slot in now.items():
+                result[lower, client] = slot
+            for slot, group in large.items():
+                regroup(group, {c for c in present if now[c] == slot}, lower)
+            return
+
+    everyone = set(range(groups.shape[1]))
+    regroup(everyone, everyone, len(groups) - 1)
+    np.testing.assert_array_equal(got, result)
+
+
+def split_apart(merges, levels, min_size):
+    """The cut by depth that passes over small splits, by recursion over SciPy's matrix."""
+    count = len(merges) + 1
+    rows = np.full((levels + 1, count), NO_GROUP)
+
+    def leaves(node):
+        if node < count:
+            return [node]
+        left, right = merges[node - count, :2].astype(int)
+        return leaves(left) + leaves(right)
+
+    def place(node, level, slot):
+        rows[level, leaves(node)] = slot
+        while level > 0 and node >= count:
+            left, right = merges[node - count, :2].astype(int)
+            if min(len(leaves(left)), len(leaves(right))) >= min_size:
+                place(left, level - 1, 2 * slot)
+                place(right, level - 1, 2 * slot + 1)
+                return
+            node = right if len(leaves(right)) > len(leaves(left)) else left
+
+    place(2 * count - 2, levels, 0)
+    return rows
+
+
+def random_tree(seed, count, levels, slots):
+    """A ragged tree of groups in shuffled slots; groups may skip levels."""
+    rng = np.random.default_rng(seed)
+    groups = np.full((levels + 1, count), NO_GROUP)
+    groups[-1] = 0
+    parents = [np.arange(count)]  # clients right under one group, on any level
+    for level in range(levels - 1, -1, -1):
+        free, below = list(rng.permutation(slots)), []
+        for members in parents:
+            label = rng.integers(-1, 3, size=len(members))
+            for kind in {*label.tolist()}:
+                part = members[label == kind]
+                if kind >= 0 and free:
+                    groups[level, part] = free.pop()
+                below.append(part)
+        parents = below
+    return groups
+
+
+@QUICK
+@given(seed=SEEDS, shape=st.sampled_from([(1, 1, 2), (5, 2, 2), (24, 3, 2), (24, 3, 4)]))
+def test_small_groups_of_any_tree_are_attached(seed, shape):
+    count, levels, min_size = shape
+    _, distances = random_case(seed, count, "average")
+    hierarchy = from_groups(random_tree(seed, count, levels, 7), 7)
+    assert_well_formed(hierarchy)
+    got = ATTACH(hierarchy, distances, min_size)
+    assert_attached(got.groups, hierarchy.groups, distances, min_size)
+    assert_well_formed(got, min_size)
+
+
+@functools.cache
+def taking(kind, min_size):
+    cuts = {
+        "depth 3": lambda: depth(3, min_size=min_size),
+        "counts": lambda: counts((12, 6, 3), min_size=min_size),
+        "heights": lambda: heights((1, 4, 10), slots=16, min_size=min_size),
+    }
+    cut = cuts[kind]()
+    return cut, jit(cut.take)
+
+
+@QUICK
+@given(
+    seed=SEEDS,
+    method=st.sampled_from(METHODS),
+    case=st.sampled_from(
+        [("depth 3", 24, 3), ("counts", 24, 2), ("heights", 24, 3), ("counts", 3, 2)]
+    ),
+)
+def test_every_cut_nests_and_keeps_to_the_smallest_size(seed, method, case):
+    kind, count, min_size = case
+    merges, distances = random_case(seed, count, method)
+    cut, take = taking(kind, min_size)
+    got = take(merges, distances)
+    assert got.size.shape == (cut.levels + 1, cut.slots)
+    assert_well_formed(got, min_size, balanced=True)
+    if kind == "depth 3":
+        before = split_apart(merges, cut.levels, min_size)
+    else:
+        before = taking(kind, 1)[1](merges, None).groups
+    assert_attached(got.groups, before, distances, min_size)
+
+
+@QUICK
+@given(seed=SEEDS, shape=st.sampled_from([(1, 2), (3, 2), (24, 2), (24, 5)]))
+def test_cut_by_depth_passes_over_small_splits(seed, shape):
+    count, min_size = shape
+    merges, _ = random_case(seed, count, METHODS[seed % len(METHODS)])
+    got = DEPTH(merges, 3, min_size)
+    np.testing.assert_array_equal(got.groups, split_apart(merges, 3, min_size))
+    assert_well_formed(got, min_size)
+
+
+def chained(line):
+    """The dendrogram and the distances of clients on a line, by single linkage."""
+    distances = squareform(pdist(np.asarray(line)[:, None])).astype(np.float32)
+    return linkage(jnp.asarray(distances), "single"), jnp.asarray(distances)
+
+
+def test_a_chain_has_no_split_with_two_large_sides():
+    merges, distances = chained(np.cumsum(np.arange(24.0)))
+    got = taking("depth 3", 3)[1](merges, distances)
+    assert got.size.sum(axis=1).tolist() == [0, 0, 0, 24]
+    assert (np.asarray(got.groups[:-1]) == NO_GROUP).all()
+
+
+def test_what_a_chain_peels_off_joins_the_nearest_group():
+    # Two chains of ten, one after the other, and then four clients at growing gaps.
+    chain = np.cumsum(np.linspace(1, 2, 10))
+    merges, distances = chained([*chain, *(60 + chain), 200, 400, 700, 1100])
+    published = taking("depth 3", 1)[1](merges, None)
+    assert published.groups.tolist() == [
+        [*[7] * 21, *[NO_GROUP] * 3],
+        [*[3] * 22, *[NO_GROUP] * 2],
+        [*[1] * 23, NO_GROUP],
+        [0] * 24,
+    ]
+    got = taking("depth 3", 3)[1](merges, distances)
+    assert got.groups[2].tolist() == [*[0] * 10, *[1] * 14]
+    assert (np.asarray(got.groups[:2]) == NO_GROUP).all()
+
+
+def test_moved_clients_are_regrouped_below_their_new_parent():
+    #            the group of two at 9 and 10 is dissolved into the nearer one, and there too
+    line = np.array([0.0, 1, 2, 3, 9, 10, 14, 15, 20, 21])
+    groups = [[0, 0, 1, 1, 2, 2, 3, 3, 4, 4], [0, 0, 0, 0, 1, 1, 2, 2, 2, 2], [0] * 10]
+    distances = jnp.asarray(np.abs(line[:, None] - line), jnp.float32)
+    got = ATTACH(from_groups(groups, 5), distances, 3)
+    assert got.groups.tolist() == [
+        [NO_GROUP] * 10,
+        [0, 0, 0, 0, 0, 2, 2, 2, 2, 2],  # 9 is 7.5 from the left and 8.5 from the right
+        [0] * 10,
+    ]
+    wider = [[0, 0, 0, 1, 2, 2, 3, 3, 3, 4], groups[1], groups[2]]
+    got = ATTACH(from_groups(wider, 5), distances, 3)
+    assert got.groups[0].tolist() == [0, 0, 0, 0, 0, 3, 3, 3, 3, 3]
+
+
+def test_dissolving_every_group_of_a_level_leaves_none_there_nor_below():
+    groups = [[0, 1, 2, 2, 3, 3], [0, 0, 1, 1, 2, 2], [0] * 6]
+    got = ATTACH(from_groups(groups, 4), jnp.ones((6, 6)), 3)
+    assert got.groups.tolist() == [[NO_GROUP] * 6, [NO_GROUP] * 6, [0] * 6]
+    assert got.size.tolist() == [[0] * 4, [0] * 4, [6, 0, 0, 0]]
+
+
+def test_a_group_that_hangs_under_the_root_two_levels_up_stays():
+    groups = [[3, 3, 3, NO_GROUP], [1, 1, 1, 2], [NO_GROUP] * 4, [0] * 4]
+    got = ATTACH(from_groups(groups, 4), jnp.ones((4, 4)), 2)
+    assert got.groups.tolist() == [[3] * 4, [1] * 4, [NO_GROUP] * 4, [0] * 4]
+
+
+def test_one_is_no_smallest_size():
+    hierarchy = from_groups(random_tree(3, 24, 3, 7), 7)
+    assert attach_small(hierarchy, None, 1) is hierarchy
+    merges, _ = random_case(5, 24, "average")
+    take = taking("depth 3", 1)[1]
+    np.testing.assert_array_equal(take(merges, None).groups, CUT(merges, 3).groups)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 3e38])
+def test_a_client_that_diverged_does_not_scatter_the_others(bad):
+    line = np.array([0.0, 1, 2, 10, 11, 12, 50, 13])
+    distances = np.abs(line[:, None] - line).astype(np.float32)
+    distances[6] = distances[:, 6] = bad
+    distances[6, 6] = 0
+    hierarchy = from_groups([[0, 0, 0, 1, 1, 1, 1, 2], [0] * 8], 3)
+    got = ATTACH(hierarchy, distances, 3)
+    row = got.groups[0].tolist()
+    assert row[:7] == [0, 0, 0, 1, 1, 1, 1]
+    assert_well_formed(got, 3, True)
+
+
+def test_sums_that_overflow_leave_everybody_in_a_group():
+    hierarchy = from_groups([[2, 2, 2, 1, NO_GROUP, 0, 0, 2], [0] * 8], 3)
+    got = ATTACH(hierarchy, np.full((8, 8), 3e38, np.float32), 3)
+    assert got.groups[0].tolist() == [2] * 8
+
+
+def test_products_ask_for_full_precision(full_precision):
+    hierarchy = from_groups(random_tree(1, 9, 2, 4), 4)
+    attach = jit(functools.partial(attach_small, min_size=2))
+    assert full_precision(attach, hierarchy, jnp.zeros((9, 9))) == 1
+
+
+@pytest.mark.parametrize(("kind", "min_size"), [("depth 3", 3), ("counts", 2)])
+def test_many_dendrograms_are_cut_at_once(kind, min_size):
+    cases = [random_case(seed, 24, METHODS[seed % len(METHODS)]) for seed in range(6)]
+    merges, distances = (jnp.stack(part) for part in zip(*cases, strict=True))
+    cut, take = taking(kind, min_size)
+    together = jit(jax.vmap(cut.take))(merges, distances)
+    for number in range(6):
+        alone = take(merges[number], distances[number])
+        np.testing.assert_array_equal(together.groups[number], alone.groups)
+        np.testing.assert_array_equal(together.size[number], alone.size)
+
+
+def test_no_levels_leave_the_root_alone():
+    merges, distances = random_case(0, 9, "average")
+    for cut in (depth(0, min_size=3), counts(()), heights((), min_size=2)):
+        assert cut.levels == 0
+        got = jit(cut.take)(merges, distances)
+        assert got.groups.tolist() == [[0] * 9]
+        assert got.size.shape == (1, cut.slots)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: depth(-1), r"levels of at least 0, but -1 was given\.$"),
+        (lambda: depth(2, min_size=0), r"min_size of at least 1, but 0 was given\.$"),
+        (lambda: counts((3, 0)), r"numbers of groups of at least 1, but 0 was given\.$"),
+        (lambda: counts((3, 6)), r"do not increase from the lowest .* but \(3, 6\) were given\.$"),
+        (lambda: cut_counts(np.zeros((1, 4)), (1, 2)), "do not increase"),
+        (lambda: counts((3,), min_size=-2), "min_size of at least 1, but -2 was given"),
+        (lambda: heights((-0.5,)), r"thresholds of at least 0, but -0\.5 was given\.$"),
+        (lambda: heights((float("nan"),)), "thresholds of at least 0, but nan was given"),
+        (lambda: heights([2.0, 1.0]), r"do not decrease .* but \(2\.0, 1\.0\) were given\.$"),
+        (lambda: heights((1.0,), slots=0), "slots of at least 1, but 0 was given"),
+        (lambda: heights((1.0,), min_size=0), "min_size of at least 1, but 0 was given"),
+        (lambda: attach_small(from_groups([[0, 0]], 1), None, 0), "min_size of at least 1"),
+        (lambda: attach_small(from_groups([[0, 0]], 1), None, 2), r"\(2, 2\), but none were given"),
+        (
+            lambda: attach_small(from_groups([[0, 0]], 1), jnp.zeros((3, 3)), 2),
+            r"shape \(2, 2\), but those of shape \(3, 3\) were given\.$",
+        ),
+    ],
+)
+def test_what_cannot_be_cut_is_refused(make, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make()

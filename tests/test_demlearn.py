@@ -279,7 +279,7 @@ def test_what_hangs_alone_mixes_with_the_group_that_was_split():
     [({"levels": -1}, "levels", "-1"), ({"period": 0}, "period", "0"), ({"period": -3}, "p", "-3")],
 )
 def test_impossible_arguments_are_told_in_a_sentence(wrong, name, value):
-    with pytest.raises(ValueError, match=rf"^DemLearn needs .*{name}.*{value}.*\.$"):
+    with pytest.raises(ValueError, match=rf"^.* needs .*{name}.*{value}.*\.$"):
         demlearn(LOCAL, **wrong)
 
 

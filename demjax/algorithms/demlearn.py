@@ -5,16 +5,25 @@ Systems*, arXiv 2007.03278, IEEE TNNLS 2022; its earlier version is equation 2 o
 *Distributed and Democratized Learning*, arXiv 2003.09301, IEEE CIM 2021.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from demjax import hierarchy as tree
-from demjax import linkage as link
-from demjax.base import Algorithm, ClientData, Hierarchy, Models, Params, check_number, stack_copies
+from demjax.base import (
+    Algorithm,
+    ClientData,
+    Hierarchy,
+    Models,
+    Organization,
+    Params,
+    check_number,
+    stack_copies,
+)
+from demjax.linkage import chosen_layers, self_organization
 from demjax.local import LocalTraining, Pull
 
 Number = Float[Array, ""] | float
@@ -27,12 +36,16 @@ class DemLearnState(NamedTuple):
         client: Client models after the last round, leaves ``[N, ...]``.
         group: Group models after the last round, leaves ``[L, G, ...]``.
         hierarchy: The present tree.
+        organization: Where it came from.
+        memory: What the features remember of earlier rounds.
         round: Rounds done.
     """
 
     client: Params
     group: Params
     hierarchy: Hierarchy
+    organization: Organization
+    memory: Any
     round: Int[Array, ""]
 
 
@@ -49,16 +62,17 @@ class DemLearnInfo(NamedTuple):
 def demlearn(
     local: LocalTraining,
     *,
-    levels: int = 3,
-    mix: Number = 0.6,
+    mix: Number | Sequence[Number] = 0.6,
     prox: Number = 0.002,
     period: int = 1,
     soft: Number = 1.0,
     amplification: Number = 1.0,
     amplified_rounds: int = 5,
     beta: Callable[[Int[Array, ""]], Number] | None = None,
-    metric: link.Metric = link.euclidean,
-    method: str = "average",
+    start: Callable[[Params, Params, Hierarchy], Params] = tree.from_own,
+    by_examples: bool | Sequence[bool] = False,
+    averaged: Sequence[str] = (),
+    **organization: Any,
 ) -> Algorithm:
     """Democratized learning: train, cluster, average bottom-up, mix top-down.
 
@@ -76,76 +90,89 @@ def demlearn(
 
     Args:
         local: How clients train on their own.
-        levels: Levels of groups under the root, ``K``, 0 or more.
-        mix: ``α``, from 0 to 1; not used with ``beta``.
+        mix: ``α``, from 0 to 1, or ``L`` of them: clients first, then levels from the lowest.
         prox: ``μ``, 0 or more; 0 is the paper's "DemLearn", above it "DemLearn-P".
         period: ``τ``: rounds between two clusterings, at least 1.
         soft: ``γ``, from 0 to 1.
-        amplification: Factor on each group's mean, compounding with depth, in the first
-            rounds; 1.15 in the published runs but not in the paper's equations.
+        amplification: Factor on each group's mean, compounding with depth, in the first rounds;
+            1.15 in the published runs but not in the paper's equations.
         amplified_rounds: How many rounds that lasts.
         beta: The earlier version's schedule ``r → β_r``, such as
             ``optax.exponential_decay(1.0, 1, 0.7, end_value=0.001)``, the published one on MNIST.
-        metric: Distances between clients from their stacked models.
-        method: Linkage method, one of ``demjax.linkage.METHODS``.
+        start: What local training starts from: ``hierarchy.from_own``, ``from_parent`` or
+            ``from_root``.
+        by_examples: Whether clients count by their training examples in group means, or ``L`` such
+            answers, the lowest level first.
+        averaged: Layers that are mixed down and pulled, the others stay the client's own; by
+            default all. Named as in ``linkage.layers``.
+        **organization: Step 2, as the arguments of ``linkage.self_organization``: ``levels``,
+            ``method``, ``features`` and so on.
 
     Returns:
         The algorithm. Its models are those after step 4.
 
     Raises:
-        ValueError: If a number is out of its range, or the method unknown.
+        ValueError: If a number is out of its range, or a method, backend or layer unknown.
     """
-    check_number("DemLearn", "levels", levels, 0)
+    organizing = self_organization(**organization)
+    levels, slots, features = organizing.levels, organizing.slots, organizing.features
     check_number("DemLearn", "period", period, 1)
     for name, value in (("prox", prox), ("amplification", amplification)):
         check_number("DemLearn", name, value, 0)
-    for name, share in (("mix", mix), ("soft", soft)):
-        check_number("DemLearn", name, share, 0, 1)
-    link.check_method(method)
-    slots = 2**levels
+    mix = tree.per_level("DemLearn", "mix", mix, levels + 1)
+    weigh = tree.per_level("DemLearn", "by_examples", by_examples, levels + 1)
+    for share in (*mix, soft):
+        check_number("DemLearn", "mix and soft", share, 0, 1)
 
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnState:
-        model = local.init(key)
-        return DemLearnState(
-            client=stack_copies(model, clients.n_clients),
-            group=stack_copies(stack_copies(model, slots), levels + 1),
-            hierarchy=tree.root_only(clients.n_clients, levels, slots),
-            round=jnp.int32(0),
-        )
+        client = stack_copies(model := local.init(key), clients.n_clients)
+        group = stack_copies(stack_copies(model, slots), levels + 1)
+        nobody = tree.root_only(clients.n_clients, levels, slots)
+        merges = jnp.zeros((clients.n_clients - 1, 4))
+        unknown = Organization(nobody.groups, merges, jnp.float32(jnp.nan), jnp.int32(0))
+        memory = features.memory(client)
+        return DemLearnState(client, group, nobody, unknown, memory, jnp.int32(0))
 
     def one_round(
         key: PRNGKeyArray, state: DemLearnState, clients: ClientData
     ) -> tuple[DemLearnState, DemLearnInfo]:
+        own, group, hierarchy, known = state[:4]
+        chosen = chosen_layers(own, tuple(averaged))
         grouped = state.round > 0
         strength = jnp.where(grouped, prox, 0.0)
         if beta is None:
-            start = state.client
-            place = tree.lowest_place(state.hierarchy)[:, None]
+            begin = tree.only(chosen, start(own, group, hierarchy), own)
+            place = tree.lowest_place(hierarchy)[:, None]
             weight = jnp.full(place.shape, strength)
         else:
-            general = tree.ancestors_mean(state.group, state.hierarchy)
-            start = tree.soft_update(
-                state.client, general, jnp.where(grouped, beta(state.round), 0.0)
-            )
-            place, weight = tree.ancestors(state.hierarchy)
+            share = jnp.where(grouped, beta(state.round), 0.0)
+            general = tree.ancestors_mean(group, hierarchy)
+            begin = tree.only(chosen, tree.soft_update(own, general, share), own)
+            place, weight = tree.ancestors(hierarchy)
             weight = strength * weight
-        pull = Pull(tree.places_bank(state.group), place, weight)
-        client, loss = local.train(key, start, clients, pull)
+        memory = features.before(state.memory, begin)
+        pull = Pull(tree.places_bank(group), place, weight, chosen)
+        trained = local.train(
+            key, begin, clients, pull, **({"gradients": True} if features.gradients else {})
+        )
+        client, loss, gradient = trained if features.gradients else (*trained, None)
+        seen = features.after(memory, client, gradient)
 
         regroup = state.round % period == 0
-        hierarchy = lax.cond(
-            regroup,
-            lambda: link.cut_depth(link.linkage(metric(client), method), levels),
-            lambda: state.hierarchy,
-        )
+
+        def organize():
+            new, merges, cophenetic = organizing.organize(seen)
+            return new, Organization(hierarchy.groups, merges, cophenetic, known.times + 1)
+
+        hierarchy, known = lax.cond(regroup, organize, lambda: (hierarchy, known))
         factor = jnp.where(state.round < amplified_rounds, amplification, 1.0)
-        means = tree.group_means(client, hierarchy, amplification=factor)
-        group = tree.soft_update(state.group, means, jnp.where(regroup, 1.0, soft))
+        counts = jnp.where(jnp.asarray(weigh)[:, None], clients.train_size, 1)
+        means = tree.group_means(client, hierarchy, counts, factor)
+        group = tree.soft_update(group, means, jnp.where(regroup, 1.0, soft))
         if beta is None:
-            client, group = tree.mix_down(client, group, hierarchy, [mix] * (levels + 1))
-        return DemLearnState(client, group, hierarchy, state.round + 1), DemLearnInfo(loss)
+            mixed, group = tree.mix_down(client, group, hierarchy, mix)
+            client = tree.only(chosen, mixed, client)
+        memory, number = features.keep(seen, regroup), state.round + 1
+        return DemLearnState(client, group, hierarchy, known, memory, number), DemLearnInfo(loss)
 
-    def models(state: DemLearnState) -> Models:
-        return Models(state.client, state.group, state.hierarchy)
-
-    return Algorithm(init=init, round=one_round, models=models)
+    return Algorithm(init=init, round=one_round, models=lambda state: Models(*state[:4]))

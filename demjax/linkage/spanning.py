@@ -1,0 +1,79 @@
+"""Single linkage from a minimum spanning tree.
+
+Prim's algorithm visits one client after another, always the one nearest to those visited. In this
+order every cluster of single linkage is a run of neighbours: the clusters at height ``t`` are what
+remains together when the order is cut wherever a step was longer than ``t``. So the merges are the
+steps in the order of their lengths, and what a step merges is the longest step on either side of
+it, up to the next longer one.
+
+Source: Prim, Bell System Technical Journal 36, 1957; Gower and Ross, Applied Statistics 18, 1969.
+"""
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from demjax.linkage.chain import INFINITY, Merges, nearest
+
+
+def visiting_order(
+    distances: Float[Array, " N N"],
+) -> tuple[Int[Array, " N"], Float[Array, " N-1"]]:
+    """Prim's order of the clients, from client 0 on, and the length of each step of it."""
+    count = distances.shape[0]
+
+    put = lax.dynamic_update_slice
+
+    def one_step(step, carry):
+        order, length, ahead, visited, here = carry
+        visited = put(visited, jnp.full(1, INFINITY), (here,))
+        # What was visited is infinitely far ahead, and stays so.
+        ahead = jnp.minimum(ahead, lax.dynamic_slice(distances, (here, 0), (1, count))[0]) + visited
+        here, shortest = nearest(ahead)
+        order = put(order, here[None], (step + 1,))
+        return order, put(length, shortest[None], (step,)), ahead, visited, here
+
+    far, nobody = jnp.full(count, jnp.finfo(jnp.float32).max), jnp.zeros(count)
+    start = (jnp.zeros(count, jnp.int32), jnp.zeros(count - 1), far, nobody, jnp.int32(0))
+    order, length, *_ = lax.fori_loop(0, count - 1, one_step, start)
+    return order, length
+
+
+def next_greater(rank: Int[Array, " S"]) -> Int[Array, " S"]:
+    """For each number the place of the next greater one, or the end where there is none.
+
+    Places are skipped in strides of powers of two, the longest first, while the largest number in
+    a stride is smaller.
+    """
+    count = rank.shape[0]
+    largest = [rank]
+    while 2 ** len(largest) <= count:
+        half = 2 ** (len(largest) - 1)
+        ahead = jnp.pad(largest[-1][half:], (0, half), constant_values=count)
+        largest.append(jnp.maximum(largest[-1], ahead))
+    place = jnp.arange(1, count + 1, dtype=jnp.int32)
+    for power in reversed(range(len(largest))):
+        in_stride = largest[power].at[place].get(mode="fill", fill_value=count)
+        place = jnp.where(in_stride < rank, place + 2**power, place)
+    return jnp.minimum(place, count)
+
+
+def merges_along(order: Int[Array, " N"], length: Float[Array, " N-1"]) -> Merges:
+    """The merges of single linkage, sorted by height, from Prim's order and its steps."""
+    steps = length.shape[0]
+    clients = steps + 1
+    here = jnp.arange(steps, dtype=jnp.int32)
+    rank = jnp.zeros(steps, jnp.int32).at[jnp.argsort(length, stable=True)].set(here)
+    after = next_greater(rank)
+    before = steps - 1 - next_greater(rank[::-1])[::-1]
+
+    # A step's merge is a part of the lower of the two steps that bound it.
+    rank_after = rank.at[after].get(mode="fill", fill_value=steps)
+    rank_before = jnp.where(before < 0, steps, rank[before])
+    into_after = jnp.where(rank_after < rank_before, after, steps)
+    into_before = jnp.where(rank_before < rank_after, before, steps)
+    left = order[:-1].at[into_after].set(clients + rank, mode="drop")
+    right = order[1:].at[into_before].set(clients + rank, mode="drop")
+    columns = [left, right, length, after - before]
+    rows = jnp.stack([column.astype(jnp.float32) for column in columns], axis=1)
+    return Merges(jnp.zeros((steps, 4)).at[rank].set(rows), jnp.int32(steps))

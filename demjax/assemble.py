@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import optax
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from demjax import algorithms, data, hierarchy, linkage, models
 from demjax.base import Algorithm, ClientData, Task
 from demjax.experiment import DEFAULTS, Experiment
 from demjax.local import LocalTraining, local_training
+from demjax.metrics import Measures, measure
 from demjax.task import classification
 
 METRICS: Mapping[str, linkage.Metric] = {
@@ -50,6 +51,7 @@ class Run(NamedTuple):
     algorithm: Algorithm
     task: Task
     clients: ClientData
+    take_measures: Callable[..., Measures]
 
 
 def build(experiment: Experiment) -> Run:
@@ -68,6 +70,9 @@ def build(experiment: Experiment) -> Run:
         raise ValueError(f"The data folder {experiment.data_dir} does not exist or is no folder.")
     dataset = data.load(experiment.dataset, data_dir=experiment.data_dir)
     partition = _partition(experiment, dataset.y)
+    kinds = None
+    if experiment.conflict != "none":
+        dataset, kinds = _planted(experiment, dataset, partition)
     x = _scaled(experiment, dataset, partition)
     clients = data.client_data(x, dataset.y, partition)
     task = classification(MODELS[experiment.model](classes=dataset.classes), clients.x[0])
@@ -81,7 +86,8 @@ def build(experiment: Experiment) -> Run:
     model = jax.eval_shape(task.init, run_key(experiment))
     for names in (experiment.average_layers, experiment.feature_layers):
         linkage.chosen_layers(model, names or ())
-    return Run(_algorithm(experiment, local), task, clients)
+    take_measures = measure(task, clients, kinds=kinds)
+    return Run(_algorithm(experiment, local), task, clients, take_measures)
 
 
 def run_key(experiment: Experiment) -> jax.Array:
@@ -99,6 +105,17 @@ def _scaled(
     if experiment.pixels == "unit":
         return unit
     return data.standardize(unit, by=unit[np.concatenate(partition.train)])
+
+
+def _planted(
+    experiment: Experiment, dataset: data.Dataset, partition: data.Partition
+) -> tuple[data.Dataset, Int[np.ndarray, " N"]]:
+    kinds = experiment.kinds
+    of = data.planted_kinds(experiment.clients, kinds)
+    if experiment.conflict == "rotated":
+        return dataset._replace(x=data.rotated(dataset.x, partition, kinds)), of
+    y = data.relabelled(dataset.y, partition, kinds, dataset.classes)
+    return dataset._replace(y=y), of
 
 
 def _partition(experiment: Experiment, y: Any) -> data.Partition:

@@ -73,7 +73,7 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     groups = {title: run.add_argument_group(title) for title in titles}
     for field in fields:
         one, many, _ = experiment.option_types(field)
-        metavar = {int: "N", float: "X", str: "NAME"}[one or many]
+        metavar = {int: "N", float: "X", str: "NAME"}[one or many or str]
         default = "" if field.default is None else f" [{field.default}]"
         choices = experiment.CHOICES.get(field.metadata["choices"] or "", ())
         possible = f": {', '.join(choices)}" if choices else ""
@@ -105,7 +105,7 @@ def _reader(field: dataclasses.Field) -> Callable[[str], Any]:
         return experiment.parse(field, word)
 
     one, many, _ = experiment.option_types(field)
-    read.__name__ = one.__name__ if one else f"list of {many.__name__}"
+    read.__name__ = one.__name__ if one else f"list of {(many or str).__name__}"
     return read
 
 
@@ -129,6 +129,7 @@ def _run(parsed: argparse.Namespace) -> int:
         rounds=resolved.rounds,
         key=assemble.run_key(resolved),
         eval_every=resolved.eval_every,
+        take_measures=built.take_measures,
     )
     return Recorder(parsed.out, resolved).record(moments)
 

@@ -51,6 +51,10 @@ class Experiment:
     test_fraction: float = _option(
         0.2, "share of each client's examples held back for tests", "Data", 0.01, 0.99
     )
+    conflict: str = _option(
+        "none", "planted conflict between kinds of clients", "Data", choices="CONFLICTS"
+    )
+    kinds: int = _option(4, "kinds of clients, for a conflict", "Data", 1)
     pixels: str | None = _option(
         None,
         "scale of the inputs: published (each pixel by its mean and deviation over the whole data "
@@ -179,6 +183,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "ALGORITHMS": tuple(DEFAULTS),
     "DATASETS": data.NAMES,
     "PARTITIONS": ("dirichlet", "iid", "labels", "published"),
+    "CONFLICTS": ("none", "relabelled", "rotated"),
     "PIXELS": ("published", "standardized", "unit"),
     "MODELS": ("cnn", "linear", "mlp"),
     "METRICS": ("correlation", "cosine", "euclidean", "sqeuclidean"),

@@ -13,6 +13,8 @@ def test_every_name_that_is_offered_exists():
     assert set(assemble.ALGORITHMS) == set(CHOICES["ALGORITHMS"]) == set(DEFAULTS)
     assert set(assemble.MODELS) == set(CHOICES["MODELS"])
     assert set(assemble.METRICS) == set(CHOICES["METRICS"])
+    assert set(assemble.FEATURES) == set(CHOICES["FEATURES"])
+    assert set(assemble.STARTS) == set(CHOICES["STARTS"])
 
 
 @pytest.mark.parametrize("partition", ["iid", "labels", "dirichlet"])
@@ -80,3 +82,28 @@ def test_server_options_select_a_server_optimizer():
     assert jnp.allclose(ends[0], ends[1], atol=1e-5)
     assert not jnp.allclose(ends[0], ends[2], atol=1e-3)
     assert not jnp.allclose(ends[0], ends[3], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        ({"groups": (6, 3), "min_size": 2}, (3, 6)),
+        ({"heights": (0.5, 1.0, 2.0), "slots": 7}, (4, 7)),
+        ({"levels": 2, "features": "gradients", "feature_layers": ("bias",)}, (3, 4)),
+        ({"levels": 2, "features": "updates", "sketch": 5, "period": 2}, (3, 4)),
+    ],
+    ids=str,
+)
+def test_the_options_of_self_organization_reach_it(options, shape):
+    built = assemble.build(resolve(Experiment(model="linear", clients=8, **options)))
+    state = jax.eval_shape(built.algorithm.init, jax.random.key(0), built.clients)
+    after, _ = jax.eval_shape(built.algorithm.round, jax.random.key(0), state, built.clients)
+    assert after.hierarchy.size.shape == shape
+    remembered = [leaf.shape for leaf in jax.tree.leaves(after.memory)]
+    assert remembered == ([(8, 5)] if "sketch" in options else [])
+
+
+@pytest.mark.parametrize("name", ["average_layers", "feature_layers"])
+def test_an_unknown_layer_is_told_before_a_run(name):
+    with pytest.raises(ValueError, match=r"no layer 'Conv_9'; possible are .*kernel"):
+        assemble.build(resolve(Experiment(model="linear", clients=8, **{name: ("Conv_9",)})))

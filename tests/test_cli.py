@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 
 import numpy as np
 import pytest
@@ -40,7 +41,12 @@ def without_seconds(out):
 def test_a_run_leaves_the_pinned_files(finished):
     rows = rows_of(finished)
     levels = ["g_spe_l1", "g_spe_l2", "g_gen_l1", "g_gen_l2"]
-    assert list(rows[0]) == ["round", "c_spe", "c_gen", "global", *levels, "seconds"]
+    tree = ["groups", "largest", "smallest", "singletons", "rand_labels", "rand_before", "moved"]
+    tree = [f"{name}_l{level}" for name in tree for level in (1, 2)]
+    pinned = ["round", "c_spe", "c_gen", "global", *levels, "seconds"]
+    assert list(rows[0]) == [*pinned, *tree, "cophenetic"]
+    assert rows[0]["cophenetic"] == ""
+    assert 0 < float(rows[-1]["cophenetic"]) <= 1
     assert [row["round"] for row in rows] == ["0", "3", "4"]
     assert float(rows[-1]["global"]) > float(rows[0]["global"])
     summary = json.loads((finished / "summary.json").read_text())
@@ -73,6 +79,50 @@ def test_every_algorithm_runs_and_has_no_group_columns(algorithm, tmp_path, caps
     assert run("run", *arguments) == 0
     assert list(rows_of(tmp_path / "run")[0]) == ["round", "c_spe", "c_gen", "global", "seconds"]
     assert f"{algorithm} has no use for --levels." in capsys.readouterr().err
+
+
+ORGANIZED = {
+    "--mix": "0.6,0.4,0.2",
+    "--weigh": "clients,examples,clients",
+    "--groups": "4,2",
+    "--min-size": "2",
+    "--features": "updates",
+    "--feature-layers": "Dense_0",
+    "--sketch": "16",
+    "--start": "parent",
+    "--average-layers": "Dense_0/kernel",
+    "--linkage-backend": "scipy",
+}
+
+
+def test_every_way_of_organizing_is_written_down_and_reruns_exactly(tmp_path):
+    few = [word for word in SMALL if word not in ("--levels", "2")]
+    options = [word for pair in ORGANIZED.items() for word in pair]
+    assert run("run", *few, *options, "--rounds", 2, "--out", tmp_path / "one") == 0
+    config = tomllib.loads((tmp_path / "one" / "config.toml").read_text())
+    assert config["mix"] == [0.6, 0.4, 0.2]
+    assert config["weigh"] == ["clients", "examples", "clients"]
+    assert config["groups"] == [4, 2]
+    assert config["levels"] == 2
+    assert config["min_size"] == 2
+    assert config["feature_layers"] == ["Dense_0"]
+    assert config["average_layers"] == ["Dense_0/kernel"]
+    assert (config["features"], config["sketch"], config["start"]) == ("updates", 16, "parent")
+    assert config["linkage_backend"] == "scipy"
+    assert "heights" not in config
+    again = ["--config", tmp_path / "one" / "config.toml", "--out", tmp_path / "two"]
+    assert run("run", *again) == 0
+    assert without_seconds(tmp_path / "two") == without_seconds(tmp_path / "one")
+    assert float(rows_of(tmp_path / "one")[-1]["smallest_l1"]) >= 2
+
+
+def test_a_tree_may_be_cut_at_heights(tmp_path):
+    few = [word for word in SMALL if word not in ("--levels", "2")]
+    cut = ["--heights", "0.1,1.5", "--slots", 6, "--rounds", 1]
+    assert run("run", *few, *cut, "--out", tmp_path / "run") == 0
+    config = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
+    assert (config["heights"], config["slots"], config["levels"]) == ([0.1, 1.5], 6, 2)
+    assert int(rows_of(tmp_path / "run")[-1]["groups_l1"]) <= 6
 
 
 def mistake(capsys, out, *arguments):
@@ -109,6 +159,23 @@ def mistake(capsys, out, *arguments):
         (["--dataset", "mnist", "--data-dir", "/nowhere/at/all"], "/nowhere/at/all"),
         (["--config", "/nowhere/config.toml"], "cannot be read"),
         (["--dirichlet-alpha", 0], "--dirichlet-alpha"),
+        (["--mix", "0.6,0.4"], r"--mix was given 2 values, 0\.6,0\.4; possible is one value, or 4"),
+        (["--mix", "0.6,much"], "--mix"),
+        (["--mix", "0.6,0.5,1.5,0.1"], "1.5"),
+        (["--weigh", "clients,models,clients,clients"], "'models' is unknown"),
+        (["--groups", "3,6"], "does not nest .*possible is 6,3"),
+        (["--groups", "6,0"], "1 or more"),
+        (["--groups", "6,,3"], "--groups"),
+        (["--heights", "2,1"], "does not nest .*possible is 1.0,2.0"),
+        (["--groups", "6,3", "--heights", "1,2"], "two ways of cutting"),
+        (["--groups", "6,3", "--levels", 3], "--levels as 3; possible is --levels 2"),
+        (["--features", "weight"], "perhaps 'weights' was meant"),
+        (["--start", "roots"], "perhaps 'root' was meant"),
+        (["--linkage-backend", "host"], "possible are xla, scipy"),
+        (["--sketch", 0], "1 or more"),
+        (["--min-size", 0], "1 or more"),
+        (["--model", "linear", "--feature-layers", "Conv_9"], "no layer 'Conv_9'; possible are"),
+        (["--model", "linear", "--average-layers", "Dense_0,x"], "no layer 'x'"),
     ],
 )
 def test_a_mistake_is_one_sentence_exit_2_and_nothing_written(arguments, words, tmp_path, capsys):

@@ -24,11 +24,24 @@ from demjax import (
     watch,
 )
 from demjax.base import NO_GROUP
+from demjax.hierarchy import from_parent
+from demjax.linkage import counts, updates
 
 ROWS = {
     "demlearn": demlearn,
     "demlearn, every option": partial(
         demlearn, levels=2, prox=0.3, period=2, soft=0.5, amplification=1.15, method="ward"
+    ),
+    "demlearn, of every kind": partial(
+        demlearn,
+        cut=counts((4, 2), min_size=2),
+        features=updates(),
+        mix=(0.6, 0.4, 0.2),
+        by_examples=(False, True, True),
+        start=from_parent,
+        averaged=("w",),
+        prox=0.3,
+        period=2,
     ),
     "demlearn, earlier version": partial(demlearn, beta=lambda number: 0.7**number, period=2),
     "fedavg": fedavg,
@@ -196,8 +209,8 @@ def test_models_are_well_formed_after_every_round(row):
     assert isinstance(history, Models)
     one = jax.tree.map(jnp.shape, tiny.task().init(KEY))
     for number in range(ROUNDS + 1):
-        client, group, hierarchy = jax.tree.map(lambda leaf, n=number: np.asarray(leaf[n]), history)
-        groups, size = hierarchy
+        moment = jax.tree.map(lambda leaf, n=number: np.asarray(leaf[n]), history)
+        client, group, (groups, size), _ = moment
         levels, slots = size.shape
         assert groups.dtype == size.dtype == np.int32
         assert groups.shape == (levels, COUNT)

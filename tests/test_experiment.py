@@ -4,7 +4,16 @@ import dataclasses
 
 import pytest
 
-from demjax.experiment import CHOICES, DEFAULTS, Experiment, nearest, resolve, unused_options
+from demjax.config import read_toml, to_toml
+from demjax.experiment import (
+    CHOICES,
+    DEFAULTS,
+    Experiment,
+    nearest,
+    parse,
+    resolve,
+    unused_options,
+)
 
 
 def _sentence(**options):
@@ -42,6 +51,26 @@ def _sentence(**options):
         ({"partition": "published"}, ["published", "'digits'", "mnist"]),
         ({"partition": "published", "dataset": "mnist", "clients": 49}, ["49", "50"]),
         ({"rounds": "ten"}, ["--rounds", "int", "'ten'"]),
+        ({"mix": (0.6, 0.4)}, ["--mix", "2 values", "0.6,0.4", "one value, or 4"]),
+        ({"mix": (0.6, 0.4, 2.0, 0.1)}, ["--mix", "2.0", "0.0 to 1.0"]),
+        ({"mix": (0.6,) * 4, "algorithm": "fedavg"}, ["--mix", "one value"]),
+        ({"weigh": ("clients",) * 3}, ["--weigh", "3 values", "one value, or 4"]),
+        ({"weigh": "models"}, ["'models'", "clients, examples"]),
+        ({"groups": (3, 6)}, ["--groups", "3,6", "6,3"]),
+        ({"groups": (6, 3.5)}, ["--groups", "int", "3.5"]),
+        ({"groups": ()}, ["--groups", "parted by commas"]),
+        ({"groups": (6, 3), "heights": (1.0, 2.0)}, ["--groups", "--heights", "one of them"]),
+        ({"groups": (6, 3), "levels": 3}, ["2 levels", "3", "--levels 2"]),
+        ({"heights": (2.0, 1.0)}, ["--heights", "2.0,1.0", "1.0,2.0"]),
+        ({"heights": (1.0, 2.0), "levels": 1}, ["--heights", "--levels 2"]),
+        ({"heights": (-1.0, 2.0)}, ["--heights", "-1.0"]),
+        ({"groups": (6, 3), "mix": (0.5,) * 4}, ["4 values", "one value, or 3"]),
+        ({"features": "weight"}, ["perhaps 'weights' was meant", "gradients"]),
+        ({"start": "roots"}, ["perhaps 'root' was meant", "own"]),
+        ({"linkage_backend": "host"}, ["'host'", "xla, scipy"]),
+        ({"feature_layers": "Dense_0"}, ["--feature-layers", "parted by commas", "'Dense_0'"]),
+        ({"sketch": 0}, ["--sketch", "1 or more"]),
+        ({"min_size": 0}, ["--min-size", "1 or more"]),
         ({"rounds": True}, ["--rounds", "True"]),
     ],
 )
@@ -77,3 +106,54 @@ def test_nothing_near_is_not_guessed():
 def test_every_option_explains_itself():
     for field in dataclasses.fields(Experiment):
         assert len(field.metadata["help"]) > 4
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "wanted"),
+    [
+        ("mix", "0.6", 0.6),
+        ("mix", "0.6,0.6, 0.4,0.2", (0.6, 0.6, 0.4, 0.2)),
+        ("weigh", "examples", "examples"),
+        ("weigh", "clients,examples", ("clients", "examples")),
+        ("groups", "12,6,3", (12, 6, 3)),
+        ("groups", "12", (12,)),
+        ("heights", "1,2.5", (1.0, 2.5)),
+        ("feature_layers", "Dense_0", ("Dense_0",)),
+        ("sketch", "64", 64),
+    ],
+)
+def test_commas_part_a_list_where_a_list_is_possible(name, word, wanted):
+    field = next(field for field in dataclasses.fields(Experiment) if field.name == name)
+    assert parse(field, word) == wanted
+    assert type(parse(field, word)) is type(wanted)
+
+
+@pytest.mark.parametrize(("name", "word"), [("groups", "6,x"), ("mix", "0.6,"), ("sketch", "1,2")])
+def test_a_word_that_is_no_such_value_is_refused(name, word):
+    field = next(field for field in dataclasses.fields(Experiment) if field.name == name)
+    with pytest.raises(ValueError):  # noqa: PT011 - argparse makes the sentence
+        parse(field, word)
+
+
+def test_levels_follow_from_the_cut():
+    assert resolve(Experiment(groups=(12, 6, 3, 2))).levels == 4
+    assert resolve(Experiment(groups=(6, 3), levels=2)).levels == 2
+    assert resolve(Experiment(heights=(1.0,))).levels == 1
+    assert resolve(Experiment(groups=(6, 3), mix=(0.5, 0.4, 0.3))).mix == (0.5, 0.4, 0.3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mix": (0.6, 0.5, 0.4, 0.2), "weigh": ("clients",) * 3 + ("examples",)},
+        {"groups": (12, 6), "min_size": 2, "features": "updates", "sketch": 64},
+        {"heights": (0.5, 1.5, 2.0), "slots": 9, "feature_layers": ("Dense_0", "Dense_1")},
+        {"average_layers": ("Dense_0",), "start": "root", "linkage_backend": "scipy"},
+    ],
+    ids=str,
+)
+def test_lists_come_back_from_toml_as_they_were(options, tmp_path):
+    resolved = resolve(Experiment(**options))
+    path = tmp_path / "config.toml"
+    path.write_text(to_toml(resolved), encoding="utf-8")
+    assert Experiment(**read_toml(path)) == resolved

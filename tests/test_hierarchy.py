@@ -15,11 +15,16 @@ from demjax.hierarchy import (
     ancestors,
     ancestors_mean,
     from_groups,
+    from_own,
+    from_parent,
+    from_root,
     group_means,
     lowest_place,
     membership,
     mix_down,
+    only,
     parent_place,
+    per_level,
     places,
     places_bank,
     root_only,
@@ -357,3 +362,49 @@ def test_the_bank_holds_every_group_at_its_place():
     for level, slot in np.ndindex(3, 3):
         for name in group:
             np.testing.assert_array_equal(bank[name][level * 3 + slot], group[name][level, slot])
+
+
+def test_weights_of_each_level_count_on_that_level_only():
+    rng = np.random.default_rng(1)
+    client = rng.normal(size=(6, 2))
+    weight = rng.uniform(0.5, 3, (3, 6))
+    got = jax.jit(group_means)(jnp.asarray(client, jnp.float32), FIXED, jnp.asarray(weight))
+    groups = np.asarray(FIXED.groups)
+    wanted = np.zeros((3, 3, 2))
+    for level, row in enumerate(groups):
+        for slot in set(row.tolist()) - {NO_GROUP}:
+            mine = row == slot
+            wanted[level, slot] = np.average(client[mine], axis=0, weights=weight[level, mine])
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+    alike = group_means(jnp.asarray(client), FIXED, jnp.asarray(np.tile(weight[0], (3, 1))))
+    np.testing.assert_array_equal(
+        alike, group_means(jnp.asarray(client), FIXED, jnp.asarray(weight[0]))
+    )
+
+
+def test_training_starts_from_the_own_model_the_lowest_groups_or_the_roots():
+    client = {"w": jnp.arange(12.0).reshape(6, 2), "b": jnp.arange(6.0)}
+    group = {"w": 100 + jnp.arange(18.0).reshape(3, 3, 2), "b": 100 + jnp.arange(9.0).reshape(3, 3)}
+    jax.tree.map(np.testing.assert_array_equal, from_own(client, group, FIXED), client)
+    parent, root = from_parent(client, group, FIXED), from_root(client, group, FIXED)
+    # {0, 1} and {2, 5} hang on the lowest level in slots 2 and 0, {3, 4} on the middle in slot 2.
+    levels, slots = [0, 0, 0, 1, 1, 0], [2, 2, 0, 2, 2, 0]
+    for name in client:
+        np.testing.assert_array_equal(parent[name], group[name][np.array(levels), np.array(slots)])
+        np.testing.assert_array_equal(root[name], np.stack([group[name][2, 0]] * 6))
+
+
+def test_only_the_chosen_leaves_are_new():
+    new, old = {"a": 1, "b": [2, 3]}, {"a": 10, "b": [20, 30]}
+    chosen = {"a": True, "b": [False, True]}
+    assert only(chosen, new, old) == {"a": 1, "b": [20, 3]}
+
+
+def test_one_value_is_for_all_levels_and_a_list_must_have_one_for_each():
+    assert per_level("A tree", "mix", 0.5, 3) == [0.5, 0.5, 0.5]
+    assert per_level("A tree", "mix", (0.5, 0.1), 2) == [0.5, 0.1]
+    assert per_level("A tree", "mix", [0.5], 1) == [0.5]
+    with pytest.raises(
+        ValueError, match=r"^A tree needs mix as one value or as 3, but 2 were given\.$"
+    ):
+        per_level("A tree", "mix", [0.5, 0.1], 3)

@@ -105,22 +105,28 @@ def gradient_on_paper(model, x, y, noise):
 
 def reference(update, pull=None):
     """Every client's model and loss after local training, by loops."""
+    return reference_with_gradients(update, pull)[:2]
+
+
+def reference_with_gradients(update, pull=None):
+    """The same, and the mean over the last epoch's examples of the gradients, without the pull."""
     x, y, rows, start = problem()
-    models, losses = [], []
+    models, losses, gathered = [], [], []
     for client, mine in enumerate(rows):
         model = {name: leaf[client].astype(np.float64) for name, leaf in start.items()}
         memory, step = {name: {} for name in model}, 0
         for epoch in range(EPOCHS):
             order, noise = (np.asarray(draw, np.float64) for draw in draws(KEY, client, epoch))
             shuffled = np.array(mine)[np.argsort(order[: len(mine)], kind="stable")]
-            total = 0.0
+            total, slopes = 0.0, dict.fromkeys(model, 0.0)
             for number, begin in enumerate(range(0, len(mine), BATCH)):
                 some = shuffled[begin : begin + BATCH]
                 loss, gradient = gradient_on_paper(model, x[some], y[some], noise[number])
                 step += 1
                 for name in model:
                     slope = gradient[name]
-                    if pull is not None:
+                    slopes[name] = slopes[name] + slope * len(some) / len(mine)
+                    if pull is not None and (pull.chosen is None or pull.chosen[name]):
                         for which, strength in zip(
                             pull.which[client].tolist(), pull.weight[client].tolist(), strict=True
                         ):
@@ -131,7 +137,12 @@ def reference(update, pull=None):
                 total += loss * len(some)
         models.append(model)
         losses.append(total / len(mine))
-    return {name: np.stack([m[name] for m in models]) for name in start}, np.array(losses)
+        gathered.append(slopes)
+    stacked, gradients = (
+        {name: np.stack([one[name] for one in all_of_them]) for name in start}
+        for all_of_them in (models, gathered)
+    )
+    return stacked, np.array(losses), gradients
 
 
 @pytest.fixture(scope="module")
@@ -401,3 +412,44 @@ def test_the_backend_chooses_the_chunk(monkeypatch):
 def test_a_fresh_model_is_the_tasks():
     task = halfway(guarded_mean)._replace(init=lambda key: "fresh")
     assert local_training(task, optax.sgd(0.1)).init(KEY) == "fresh"
+
+
+def random_pull(chosen=None):
+    rng = np.random.default_rng(3)
+    anchors = jax.tree.map(
+        lambda leaf: jnp.asarray(rng.normal(size=(4, *leaf.shape[1:])), jnp.float32), start()
+    )
+    which = jnp.asarray(rng.integers(4, size=(COUNT, 2)), jnp.int32)
+    weight = jnp.asarray(rng.uniform(0, 0.8, (COUNT, 2)), jnp.float32)
+    return Pull(anchors, which, weight, chosen)
+
+
+def train_plainly(chunk):
+    return local_training(
+        noisy_softmax_regression(), optax.sgd(0.3), epochs=EPOCHS, batch_size=BATCH, chunk=chunk
+    ).train
+
+
+@pytest.mark.parametrize("chunk", [1, 4])
+@pytest.mark.parametrize("pulled", [False, True])
+def test_gradients_are_the_means_of_the_last_epoch_without_the_pull(clients, chunk, pulled):
+    pull, train = random_pull() if pulled else None, train_plainly(chunk)
+    both = jax.jit(
+        lambda pull: (train(KEY, start(), clients, pull, gradients=True),
+                      train(KEY, start(), clients, pull))
+    )  # fmt: skip
+    got, without = both(pull)
+    assert_close(got, reference_with_gradients(sgd(0.3), pull))
+    assert_close(got[:2], without, 1e-6)
+
+
+@pytest.mark.parametrize("chunk", [1, 4])
+def test_leaves_that_are_not_chosen_are_not_pulled(clients, chunk):
+    pull, train = random_pull({"w": True, "b": False}), train_plainly(chunk)
+    got = jax.jit(lambda: train(KEY, start(), clients, pull))()
+    assert_close(got, reference(sgd(0.3), pull))
+    # In one epoch of one batch nothing else could move them apart.
+    whole = local_training(noisy_softmax_regression(), optax.sgd(0.3), epochs=1, batch_size=12)
+    free, some = jax.jit(lambda: [whole.train(KEY, start(), clients, p)[0] for p in (None, pull)])()
+    assert_close(some["b"], free["b"], 1e-6)
+    assert np.abs(some["w"] - free["w"]).max() > 0.01

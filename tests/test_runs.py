@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import pytest
 
 from demjax import runs
-from demjax.base import Hierarchy
+from demjax.base import Hierarchy, Organization
 from demjax.metrics import Measures
+from demjax.structure import Structure
 
 NAN = float("nan")
 
@@ -26,6 +27,21 @@ def _measures():
         global_score=jnp.array(0.7),
         diverged=jnp.array(0),
         hierarchy=Hierarchy(jnp.array([[0, -1], [0, 0]]), jnp.array([[1, 0], [2, 0]])),
+        structure=Structure(
+            groups=jnp.array([1]),
+            largest=jnp.array([1]),
+            smallest=jnp.array([1]),
+            singletons=jnp.array([1.0]),
+            rand_kinds=jnp.array([-0.25]),
+            rand_before=jnp.array([NAN]),
+            moved=jnp.array([0]),
+        ),
+        organization=Organization(
+            jnp.array([[-1, -1], [0, 0]]),
+            jnp.array([[0.0, 1.0, 0.5, 2.0]]),
+            jnp.array(0.125),
+            jnp.array(1),
+        ),
     )
 
 
@@ -42,9 +58,26 @@ def test_rows_are_written_as_they_come_and_missing_values_are_blank(tmp_path):
             "g_spe_l1": "",
             "g_gen_l1": "0.3",
             "seconds": "1.235",
+            "groups_l1": "1",
+            "largest_l1": "1",
+            "smallest_l1": "1",
+            "singletons_l1": "1.0",
+            "rand_labels_l1": "-0.25",
+            "rand_before_l1": "",
+            "moved_l1": "0",
+            "cophenetic": "0.125",
         }
     assert [row["round"] for row in rows] == ["0", "5"]
     assert path.read_text().count("round") == 1
+
+
+def test_the_pinned_columns_come_first_and_in_their_order():
+    columns = list(runs.metrics_row(0, _measures(), 0.0))
+    pinned = ["round", "c_spe", "c_gen", "global", "g_spe_l1", "g_gen_l1", "seconds"]
+    assert columns[: len(pinned)] == pinned
+    assert columns[-1] == "cophenetic"
+    without = runs.metrics_row(0, _measures()._replace(organization=None), 0.0)
+    assert list(without) == columns[:-1]
 
 
 def test_every_client_is_written_with_its_groups(tmp_path):

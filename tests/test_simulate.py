@@ -10,7 +10,7 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from demjax import History, demlearn, local_only, local_training, simulate, watch
+from demjax import History, demlearn, fedavg, local_only, local_training, simulate, watch
 from demjax.simulate import measured_rounds
 
 TASK = tiny.task()
@@ -234,3 +234,37 @@ def test_a_whole_run_may_be_called_under_jit():
     assert numbers.tolist() == [0, ROUNDS]
     tiny.close(client_gen, simulated().measures.client_gen[::ROUNDS], 1e-6)
     tiny.close(state, simulated().state, 1e-6)
+
+
+@pytest.mark.parametrize(("backend", "asks"), [("xla", False), ("scipy", True)])
+def test_a_hundred_rounds_are_one_program_that_asks_the_host_only_if_told_to(backend, asks):
+    algorithm = demlearn(LOCAL, levels=2, backend=backend)
+
+    def measures(key):
+        return simulate(algorithm, TASK, CLIENTS, rounds=100, key=key, eval_every=50).measures
+
+    program = jax.jit(measures).lower(KEY).compile().as_text()
+    assert any(word in program for word in ("callback", "xla_python")) is asks
+
+
+def test_measures_tell_what_the_tree_looks_like_and_where_it_came_from():
+    measures = simulated().measures
+    for name, leaf in measures.structure._asdict().items():
+        assert leaf.shape == (ROUNDS + 1, 2), name
+    size = np.asarray(measures.hierarchy.size)[:, :-1]
+    np.testing.assert_array_equal(measures.structure.groups, (size > 0).sum(axis=2))
+    np.testing.assert_array_equal(measures.structure.largest, size.max(axis=2))
+    # Regrouped in rounds 0, 2 and 4, so that a tree before is known after the third round.
+    assert np.asarray(measures.organization.times).tolist() == [0, 1, 1, 2, 2, 3]
+    known = ~np.isnan(np.asarray(measures.structure.rand_before)).any(axis=1)
+    assert known.tolist() == [False, False, False, True, True, True]
+    assert measures.organization.merges.shape == (ROUNDS + 1, COUNT - 1, 4)
+
+
+def test_without_levels_there_is_nothing_to_tell_of_a_tree():
+    def measures(key):
+        return simulate(fedavg(LOCAL), TASK, CLIENTS, rounds=1, key=key).measures
+
+    shapes = jax.eval_shape(measures, KEY)
+    assert shapes.organization is None
+    assert {leaf.shape for leaf in shapes.structure} == {(2, 0)}

@@ -146,12 +146,28 @@ def gradient(model, x, y, seen=1):
     return loss, {"b": wrong.sum(axis=0), "w": x.T @ wrong}
 
 
-def learn(
-    key, model, clients, client, *, pulls=(), dropout=True, epochs=EPOCHS, batch=BATCH, rate=RATE
+def learn(key, model, clients, client, **options):
+    """The model and the loss of ``learn_and_slope``."""
+    return learn_and_slope(key, model, clients, client, **options)[:2]
+
+
+def learn_and_slope(
+    key,
+    model,
+    clients,
+    client,
+    *,
+    pulls=(),
+    chosen=(),
+    dropout=True,
+    epochs=EPOCHS,
+    batch=BATCH,
+    rate=RATE,
 ):
     """One client's local training; ``pulls`` are pairs of a strength and a model.
 
-    Returns the model and the mean loss over the examples of the last epoch.
+    Only the leaves named in ``chosen`` are pulled, if there are any. Returns the model, and the
+    means over the examples of the last epoch of the loss and of its gradient, without the pulls.
     """
     x, y = np.asarray(clients.x, np.float64), np.asarray(clients.y)
     size = int(clients.train_size[client])
@@ -159,13 +175,16 @@ def learn(
     for epoch in range(epochs):
         draw, seen = map(np.asarray, _draws(key, client, epoch))
         order, total = rows[np.argsort(draw[:size], kind="stable")], 0.0
+        gathered = combine((0, model))
         for number, start in enumerate(range(0, size, batch)):
             some = order[start : start + batch]
             loss, slope = gradient(model, x[some], y[some], seen[number] if dropout else 1)
+            gathered = combine((1, gathered), (len(some), slope))
             for strength, anchor in pulls:
-                slope = combine((1, slope), (strength, model), (-strength, anchor))
+                pulled = combine((1, slope), (strength, model), (-strength, anchor))
+                slope = {k: pulled[k] if not chosen or k in chosen else slope[k] for k in slope}
             model, total = combine((1, model), (-rate, slope)), total + loss * len(some)
-    return model, total / size
+    return model, total / size, combine((1 / size, gathered))
 
 
 def answers(model, clients, rows):

@@ -6,6 +6,7 @@ everything else takes.
 """
 
 from demjax.data.clients import Partition, client_data
+from demjax.data.conflicts import planted_kinds, relabelled, rotated
 from demjax.data.datasets import (
     NAMES,
     Dataset,
@@ -31,8 +32,11 @@ __all__ = [
     "labels",
     "load",
     "mnist",
+    "planted_kinds",
     "published_mnist",
     "read_idx",
+    "relabelled",
+    "rotated",
     "scale_to_unit",
     "standardize",
     "standardize_pixels",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from demjax import __version__, assemble, config, experiment, runs
+from demjax import __version__, assemble, config, experiment, options, runs
 from demjax.experiment import Experiment
 from demjax.record import DONE, FAILED, INTERRUPTED, WRONG, Recorder, say, table
 from demjax.simulate import watch
@@ -112,13 +112,13 @@ def _reader(field: dataclasses.Field) -> Callable[[str], Any]:
 def _run(parsed: argparse.Namespace) -> int:
     """``demjax run``: check everything, then run and write down as it goes."""
     names = [field.name for field in dataclasses.fields(Experiment)]
-    options = config.read_toml(parsed.config) if parsed.config else {}
+    filed = config.read_toml(parsed.config) if parsed.config else {}
     given = {name: getattr(parsed, name) for name in names if hasattr(parsed, name)}
-    asked = Experiment(**config.override(options, given))
-    resolved = experiment.resolve(asked)
+    asked = Experiment(**config.override(filed, given))
+    resolved = options.resolve(asked)
     runs.check_free(parsed.out)
     built = assemble.build(resolved)
-    for name in experiment.unused_options(asked):
+    for name in options.unused_options(asked):
         flag = name.replace("_", "-")
         print(f"demjax: {asked.algorithm} has no use for --{flag}.", file=sys.stderr)
     runs.create(parsed.out, config.to_toml(resolved))

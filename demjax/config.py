@@ -8,7 +8,8 @@ from typing import Any
 
 import tomli_w
 
-from demjax.experiment import SPECIAL, Experiment, nearest
+from demjax.experiment import SPECIAL, Experiment
+from demjax.options import nearest
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -1,12 +1,10 @@
 """One frozen dataclass that says everything about a run, and the checks of each option."""
 
 import dataclasses
-import difflib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from demjax import data, linkage
@@ -197,136 +195,6 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 
 SPECIAL = frozenset(name for options in DEFAULTS.values() for name in options)
 """All options that only some algorithms use."""
-
-
-def unused_options(experiment: Experiment) -> list[str]:
-    """Options that were given, but mean nothing to the experiment's algorithm."""
-    used = DEFAULTS.get(experiment.algorithm, {})
-    return [
-        field.name
-        for field in dataclasses.fields(experiment)
-        if field.name in SPECIAL - set(used) and getattr(experiment, field.name) is not None
-    ]
-
-
-def nearest(name: str, possible: Iterable[str]) -> str:
-    """A half-sentence naming the nearest possible name, if one is near, and all of them."""
-    possible = list(possible)
-    close = difflib.get_close_matches(name.lower(), possible, n=1, cutoff=0.4)
-    hint = f"perhaps {close[0]!r} was meant, and " if close else ""
-    return f"{hint}possible are {', '.join(possible)}"
-
-
-def resolve(experiment: Experiment) -> Experiment:
-    """Check every option and fill in the algorithm's defaults, so that nothing is implied.
-
-    Raises:
-        ValueError: One sentence: what was given, and what is possible.
-    """
-    for field in dataclasses.fields(experiment):
-        _check_option(field, getattr(experiment, field.name))
-    defaults = DEFAULTS[experiment.algorithm]
-    filled: dict[str, Any] = dict.fromkeys(SPECIAL - set(defaults))
-    for name, default in defaults.items():
-        given = getattr(experiment, name)
-        filled[name] = default if given is None else given
-    if experiment.data_dir is not None:
-        filled["data_dir"] = str(Path(experiment.data_dir).absolute())
-    if experiment.pixels is None:
-        published = experiment.partition == "published"
-        filled["pixels"] = "published" if published else "standardized"
-    given_levels, cuts = experiment.levels, {}
-    for name in ("groups", "heights"):
-        if (cut := filled.get(name)) is not None:
-            cuts[name], filled["levels"] = cut, len(cut)
-    resolved = dataclasses.replace(experiment, **filled)
-    _check_cut(resolved, given_levels, cuts)
-    _check_per_level(resolved)
-    levels = resolved.levels or 0
-    if not cuts and 2**levels > resolved.clients:
-        raise ValueError(
-            f"A tree of {levels} levels has up to {2**levels} lowest groups and needs as many "
-            f"clients, but there are {resolved.clients}; possible levels are 0 to "
-            f"{resolved.clients.bit_length() - 1}."
-        )
-    if resolved.partition == "published" and resolved.dataset != "mnist":
-        raise ValueError(
-            f"The published partition deals MNIST, but the data set is {resolved.dataset!r}; "
-            "possible is --dataset mnist."
-        )
-    if resolved.partition == "published" and resolved.clients != PUBLISHED_CLIENTS:
-        raise ValueError(
-            f"The published partition has {PUBLISHED_CLIENTS} clients, but {resolved.clients} were "
-            f"asked for; possible is --clients {PUBLISHED_CLIENTS}."
-        )
-    return resolved
-
-
-def _check_cut(resolved: Experiment, levels: int | None, cuts: Mapping[str, Any]) -> None:
-    """Refuse two ways of cutting at once, and levels that do not nest."""
-    if len(cuts) > 1:
-        raise ValueError("--groups and --heights are two ways of cutting; possible is one of them.")
-    for name, cut in cuts.items():
-        if levels is not None and levels != len(cut):
-            raise ValueError(
-                f"--{name} was given for {len(cut)} levels, but --levels as {levels}; possible is "
-                f"--levels {len(cut)}, or none."
-            )
-        wanted = sorted(cut, reverse=name == "groups")
-        if list(cut) != wanted:
-            raise ValueError(
-                f"--{name} was given as {_words(cut)}, which does not nest from the lowest level "
-                f"up; possible is {_words(wanted)}."
-            )
-
-
-def _check_per_level(resolved: Experiment) -> None:
-    """Refuse lists that are not of one value for each level."""
-    levels = None if resolved.levels is None else resolved.levels + 1
-    for name in ("mix", "weigh"):
-        value = getattr(resolved, name)
-        if isinstance(value, tuple) and len(value) != levels:
-            possible = "one value" if levels is None else f"one value, or {levels}"
-            raise ValueError(
-                f"--{name} was given {len(value)} values, {_words(value)}; possible is {possible}."
-            )
-
-
-def _words(values: Iterable[Any]) -> str:
-    return ",".join(str(value) for value in values)
-
-
-def _check_option(field: dataclasses.Field, value: Any) -> None:
-    flag = "--" + field.name.replace("_", "-")
-    one, many, optional = option_types(field)
-    if value is None and optional:
-        return
-    if many is not None and isinstance(value, tuple) and value:
-        for item in value:
-            _check_value(field, flag, many, item)
-    elif one is not None:
-        _check_value(field, flag, one, value)
-    else:
-        raise ValueError(f"{flag} needs values parted by commas, but {value!r} was given.")
-
-
-def _check_value(field: dataclasses.Field, flag: str, wanted: type, value: Any) -> None:
-    right = isinstance(value, int | float) if wanted is float else isinstance(value, wanted)
-    if not right or isinstance(value, bool):
-        raise ValueError(
-            f"{flag} needs a value of type {wanted.__name__}, but {value!r} was given."
-        )
-    choices = field.metadata.get("choices")
-    if choices is not None and value not in CHOICES[choices]:
-        what = flag.removeprefix("--").replace("-", " ")
-        raise ValueError(f"The {what} {value!r} is unknown; {nearest(value, CHOICES[choices])}.")
-    low, high = field.metadata["low"], field.metadata["high"]
-    if low is None:
-        return
-    # Whole numbers become 32 bits wide on the device.
-    if not low <= value <= (2**31 - 1 if high is None else high):
-        possible = f"{low} or more" if high is None else f"{low} to {high}"
-        raise ValueError(f"{flag} was given as {value}; possible is {possible}.")
 
 
 def option_types(field: dataclasses.Field) -> tuple[type | None, type | None, bool]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from demjax import assemble
-from demjax.experiment import CHOICES, DEFAULTS, Experiment, resolve
+from demjax.experiment import CHOICES, DEFAULTS, Experiment
+from demjax.options import resolve
 
 
 def test_every_name_that_is_offered_exists():

@@ -79,7 +79,7 @@ def test_merges_are_scipys(method, seed, count, width):
 
 @METHOD
 def test_merges_are_scipys_when_compacted_twice(method):
-    distances = random_distances(1, 300)
+    distances = random_distances(13, 300)
     assert leaves_room(distances, method)
     assert_same_merges(compiled(method)(distances), distances, method)
 
@@ -227,7 +227,7 @@ def test_inside_a_program_what_is_not_finite_counts_as_the_largest_there_is(scal
 def test_outside_a_program_a_wrong_distance_names_its_clients(backend, bad):
     distances = random_distances(0, 10)
     distances[3, 7] = distances[7, 3] = bad
-    with pytest.raises(ValueError, match=rf"clients 3 and 7 are {bad} apart\.$"):
+    with pytest.raises(ValueError, match=rf"from client 3 to client 7 it is {bad}, and back"):
         linkage(jnp.asarray(distances), backend=backend)
 
 
@@ -246,3 +246,12 @@ def test_an_unknown_backend_is_refused_with_those_there_are():
 def test_distances_that_are_not_a_square_are_refused(shape):
     with pytest.raises(ValueError, match="needs a square matrix, but its shape is"):
         linkage(jnp.zeros(shape))
+
+
+@METHOD
+def test_distances_that_are_not_the_same_both_ways_are_told_and_never_hang(method):
+    spoiled = random_distances(0, 8).astype(np.float32) + np.tril(np.full((8, 8), 5, np.float32))
+    with pytest.raises(ValueError, match=r"from client 0 to client 1 it is .* and back .*\.$"):
+        linkage(jnp.asarray(spoiled), method)
+    merges = np.asarray(jax.jit(linkage, static_argnums=1)(spoiled, method), np.float64)
+    assert scipy.cluster.hierarchy.is_valid_linkage(merges)

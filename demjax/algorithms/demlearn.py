@@ -23,7 +23,7 @@ from demjax.base import (
     check_number,
     stack_copies,
 )
-from demjax.linkage import chosen_layers, self_organization
+from demjax.linkage import chosen_layers, self_organization, unorganized
 from demjax.local import LocalTraining, Pull
 
 Number = Float[Array, ""] | float
@@ -127,11 +127,8 @@ def demlearn(
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnState:
         client = stack_copies(model := local.init(key), clients.n_clients)
         group = stack_copies(stack_copies(model, slots), levels + 1)
-        nobody = tree.root_only(clients.n_clients, levels, slots)
-        merges = jnp.zeros((clients.n_clients - 1, 4))
-        unknown = Organization(nobody.groups, merges, jnp.float32(jnp.nan), jnp.int32(0))
-        memory = features.memory(client)
-        return DemLearnState(client, group, nobody, unknown, memory, jnp.int32(0))
+        known = unorganized(clients.n_clients, levels, slots)
+        return DemLearnState(client, group, *known, features.memory(client), jnp.int32(0))
 
     def one_round(
         key: PRNGKeyArray, state: DemLearnState, clients: ClientData
@@ -152,19 +149,14 @@ def demlearn(
             weight = strength * weight
         memory = features.before(state.memory, begin)
         pull = Pull(tree.places_bank(group), place, weight, chosen)
-        trained = local.train(
-            key, begin, clients, pull, **({"gradients": True} if features.gradients else {})
-        )
-        client, loss, gradient = trained if features.gradients else (*trained, None)
-        seen = features.after(memory, client, gradient)
+        asked = {"gradients": True} if features.gradients else {}
+        client, loss, *gradient = local.train(key, begin, clients, pull, **asked)
+        seen = features.after(memory, client, *gradient or [None])
 
         regroup = state.round % period == 0
-
-        def organize():
-            new, merges, cophenetic = organizing.organize(seen)
-            return new, Organization(hierarchy.groups, merges, cophenetic, known.times + 1)
-
-        hierarchy, known = lax.cond(regroup, organize, lambda: (hierarchy, known))
+        hierarchy, known = lax.cond(
+            regroup, organizing.organize, lambda _, *now: now, seen, hierarchy, known
+        )
         factor = jnp.where(state.round < amplified_rounds, amplification, 1.0)
         counts = jnp.where(jnp.asarray(weigh)[:, None], clients.train_size, 1)
         means = tree.group_means(client, hierarchy, counts, factor)

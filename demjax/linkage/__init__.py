@@ -14,7 +14,7 @@ from demjax.linkage.features import (
     updates,
     weights,
 )
-from demjax.linkage.organize import SelfOrganization, self_organization
+from demjax.linkage.organize import SelfOrganization, self_organization, unorganized
 from demjax.linkage.sizes import attach_small
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "self_organization",
     "sketch",
     "sqeuclidean",
+    "unorganized",
     "updates",
     "weights",
 ]

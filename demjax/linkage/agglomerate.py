@@ -75,7 +75,7 @@ def linkage(
 
     Raises:
         ValueError: If the method or backend is unknown, the matrix is not square, or, outside a
-            traced program, a distance is not finite or negative.
+            traced program, a distance is not finite, negative, or not the same both ways.
 
     Source: Müllner, arXiv 1109.2378.
     """
@@ -102,16 +102,17 @@ def mutual_pairs_at_least(count: int) -> int | None:
 @jax.jit
 def _wrong(distances: Float[Array, " N N"]) -> Bool[Array, " N N"]:
     apart = ~jnp.eye(distances.shape[0], dtype=bool)
-    return apart & ~(jnp.isfinite(distances) & (distances >= 0))
+    return apart & ~((distances < jnp.inf) & (distances >= 0) & (distances == distances.T))
 
 
 def _check_concrete(distances: Float[Array, " N N"]) -> None:
     wrong = _wrong(distances)
     if jnp.any(wrong):
         one, other = (int(n) for n in np.unravel_index(int(jnp.argmax(wrong)), wrong.shape))
+        there, back = float(distances[one, other]), float(distances[other, one])
         raise ValueError(
-            f"Linkage needs finite distances of at least 0, but clients {one} and {other} are "
-            f"{float(distances[one, other])} apart."
+            f"Linkage needs finite distances of at least 0 that are the same both ways, but from "
+            f"client {one} to client {other} it is {there}, and back {back}."
         )
 
 

@@ -148,6 +148,7 @@ def walk(slots: Slots, merges: Merges, until: int, update: Update) -> tuple[Slot
             near = jnp.where(numbers == tip, INFINITY, near)
             after, height = nearest(near)
             mutual = (before < width) & (near[jnp.minimum(before, width - 1)] <= height)
+            mutual = mutual | (length >= width)  # no path is longer, unless d_mn ≠ d_nm
             path = put(path, after[None], (length + 1,))
             length, before, tip = (
                 jnp.where(mutual, old, new)

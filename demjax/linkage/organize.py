@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from jaxtyping import Array, Float
+import jax.numpy as jnp
 
-from demjax.base import Hierarchy, Params
+from demjax.base import Hierarchy, Organization, Params
+from demjax.hierarchy import root_only
 from demjax.linkage.agglomerate import check_backend, check_method, linkage
 from demjax.linkage.cuts import Cut, depth
 from demjax.linkage.dendrogram import cophenetic_correlation
@@ -20,16 +21,22 @@ class SelfOrganization(NamedTuple):
 
     Attributes:
         features: What their likeness is judged by.
-        organize: ``(seen) -> (hierarchy, merges, cophenetic)``: from their features to groups,
-            the dendrogram, and how well that reflects the distances; traceable.
+        organize: ``(seen, hierarchy, organization) -> (hierarchy, organization)``: from their
+            features, and how they were organised before, to how they are now; traceable.
         levels: Levels of groups under the root, ``K``.
         slots: Group slots on a level, ``G``.
     """
 
     features: Features
-    organize: Callable[[Params], tuple[Hierarchy, Float[Array, " N-1 4"], Float[Array, ""]]]
+    organize: Callable[[Params, Hierarchy, Organization], tuple[Hierarchy, Organization]]
     levels: int
     slots: int
+
+
+def unorganized(clients: int, levels: int, slots: int) -> tuple[Hierarchy, Organization]:
+    """Before clients first organise themselves: a tree with room for them, and nobody in it."""
+    nobody, merges = root_only(clients, levels, slots), jnp.zeros((clients - 1, 4))
+    return nobody, Organization(nobody.groups, merges, jnp.float32(jnp.nan), jnp.int32(0))
 
 
 def self_organization(
@@ -60,10 +67,15 @@ def self_organization(
     check_backend(backend)
     chosen = depth(levels, min_size=min_size) if cut is None else cut
 
-    def organize(seen):
+    def organize(seen, hierarchy, organization):
         distances = metric(seen)
         merges = linkage(distances, method, backend)
-        correlation = cophenetic_correlation(merges, distances)
-        return chosen.take(merges, distances), merges, correlation
+        now = Organization(
+            before=hierarchy.groups,
+            merges=merges,
+            cophenetic=cophenetic_correlation(merges, distances),
+            times=organization.times + 1,
+        )
+        return chosen.take(merges, distances), now
 
     return SelfOrganization(features, organize, chosen.levels, chosen.slots)

@@ -5,15 +5,8 @@ import dataclasses
 import pytest
 
 from demjax.config import read_toml, to_toml
-from demjax.experiment import (
-    CHOICES,
-    DEFAULTS,
-    Experiment,
-    nearest,
-    parse,
-    resolve,
-    unused_options,
-)
+from demjax.experiment import CHOICES, DEFAULTS, Experiment, parse
+from demjax.options import nearest, resolve, unused_options
 
 
 def _sentence(**options):

@@ -70,8 +70,8 @@ def tree(result: dict) -> list[str]:
 def table(data: str, results: dict[str, dict]) -> str:
     """One data set's settings, the best mean of the three measures first."""
     lines = [
-        "| setting | C-SPE | C-GEN | Global | mean of the three | groups by level | largest | alone "
-        "| Rand, kinds | Rand, before | moved | |",
+        "| setting | C-SPE | C-GEN | Global | mean of the three | groups by level | largest "
+        "| alone | Rand, kinds | Rand, before | moved | |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     published, control = results.get(PUBLISHED), results.get(CONTROL)
@@ -105,21 +105,30 @@ def figure(found: dict[str, dict[str, dict]], out: Path) -> None:
     for axis, (data, results) in zip(axes[0], found.items(), strict=True):
         place = {name: ends(result).mean(axis=0) for name, result in results.items()}
         groups = [name for name in place if name.split("-")[0] in ("average", "complete", "ward")]
+        rooted = [name for name in place if "root" in name]
+        groups = [name for name in groups if name not in rooted]
         structure = [name for name in groups if not name.startswith("ward-updates-")
                      or name.startswith("ward-updates-cosine")]  # fmt: skip
         mixing = [name for name in groups if name not in structure and name != PUBLISHED]
-        for names, style, label in (
-            ([n for n in structure if n != PUBLISHED], {"color": "#0072B2", "marker": "o"},
-             "other structure, published mixing"),
-            (mixing, {"color": "#D55E00", "marker": "^"}, "Ward on updates, other mixing"),
-        ):  # fmt: skip
+        blue, orange, green = "#0072B2", "#D55E00", "#009E73"
+        for names, color, marker, label in (
+            (structure, blue, "o", "other structure, published mixing"),
+            (mixing, orange, "^", "Ward on updates, other mixing"),
+            (rooted, green, "D", "trained from the root"),
+        ):
+            names = [name for name in names if name != PUBLISHED]
             xy = np.array([place[name][:2] for name in names]).reshape(-1, 2)
-            axis.scatter(xy[:, 0], xy[:, 1], s=28, alpha=0.8, label=label, **style)
+            axis.scatter(
+                xy[:, 0], xy[:, 1], s=28, alpha=0.8, color=color, marker=marker, label=label
+            )
         controls = sorted(name for name in place if name.startswith("control"))
         xy = np.array([place[name][:2] for name in controls]).reshape(-1, 2)
         axis.plot(xy[:, 0], xy[:, 1], "k-s", ms=5, lw=1, label="control, α = .3 .6 .8")
-        for name, marker, label in ((PUBLISHED, "*", "published DemLearn"), ("fedavg", "x", "FedAvg"),
-                                    ("local", "+", "alone")):  # fmt: skip
+        for name, marker, label in (
+            (PUBLISHED, "*", "published DemLearn"),
+            ("fedavg", "x", "FedAvg"),
+            ("local", "+", "alone"),
+        ):
             if name in place:
                 size = 160 if marker == "*" else 60
                 axis.scatter(*place[name][:2], marker=marker, s=size, color="k", label=label)
@@ -128,7 +137,7 @@ def figure(found: dict[str, dict[str, dict]], out: Path) -> None:
         axis.grid(alpha=0.25)
     axes[0, 0].set_ylabel("C-GEN, generalization of clients")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="lower center", ncol=6, fontsize=9, frameon=False)
+    fig.legend(handles, labels, loc="lower center", ncol=7, fontsize=9, frameon=False)
     fig.tight_layout(rect=(0, 0.07, 1, 1))
     for kind in ("svg", "png"):
         fig.savefig(out / f"results.{kind}", dpi=110)

@@ -20,7 +20,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
 
-ALGORITHMS = ("fedavg", "fedprox", "demlearn-p", "demlearn", "demlearn-p-amplified", "control")
+ALGORITHMS = (
+    "fedavg",
+    "fedprox",
+    "demlearn-p",
+    "demlearn",
+    "demlearn-p-amplified",
+    "control",
+    "recommended",
+)
 MEASURED = (0, 2, 5, 10, 15, 25, 37, 50, 75, 100)
 RESULTS = Path(__file__).parent / "results" / "published_mnist"
 
@@ -28,8 +36,23 @@ RESULTS = Path(__file__).parent / "results" / "published_mnist"
 def algorithm_named(name: str, local):
     """The algorithms of the experiment with their published settings, and the control."""
     import demjax
+    from demjax import hierarchy, linkage
+
+    def recommended():
+        return demjax.demlearn(
+            local,
+            prox=0.002,
+            features=linkage.updates(),
+            metric=linkage.cosine,
+            method="ward",
+            cut=linkage.counts((10, 5, 2), min_size=3),
+            start=hierarchy.from_root,
+            by_examples=True,
+            mix=(0.6, 0.3, 0.3, 0.3),
+        )
 
     return {
+        "recommended": recommended,
         "fedavg": lambda: demjax.fedavg(local),
         "fedprox": lambda: demjax.fedprox(local, prox=0.5),
         "demlearn": lambda: demjax.demlearn(local, levels=3, mix=0.6, prox=0.0),

@@ -67,7 +67,13 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     run = commands.add_parser("run", help="run one experiment", allow_abbrev=False)
     run.set_defaults(command=_run)
     run.add_argument("--out", type=Path, required=True, help="new folder for the results")
-    run.add_argument("--config", type=Path, help="TOML file of options; flags win over it")
+    run.add_argument(
+        "--config",
+        type=Path,
+        help="TOML file of options, which win over a preset; flags win over both",
+    )
+    presets = ", ".join(experiment.PRESETS)
+    run.add_argument("--preset", metavar="NAME", help=f"options that go together: {presets}")
     fields = dataclasses.fields(Experiment)
     titles = dict.fromkeys(field.metadata["group"] for field in fields)
     groups = {title: run.add_argument_group(title) for title in titles}
@@ -112,7 +118,11 @@ def _reader(field: dataclasses.Field) -> Callable[[str], Any]:
 def _run(parsed: argparse.Namespace) -> int:
     """``demjax run``: check everything, then run and write down as it goes."""
     names = [field.name for field in dataclasses.fields(Experiment)]
+    if parsed.preset is not None and parsed.preset not in experiment.PRESETS:
+        hint = options.nearest(parsed.preset, experiment.PRESETS)
+        raise ValueError(f"The preset {parsed.preset!r} is unknown; {hint}.")
     filed = config.read_toml(parsed.config) if parsed.config else {}
+    filed = config.override(experiment.PRESETS.get(parsed.preset, {}), filed)
     given = {name: getattr(parsed, name) for name in names if hasattr(parsed, name)}
     asked = Experiment(**config.override(filed, given))
     resolved = options.resolve(asked)

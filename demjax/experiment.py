@@ -177,6 +177,38 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 """The options that only some algorithms use, and their defaults there."""
 
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "published": {
+        "algorithm": "demlearn",
+        "dataset": "mnist",
+        "partition": "published",
+        "model": "cnn",
+        "epochs": 2,
+        "batch_size": 10,
+        "lr": 0.05,
+        "rounds": 100,
+        "prox": 0.002,
+        "mix": 0.6,
+        "levels": 3,
+        "features": "weights",
+        "metric": "euclidean",
+        "linkage": "average",
+    },
+    "recommended": {
+        "algorithm": "demlearn",
+        "prox": 0.002,
+        "features": "updates",
+        "metric": "cosine",
+        "linkage": "ward",
+        "groups": (8, 4),
+        "min_size": 3,
+        "start": "root",
+        "weigh": "examples",
+        "mix": (0.6, 0.3, 0.3),
+    },
+}
+"""Options that go together: the published run, and what serves best where clients conflict."""
+
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "ALGORITHMS": tuple(DEFAULTS),
     "DATASETS": data.NAMES,

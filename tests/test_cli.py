@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from demjax import cli, runs
+from demjax.experiment import PRESETS, Experiment
+from demjax.options import resolve
 
 SMALL = ["--model", "linear", "--clients", "8", "--rounds", "4", "--levels", "2", "--epochs", "1"]
 
@@ -325,4 +327,26 @@ def test_an_interruption_while_compiling_leaves_nothing(tmp_path, capsys, monkey
     finally:
         signal.signal(signal.SIGINT, before)
     assert "nothing is kept" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_preset_gives_way_to_a_file_and_both_to_flags(tmp_path, capsys):
+    file = tmp_path / "options.toml"
+    file.write_text('linkage = "complete"\nmin_size = 2\n')
+    out = tmp_path / "run"
+    words = "run --preset recommended --model linear --clients 20 --rounds 1 --min-size 4"
+    assert cli.main([*words.split(), "--config", str(file), "--out", str(out)]) == 0
+    config = tomllib.loads((out / "config.toml").read_text())
+    assert config["linkage"] == "complete"
+    assert config["min_size"] == 4
+    assert config["groups"] == [8, 4]
+    assert config["start"] == "root"
+    assert config["mix"] == [0.6, 0.3, 0.3]
+
+
+def test_the_published_preset_is_the_published_run(tmp_path, capsys):
+    resolved = resolve(Experiment(**PRESETS["published"]))
+    assert resolved == resolve(Experiment(dataset="mnist", partition="published"))
+    assert cli.main(["run", "--preset", "publisht", "--out", str(tmp_path / "run")]) == 2
+    assert "perhaps 'published' was meant" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

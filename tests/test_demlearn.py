@@ -457,7 +457,7 @@ def test_an_unknown_layer_is_told_with_those_there_are():
         ({"min_size": 0}, "min_size of at least 1, but 0"),
         ({"cut": linkage.counts((3, 2)), "mix": (0.5,) * 4}, "as 3, but 4 were given"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
 def test_choices_that_do_not_fit_are_told_in_a_sentence(wrong, words):
     with pytest.raises(ValueError, match=words):

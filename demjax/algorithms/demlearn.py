@@ -150,8 +150,9 @@ def demlearn(
         memory = features.before(state.memory, begin)
         pull = Pull(tree.places_bank(group), place, weight, chosen)
         asked = {"gradients": True} if features.gradients else {}
-        client, loss, *gradient = local.train(key, begin, clients, pull, **asked)
-        seen = features.after(memory, client, *gradient or [None])
+        trained = local.train(key, begin, clients, pull, **asked)
+        client, loss = trained[:2]
+        seen = features.after(memory, client, trained[2] if asked else None)
 
         regroup = state.round % period == 0
         hierarchy, known = lax.cond(

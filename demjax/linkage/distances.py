@@ -32,7 +32,7 @@ class _Centres(NamedTuple):
     stretch: Float[Array, " N"]  # and what is missing: models that are near are hardly rounded
     shift: Float[Array, " N"]  # what gives a model its leader's mean entry
     mean: Float[Array, " N"]  # the leader's mean entry, 0 if the metric leaves it in
-    empty: Float[Array, " N"]  # 1 for a model without direction, else 0
+    empty: Float[Array, " N"]  # 1 for a model without direction, else 0, or NaN
 
 
 def _rows(count: int, parts: int) -> int:
@@ -138,7 +138,7 @@ def _finish(
             empty = here(centres.empty) + centres.empty
             value, poor = jnp.where(empty > 0, 1 - empty / 2, value), poor & (empty == 0)
             new = new & (here(centres.leader) == centres.leader)
-        value = jnp.where(poor & (value < jnp.inf), -jnp.maximum(value, TINY), value)
+        value = jnp.where(poor, -jnp.maximum(value, TINY), value)
         value = jnp.where(here(everyone) < everyone, jnp.where(new, value, old), 0.0)
         return lax.dynamic_update_slice_in_dim(matrix, value, start, axis=0)
 
@@ -177,7 +177,7 @@ def _centres(
     ratio = jnp.where(length == 0, 1.0, length[leader] / length)
     scale = jnp.exp2(jnp.round(jnp.log2(ratio)))
     stretch, shift = ratio - scale, mean * scale - mean[leader] + mean * (ratio - scale)
-    empty = (length == 0).astype(jnp.float32)
+    empty = jnp.where(length >= 0, jnp.float32(length == 0), jnp.nan)
     return _Centres(leader, scale, stretch, shift, mean[leader], empty)
 
 

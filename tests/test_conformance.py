@@ -82,7 +82,7 @@ def one_step(key, params, clients, pull=None):
         moved = leaf - 0.2 * (leaf - target.reshape(wide))
         if pull is None:
             return moved
-        _, which, weight = pull
+        which, weight = pull.which, pull.weight
         return moved - 0.2 * weight[:, 0].reshape(wide) * (moved - anchors[which[:, 0]])
 
     trees = (params,) if pull is None else (params, pull.anchors)

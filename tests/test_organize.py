@@ -7,14 +7,27 @@ import pytest
 import scipy.cluster.hierarchy
 from scipy.spatial.distance import pdist, squareform
 
-from demjax.linkage import counts, cut_depth, heights, self_organization, sqeuclidean, updates
+from demjax.linkage import (
+    counts,
+    cut_depth,
+    heights,
+    self_organization,
+    sqeuclidean,
+    unorganized,
+    updates,
+)
 
 POINTS = np.random.default_rng(0).normal(size=(12, 5)).astype(np.float32)
 
 
 def organized(**options):
     organizing = self_organization(**options)
-    return organizing, jax.jit(organizing.organize)({"w": jnp.asarray(POINTS)})
+    before = unorganized(len(POINTS), organizing.levels, organizing.slots)
+    seen = {"w": jnp.asarray(POINTS)}
+    hierarchy, organization = jax.jit(organizing.organize)(seen, *before)
+    np.testing.assert_array_equal(organization.before, before[0].groups)
+    assert int(organization.times) == 1
+    return organizing, (hierarchy, organization.merges, organization.cophenetic)
 
 
 def test_by_default_it_is_as_published():
@@ -56,7 +69,9 @@ def test_both_backends_make_the_same_tree():
 def test_what_did_not_happen_anywhere_makes_one_group_and_no_correlation():
     organizing = self_organization(cut=heights((0.5,)))
     same = squareform(np.zeros(66)).astype(np.float32)
-    hierarchy, merges, cophenetic = jax.jit(organizing.organize)({"w": jnp.asarray(same)})
+    before = unorganized(len(same), organizing.levels, organizing.slots)
+    hierarchy, organization = jax.jit(organizing.organize)({"w": jnp.asarray(same)}, *before)
+    merges, cophenetic = organization.merges, organization.cophenetic
     assert not np.asarray(merges[:, 2]).any()
     assert np.asarray(hierarchy.groups[0]).tolist() == [0] * 12
     assert np.isnan(cophenetic)

@@ -182,7 +182,8 @@ def walk(slots: Slots, merges: Merges, until: int, update: Update) -> tuple[Slot
             dead=put(slots.dead, jnp.full(1, INFINITY), (x,)),
         )
         merges = Merges(put(merges.rows, made[None], (merges.made, 0)), merges.made + 1)
-        return slots, merges, path, length - 2, row, y
+        # A path that was cut short may hold what is dead by now.
+        return slots, merges, path, jnp.where(length >= width, 0, length - 2), row, y
 
     # Before the first of the path stands nobody.
     path = jnp.full(width + 2, width, jnp.int32)

@@ -133,7 +133,9 @@ def test_nearly_parallel_models_may_differ_in_length(metric, ours, seed, spread)
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=WIDTH) + 1e-4 * rng.normal(size=(COUNT, WIDTH))
     vectors = vectors * np.exp(spread * rng.normal(size=(COUNT, 1)))
-    rtol = 2e-5 if metric in ("euclidean", "sqeuclidean") else 1e-4 * max(spread, 0.1)
+    # Unlike lengths put models on a line, with pairs nearer and nearer: few centres are not
+    # near them all.
+    rtol = 2e-5 if spread < 1e-3 else 1e-3
     assert_right(ours(as_models(vectors)), vectors, metric, rtol)
 
 

@@ -220,7 +220,8 @@ def euclidean(params: Params) -> Float[Array, " N N"]:
     """Euclidean distance of every pair of clients over all parameters, in single precision.
 
     ``d_mn = ‖w_m − w_n‖``, right to 1e-5 of itself, also in groups of clients that are 1e5
-    times tighter than they are apart, unless groups are nested more than ``RETRIES`` deep.
+    times tighter than they are apart, unless groups are nested more than ``RETRIES`` deep:
+    of models along one line, the nearest were seen to be right to 4e-4 only.
 
     Args:
         params: One model for each client, leaves ``[N, ...]``.

@@ -1,6 +1,10 @@
 """What several test files share: float64, ragged client data, and trees of groups as lists."""
 
+import os
 from typing import NamedTuple
+
+# Nearly all of the suite's time is compiling small programs, each run once or twice.
+os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0 " + os.environ.get("XLA_FLAGS", "")
 
 import jax
 import jax.numpy as jnp

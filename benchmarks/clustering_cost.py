@@ -40,7 +40,15 @@ from scipy.spatial.distance import pdist, squareform
 
 import demjax
 from demjax import hierarchy as groups
-from demjax.linkage import METHODS, counts, depth, euclidean, linkage, self_organization
+from demjax.linkage import (
+    METHODS,
+    counts,
+    depth,
+    euclidean,
+    linkage,
+    self_organization,
+    unorganized,
+)
 
 RESULTS = Path(__file__).parent / "results"
 PARTS = ("linkage", "cut", "aggregation", "distances")
@@ -351,7 +359,8 @@ def time_together(results: Results, turns: Turns, data: Points) -> None:
 
     everything = Program(lambda models: from_distances(euclidean(models)), models)
     some = Program(from_distances, data.distances)
-    organize = Program(self_organization(levels=3).organize, models)
+    before = unorganized(50, 3, 8)
+    organize = Program(lambda models: self_organization(levels=3).organize(models, *before), models)
     calls = {
         "distances + linkage + cut": partial(everything, models),
         "linkage + cut": partial(some, data.distances),

@@ -30,9 +30,19 @@ Update = Callable[..., Float[Array, " ..."]]
 """Lance-Williams: ``(d_x, d_y, n_x, n_y, n, height) -> d``, the distance to ``x ∪ y``."""
 
 
+def larger_first(d_x, d_y, n_x, n_y):
+    """Distances to the larger part, and to the other.
+
+    What is written as the first and a change is rounded once. Where clusters grow by a client at a
+    time, their distances are rounded thousands of times.
+    """
+    return jnp.where(n_x >= n_y, d_x, d_y), jnp.where(n_x >= n_y, d_y, d_x)
+
+
 def average(d_x, d_y, n_x, n_y, n, height):
-    """Mean over all pairs."""
-    return (n_x * d_x + n_y * d_y) / (n_x + n_y)
+    """Mean over all pairs: ``(n_x d_x + n_y d_y) / (n_x + n_y)``."""
+    most, least = larger_first(d_x, d_y, n_x, n_y)
+    return most + (least - most) * (jnp.minimum(n_x, n_y) / (n_x + n_y))
 
 
 def complete(d_x, d_y, n_x, n_y, n, height):
@@ -51,8 +61,13 @@ def weighted(d_x, d_y, n_x, n_y, n, height):
 
 
 def ward(d_x, d_y, n_x, n_y, n, height):
-    """Growth of the sum of squares, on squared distances and heights."""
-    return ((n + n_x) * d_x + (n + n_y) * d_y - n * height) / (n + n_x + n_y)
+    """Growth of the sum of squares, on squared distances and heights ``h``.
+
+    ``((n + n_x) d_x + (n + n_y) d_y − n h) / (n + n_x + n_y)``
+    """
+    most, least = larger_first(d_x, d_y, n_x, n_y)
+    change = jnp.minimum(n_x, n_y) * (least - most) + n * (least - height)
+    return most + change / (n + n_x + n_y)
 
 
 class Merges(NamedTuple):

@@ -1,0 +1,48 @@
+"""Going through stacked models and square matrices a part at a time, in bounded memory."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from demjax.base import Params
+
+CHUNK, NARROWEST, WIDEST = 2**20, 256, 8192
+"""How many numbers of all clients are read at a time, and how few and many columns that is."""
+SMALL = 1024
+"""Leaves of fewer parameters are put together, for each one makes the program longer."""
+STRIPS, LOWEST = 64, 64
+"""In how many parts a square matrix is gone through, and how few rows a part has."""
+
+
+def rows_of_a_part(count: int, parts: int) -> int:
+    """How many rows each of so many parts of a matrix has."""
+    return min(count, max(LOWEST, -(-count // parts)))
+
+
+def fold(size: int, width: int, step: Callable, state: Any) -> Any:
+    """Fold ``step(state, start, new)`` over windows of one width; the last overlaps another."""
+
+    def window(k, state):
+        start = jnp.minimum(k * width, size - width)
+        return step(state, start, start + jnp.arange(width) >= k * width)
+
+    return lax.fori_loop(0, -(-size // width), window, state)
+
+
+def fold_chunks(params: Params, step: Callable, state: Any) -> Any:
+    """Fold ``step(state, chunk[N, C], new[C])`` over all parameters, a few columns at a time."""
+    flats = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(params)]
+    small = [flat.astype(jnp.float32) for flat in flats if flat.shape[1] < SMALL]
+    flats = [flat for flat in flats if flat.shape[1] >= SMALL]
+    for flat in [*flats, jnp.concatenate(small, axis=1)] if small else flats:
+        width = min(flat.shape[1], max(NARROWEST, min(CHUNK // flat.shape[0], WIDEST)))
+
+        def chunk(state, start, new, flat=flat, width=width):
+            some = lax.dynamic_slice_in_dim(flat, start, width, axis=1)
+            return step(state, some.astype(jnp.float32), new)
+
+        state = fold(flat.shape[1], width, chunk, state)
+    return state

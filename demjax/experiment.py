@@ -96,11 +96,7 @@ class Experiment:
     beta_decay: float | None = _option(None, "factor on β each round [0.7]", "DemLearn", 0.0, 1.0)
     beta_floor: float | None = _option(None, "least β [0.001]", "DemLearn", 0.0, 1.0)
     server_lr: float | None = _option(
-        None,
-        "server learning rate; given, a server optimizer [1 with momentum]",
-        "FedAvg",
-        0.0,
-        1e3,
+        None, "server's rate; given, a server optimizer [1 with momentum]", "FedAvg", 0.0, 1e3
     )
     server_momentum: float | None = _option(
         None, "server momentum; given, a server optimizer [0]", "FedAvg", 0.0, 1.0

@@ -221,38 +221,3 @@ def only(chosen: Params, new: Params, old: Params) -> Params:
 def places_bank(group: Params) -> Params:
     """All group models in one flat bank, leaves ``[L · G, ...]``, indexed by place."""
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), group)
-
-
-def ancestors(hierarchy: Hierarchy) -> tuple[Int[Array, " N L"], Float[Array, " N L"]]:
-    """Places of all groups that hold each client, and one over each group's size.
-
-    Where a client has no group on a level, the place is 0 and the weight 0.
-    """
-    place = places(hierarchy).T
-    size = hierarchy.size.reshape(-1)[jnp.maximum(place, 0)]
-    weight = jnp.where(place == NO_GROUP, 0.0, 1.0 / jnp.maximum(size, 1))
-    return jnp.maximum(place, 0), weight
-
-
-def ancestors_mean(group: Params, hierarchy: Hierarchy) -> Params:
-    """For each client the mean of its groups' models, each weighted by one over its size.
-
-    ``(Σ_k w^(k)/N^(k)) / (Σ_k 1/N^(k))`` over the groups that hold the client, of ``N^(k)``
-    clients.
-
-    Args:
-        group: One model for each group, leaves ``[L, G, ...]``.
-        hierarchy: Who is in which group.
-
-    Returns:
-        One model for each client, leaves ``[N, ...]``.
-
-    Source: Nguyen et al., arXiv 2003.09301, equation 2.
-    """
-    place, weight = ancestors(hierarchy)
-    weight = weight / jnp.sum(weight, axis=1, keepdims=True)
-    bank = places_bank(group)
-    share = jnp.sum(weight[:, :, None] * jax.nn.one_hot(place, hierarchy.size.size), axis=1)
-    return jax.tree.map(
-        lambda leaf: jnp.tensordot(share, leaf, axes=1, precision=lax.Precision.HIGHEST), bank
-    )

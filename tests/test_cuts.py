@@ -1,5 +1,4 @@
 import functools
-from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +8,7 @@ import scipy.cluster.hierarchy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist, squareform
+from trees import assert_attached, assert_well_formed, random_case, random_tree
 
 from demjax.base import NO_GROUP
 from demjax.hierarchy import from_groups
@@ -117,19 +117,6 @@ ATTACH = jax.jit(attach_small, static_argnums=2)
 COUNTED = [(1, (2, 1)), (2, (3, 1)), (3, (3, 2)), (24, (12, 6, 3)), (24, (30, 5, 5))]
 
 
-def random_case(seed, count, method):
-    """Points on a small grid, with duplicates and ties: whole distances and the dendrogram."""
-    rng = np.random.default_rng(seed)
-    points = rng.integers(rng.choice([2, 6, 40]), size=(count, 2)).astype(float)
-    distances = np.zeros((count, count), np.float32)
-    merges = np.zeros((0, 4), np.float32)
-    if count > 1:
-        pairs = pdist(points, "cityblock")
-        distances = squareform(pairs).astype(np.float32)
-        merges = scipy.cluster.hierarchy.linkage(pairs, method).astype(np.float32)
-    return merges, distances
-
-
 def flat(merges, t, criterion):
     """SciPy's flat clusters, numbered in the order of their first clients."""
     if len(merges) == 0:
@@ -137,36 +124,6 @@ def flat(merges, t, criterion):
     labels = scipy.cluster.hierarchy.fcluster(merges.astype(float), t, criterion=criterion)
     order = list(dict.fromkeys(labels))
     return [order.index(label) for label in labels]
-
-
-def assert_well_formed(hierarchy, min_size=1, balanced=False):
-    """The tree nests, its sizes count its members, and no group is too small.
-
-    ``balanced``: of the clients of one parent, all have a group on a level or none has.
-    """
-    groups, size = np.asarray(hierarchy.groups), np.asarray(hierarchy.size)
-    assert groups.dtype == size.dtype == np.int32
-    (levels, count), slots = groups.shape, size.shape[1]
-    assert groups[-1].tolist() == [0] * count
-    assert groups.min() >= NO_GROUP
-    assert groups.max() < slots
-    for level in range(levels):
-        rows = groups[level].tolist()
-        assert size[level].tolist() == [rows.count(slot) for slot in range(slots)]
-        assert all(
-            rows.count(slot) >= min_size for slot in {*rows} - {NO_GROUP} if level < levels - 1
-        )
-        above = {}
-        for client, slot in enumerate(rows):
-            if slot != NO_GROUP:
-                above.setdefault(slot, set()).add(tuple(groups[level + 1 :, client]))
-        assert all(len(one) == 1 for one in above.values())
-        if balanced:
-            grouped = {}
-            for client, slot in enumerate(rows):
-                key = tuple(groups[level + 1 :, client])
-                grouped.setdefault(key, set()).add(slot != NO_GROUP)
-            assert all(len(one) == 1 for one in grouped.values())
 
 
 @QUICK
@@ -248,60 +205,6 @@ def test_thresholds_that_descend_are_raised_and_may_be_traced():
     assert (np.asarray(sweep(jnp.asarray([0.0, 1, 2, 3]))) > 0).sum(axis=1).tolist() == [4, 3, 2, 1]
 
 
-# A minimum size of groups, against recursion over sets
-
-
-def assert_attached(got, groups, distances, min_size):
-    """Small groups dissolved, clients attached to the nearest: recursion over sets of clients.
-
-    Among groups that are exactly as near, rounding decides, and any one is right.
-    """
-    got = np.asarray(got)
-    groups, whole = np.asarray(groups), np.asarray(distances).astype(int).tolist()
-    result = np.full_like(groups, NO_GROUP)
-    result[-1] = 0
-
-    def subgroups(members, level):
-        """``{level: {slot: clients}}`` of the groups that hang right under some clients."""
-        found, rest = {}, set(members)
-        for lower in range(level - 1, -1, -1):
-            here = {}
-            for client in sorted(rest):
-                if groups[lower, client] != NO_GROUP:
-                    here.setdefault(groups[lower, client], set()).add(client)
-            rest -= {client for group in here.values() for client in group}
-            found[lower] = here
-        return found
-
-    def regroup(original, present, level):
-        for lower, here in subgroups(original, level).items():
-            large = {slot: group for slot, group in here.items() if len(group) >= min_size}
-            if not large:
-                continue
-
-            def goes(client, lower=lower, large=large):
-                for slot, group in large.items():
-                    if client in group:
-                        return slot
-                far = {
-                    slot: Fraction(sum(whole[client][m] for m in group), len(group))
-                    for slot, group in large.items()
-                }
-                nearest = [slot for slot in far if far[slot] == min(far.values())]
-                return got[lower, client] if got[lower, client] in nearest else nearest[0]
-
-            now = {client: goes(client) for client in present}
-            for client, slot in now.items():
-                result[lower, client] = slot
-            for slot, group in large.items():
-                regroup(group, {c for c in present if now[c] == slot}, lower)
-            return
-
-    everyone = set(range(groups.shape[1]))
-    regroup(everyone, everyone, len(groups) - 1)
-    np.testing.assert_array_equal(got, result)
-
-
 def split_apart(merges, levels, min_size):
     """The cut by depth that passes over small splits, by recursion over SciPy's matrix."""
     count = len(merges) + 1
@@ -325,37 +228,6 @@ def split_apart(merges, levels, min_size):
 
     place(2 * count - 2, levels, 0)
     return rows
-
-
-def random_tree(seed, count, levels, slots):
-    """A ragged tree of groups in shuffled slots; groups may skip levels."""
-    rng = np.random.default_rng(seed)
-    groups = np.full((levels + 1, count), NO_GROUP)
-    groups[-1] = 0
-    parents = [np.arange(count)]  # clients right under one group, on any level
-    for level in range(levels - 1, -1, -1):
-        free, below = list(rng.permutation(slots)), []
-        for members in parents:
-            label = rng.integers(-1, 3, size=len(members))
-            for kind in {*label.tolist()}:
-                part = members[label == kind]
-                if kind >= 0 and free:
-                    groups[level, part] = free.pop()
-                below.append(part)
-        parents = below
-    return groups
-
-
-@QUICK
-@given(seed=SEEDS, shape=st.sampled_from([(1, 1, 2), (5, 2, 2), (24, 3, 2), (24, 3, 4)]))
-def test_small_groups_of_any_tree_are_attached(seed, shape):
-    count, levels, min_size = shape
-    _, distances = random_case(seed, count, "average")
-    hierarchy = from_groups(random_tree(seed, count, levels, 7), 7)
-    assert_well_formed(hierarchy)
-    got = ATTACH(hierarchy, distances, min_size)
-    assert_attached(got.groups, hierarchy.groups, distances, min_size)
-    assert_well_formed(got, min_size)
 
 
 @functools.cache
@@ -428,35 +300,6 @@ def test_what_a_chain_peels_off_joins_the_nearest_group():
     got = taking("depth 3", 3)[1](merges, distances)
     assert got.groups[2].tolist() == [*[0] * 10, *[1] * 14]
     assert (np.asarray(got.groups[:2]) == NO_GROUP).all()
-
-
-def test_moved_clients_are_regrouped_below_their_new_parent():
-    #            the group of two at 9 and 10 is dissolved into the nearer one, and there too
-    line = np.array([0.0, 1, 2, 3, 9, 10, 14, 15, 20, 21])
-    groups = [[0, 0, 1, 1, 2, 2, 3, 3, 4, 4], [0, 0, 0, 0, 1, 1, 2, 2, 2, 2], [0] * 10]
-    distances = jnp.asarray(np.abs(line[:, None] - line), jnp.float32)
-    got = ATTACH(from_groups(groups, 5), distances, 3)
-    assert got.groups.tolist() == [
-        [NO_GROUP] * 10,
-        [0, 0, 0, 0, 0, 2, 2, 2, 2, 2],  # 9 is 7.5 from the left and 8.5 from the right
-        [0] * 10,
-    ]
-    wider = [[0, 0, 0, 1, 2, 2, 3, 3, 3, 4], groups[1], groups[2]]
-    got = ATTACH(from_groups(wider, 5), distances, 3)
-    assert got.groups[0].tolist() == [0, 0, 0, 0, 0, 3, 3, 3, 3, 3]
-
-
-def test_dissolving_every_group_of_a_level_leaves_none_there_nor_below():
-    groups = [[0, 1, 2, 2, 3, 3], [0, 0, 1, 1, 2, 2], [0] * 6]
-    got = ATTACH(from_groups(groups, 4), jnp.ones((6, 6)), 3)
-    assert got.groups.tolist() == [[NO_GROUP] * 6, [NO_GROUP] * 6, [0] * 6]
-    assert got.size.tolist() == [[0] * 4, [0] * 4, [6, 0, 0, 0]]
-
-
-def test_a_group_that_hangs_under_the_root_two_levels_up_stays():
-    groups = [[3, 3, 3, NO_GROUP], [1, 1, 1, 2], [NO_GROUP] * 4, [0] * 4]
-    got = ATTACH(from_groups(groups, 4), jnp.ones((4, 4)), 2)
-    assert got.groups.tolist() == [[3] * 4, [1] * 4, [NO_GROUP] * 4, [0] * 4]
 
 
 def test_one_is_no_smallest_size():

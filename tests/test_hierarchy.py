@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demjax.base import NO_GROUP, Hierarchy
+from demjax.guidance import ancestors, ancestors_mean
 from demjax.hierarchy import (
-    ancestors,
-    ancestors_mean,
     from_groups,
     from_own,
     from_parent,

@@ -19,6 +19,7 @@ INNER = {
     "base": 0,
     "task": 1,
     "hierarchy": 1,
+    "guidance": 1,
     "linkage": 1,
     "local": 2,
     "metrics": 2,

@@ -1,11 +1,9 @@
 """Options: every one checked in a sentence."""
 
-import dataclasses
-
 import pytest
 
 from demjax.config import read_toml, to_toml
-from demjax.experiment import CHOICES, DEFAULTS, Experiment, parse
+from demjax.experiment import CHOICES, DEFAULTS, Experiment
 from demjax.options import nearest, resolve, unused_options
 
 
@@ -94,38 +92,6 @@ def test_options_the_algorithm_does_not_use_are_told():
 
 def test_nothing_near_is_not_guessed():
     assert nearest("zzz", ["cnn", "mlp"]) == "possible are cnn, mlp"
-
-
-def test_every_option_explains_itself():
-    for field in dataclasses.fields(Experiment):
-        assert len(field.metadata["help"]) > 4
-
-
-@pytest.mark.parametrize(
-    ("name", "word", "wanted"),
-    [
-        ("mix", "0.6", 0.6),
-        ("mix", "0.6,0.6, 0.4,0.2", (0.6, 0.6, 0.4, 0.2)),
-        ("weigh", "examples", "examples"),
-        ("weigh", "clients,examples", ("clients", "examples")),
-        ("groups", "12,6,3", (12, 6, 3)),
-        ("groups", "12", (12,)),
-        ("heights", "1,2.5", (1.0, 2.5)),
-        ("feature_layers", "Dense_0", ("Dense_0",)),
-        ("sketch", "64", 64),
-    ],
-)
-def test_commas_part_a_list_where_a_list_is_possible(name, word, wanted):
-    field = next(field for field in dataclasses.fields(Experiment) if field.name == name)
-    assert parse(field, word) == wanted
-    assert type(parse(field, word)) is type(wanted)
-
-
-@pytest.mark.parametrize(("name", "word"), [("groups", "6,x"), ("mix", "0.6,"), ("sketch", "1,2")])
-def test_a_word_that_is_no_such_value_is_refused(name, word):
-    field = next(field for field in dataclasses.fields(Experiment) if field.name == name)
-    with pytest.raises(ValueError):  # noqa: PT011 - argparse makes the sentence
-        parse(field, word)
 
 
 def test_levels_follow_from_the_cut():

@@ -23,6 +23,7 @@ from demjax.base import (
     check_number,
     stack_copies,
 )
+from demjax.guidance import Guidance, by_ancestors, by_parent
 from demjax.linkage import chosen_layers, self_organization, unorganized
 from demjax.local import LocalTraining, Pull
 
@@ -30,33 +31,20 @@ Number = Float[Array, ""] | float
 
 
 class DemLearnState(NamedTuple):
-    """What the next round needs.
+    """What the next round needs."""
 
-    Attributes:
-        client: Client models after the last round, leaves ``[N, ...]``.
-        group: Group models after the last round, leaves ``[L, G, ...]``.
-        hierarchy: The present tree.
-        organization: Where it came from.
-        memory: What the features remember of earlier rounds.
-        round: Rounds done.
-    """
-
-    client: Params
-    group: Params
-    hierarchy: Hierarchy
-    organization: Organization
-    memory: Any
-    round: Int[Array, ""]
+    client: Params  # models after the last round, leaves [N, ...]
+    group: Params  # likewise, leaves [L, G, ...]
+    hierarchy: Hierarchy  # the present tree
+    organization: Organization  # where it came from
+    memory: Any  # what the features remember of earlier rounds
+    round: Int[Array, ""]  # rounds done
 
 
 class DemLearnInfo(NamedTuple):
-    """What one may want to see of a round.
+    """What one may want to see of a round."""
 
-    Attributes:
-        loss: Mean training loss of each client in its last epoch.
-    """
-
-    loss: Float[Array, " N"]
+    loss: Float[Array, " N"]  # mean training loss of each client in its last epoch
 
 
 def demlearn(
@@ -84,9 +72,8 @@ def demlearn(
     3. ``w_g ←`` mean of its clients (when the tree is kept: ``(1−γ) w_g + γ mean``);
     4. from the root down ``w_child ← (1−α) w_child + α w_parent``, at last for the clients.
 
-    With ``beta``, the earlier version instead: no step 4; before training
-    ``w_n ← (1−β_r) w_n + β_r (Σ_k w^(k)/N^(k)) / (Σ_k 1/N^(k))`` over the groups ``k`` that hold
-    the client, of ``N^(k)`` clients, and the proximal term ``μ/2 Σ_k ‖w − w^(k)‖²/N^(k)``.
+    With ``beta``, the earlier version instead: no step 4, but before training ``w_n`` takes on
+    ``β_r`` of its groups' mean, and all of them pull: the equations of ``guidance.by_ancestors``.
 
     Args:
         local: How clients train on their own.
@@ -94,19 +81,14 @@ def demlearn(
         prox: ``μ``, 0 or more; 0 is the paper's "DemLearn", above it "DemLearn-P".
         period: ``τ``: rounds between two clusterings, at least 1.
         soft: ``γ``, from 0 to 1.
-        amplification: Factor on each group's mean, compounding with depth, in the first rounds;
-            1.15 in the published runs but not in the paper's equations.
+        amplification: Factor on group means, compounding with depth, at first; published: 1.15.
         amplified_rounds: How many rounds that lasts.
         beta: The earlier version's schedule ``r → β_r``, such as
             ``optax.exponential_decay(1.0, 1, 0.7, end_value=0.001)``, the published one on MNIST.
-        start: What local training starts from: ``hierarchy.from_own``, ``from_parent`` or
-            ``from_root``.
-        by_examples: Whether clients count by their training examples in group means, or ``L`` such
-            answers, the lowest level first.
-        averaged: Layers that are mixed down and pulled, the others stay the client's own; by
-            default all. Named as in ``linkage.layers``.
-        **organization: Step 2, as the arguments of ``linkage.self_organization``: ``levels``,
-            ``method``, ``features`` and so on.
+        start: ``hierarchy.from_own``, ``from_parent`` or ``from_root``: where training starts.
+        by_examples: Whether examples count in group means; or ``L`` answers, lowest level first.
+        averaged: Layers that are mixed and pulled, named as in ``linkage.layers``; by default all.
+        **organization: Step 2: ``levels``, ``method`` and all of ``linkage.self_organization``.
 
     Returns:
         The algorithm. Its models are those after step 4.
@@ -116,9 +98,9 @@ def demlearn(
     """
     organizing = self_organization(**organization)
     levels, slots, features = organizing.levels, organizing.slots, organizing.features
-    check_number("DemLearn", "period", period, 1)
-    for name, value in (("prox", prox), ("amplification", amplification)):
-        check_number("DemLearn", name, value, 0)
+    for name, value, low in (("period", period, 1), ("prox", prox, 0)):
+        check_number("DemLearn", name, value, low)
+    check_number("DemLearn", "amplification", amplification, 0)
     mix = tree.per_level("DemLearn", "mix", mix, levels + 1)
     weigh = tree.per_level("DemLearn", "by_examples", by_examples, levels + 1)
     for share in (*mix, soft):
@@ -130,30 +112,27 @@ def demlearn(
         known = unorganized(clients.n_clients, levels, slots)
         return DemLearnState(client, group, *known, features.memory(client), jnp.int32(0))
 
+    def guide(state: DemLearnState) -> Guidance:
+        known, grouped = state[:3], state.round > 0
+        strength = jnp.where(grouped, prox, 0.0)
+        if beta is None:
+            return by_parent(*known, strength=strength, start=start)
+        share = jnp.where(grouped, beta(state.round), 0.0)
+        return by_ancestors(*known, strength=strength, share=share)
+
     def one_round(
         key: PRNGKeyArray, state: DemLearnState, clients: ClientData
     ) -> tuple[DemLearnState, DemLearnInfo]:
         own, group, hierarchy, known = state[:4]
         chosen = chosen_layers(own, tuple(averaged))
-        grouped = state.round > 0
-        strength = jnp.where(grouped, prox, 0.0)
-        if beta is None:
-            begin = tree.only(chosen, start(own, group, hierarchy), own)
-            place = tree.lowest_place(hierarchy)[:, None]
-            weight = jnp.full(place.shape, strength)
-        else:
-            share = jnp.where(grouped, beta(state.round), 0.0)
-            general = tree.ancestors_mean(group, hierarchy)
-            begin = tree.only(chosen, tree.soft_update(own, general, share), own)
-            place, weight = tree.ancestors(hierarchy)
-            weight = strength * weight
+        begin, place, weight = guide(state)
+        begin = tree.only(chosen, begin, own)
         memory = features.before(state.memory, begin)
         pull = Pull(tree.places_bank(group), place, weight, chosen)
         asked = {"gradients": True} if features.gradients else {}
         trained = local.train(key, begin, clients, pull, **asked)
         client, loss = trained[:2]
-        seen = features.after(memory, client, trained[2] if asked else None)
-
+        seen = features.after(memory, client, *trained[2:])
         regroup = state.round % period == 0
         hierarchy, known = lax.cond(
             regroup, organizing.organize, lambda _, *now: now, seen, hierarchy, known

@@ -26,14 +26,15 @@ class Features(NamedTuple):
     Attributes:
         memory: ``(params) -> memory``: what to remember before the first round; () if nothing.
         before: ``(memory, params) -> memory``: before the local training of a round.
-        after: ``(memory, params, gradient) -> seen``: after it, the features of all clients.
+        after: ``(memory, params) -> seen``: after it, the features of all clients; gradients are
+            its third argument where they are needed.
         keep: ``(seen, regrouped) -> memory``: what to remember for the next round.
         gradients: Whether the gradients of the last local epoch are needed.
     """
 
     memory: Callable[[Params], Any]
     before: Callable[[Any, Params], Any]
-    after: Callable[[Any, Params, Params | None], Params]
+    after: Callable[..., Params]
     keep: Callable[[Params, Bool[Array, ""]], Any]
     gradients: bool = False
 
@@ -75,7 +76,7 @@ def updates(select: Selection = everything) -> Features:
     return Features(
         memory=lambda params: jax.tree.map(jnp.zeros_like, select(params)),
         before=lambda memory, params: jax.tree.map(jnp.subtract, memory, select(params)),
-        after=lambda memory, params, gradient: jax.tree.map(jnp.add, memory, select(params)),
+        after=lambda memory, params, _=None: jax.tree.map(jnp.add, memory, select(params)),
         keep=lambda seen, regrouped: jax.tree.map(lambda u: jnp.where(regrouped, 0.0, u), seen),
     )
 
@@ -179,7 +180,7 @@ def _of_the_moment(look: Callable[[Params, Params | None], Params], gradients: b
     return Features(
         memory=lambda params: (),
         before=lambda memory, params: (),
-        after=lambda memory, params, gradient: look(params, gradient),
+        after=lambda memory, params, gradient=None: look(params, gradient),
         keep=lambda seen, regrouped: (),
         gradients=gradients,
     )

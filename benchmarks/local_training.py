@@ -4,7 +4,8 @@
 
 ``--torch-python`` is the Python of an environment with ``requirements-torch.txt``; PyTorch is
 installed only there. Both sides train the same clients with the same number of steps on all cores,
-in turns (demjax, PyTorch, demjax, …), so that a machine whose speed drifts treats them alike.
+demjax with a device for each (``--devices``), in turns (demjax, PyTorch, demjax, …), so that a
+machine whose speed drifts treats them alike.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import numpy as np
 import optax
 
 import demjax
+from demjax.spread import compiler_options
 
 RESULTS = Path(__file__).parent / "results" / "local_training.json"
 
@@ -62,7 +64,8 @@ class DemjaxRounds:
             return local.train(key, start, clients)
 
         arguments = jax.random.key(0), self.server, clients
-        self.compiled = jax.jit(one_round).lower(*arguments).compile()
+        program = jax.jit(one_round, compiler_options=compiler_options())
+        self.compiled = program.lower(*arguments).compile()
         self.compile_seconds = time.perf_counter() - start
 
     def seconds(self, number: int) -> float:
@@ -83,15 +86,23 @@ def torch_seconds(python: str, split: Path, rounds: int) -> tuple[list[float], d
 
 
 def main() -> int:
-    """Time both sides in turns, print and write the comparison."""
+    """Read what is asked, and compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", required=True, help="folder with MNIST's four IDX files")
     parser.add_argument("--torch-python", help="Python of an environment with PyTorch")
     parser.add_argument("--turns", type=int, default=3, help="how often the two take turns")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each in a turn")
+    parser.add_argument("--devices", type=int, default=os.cpu_count(), help="one for each core")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
 
+    demjax.use_cores(arguments.devices)
+    with demjax.spread_over(arguments.devices):
+        return compare(arguments)
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Time both sides in turns on the devices of this context, print and write."""
     clients = published_clients(arguments.data_dir)
     ours = DemjaxRounds(clients)
     ours.seconds(0)
@@ -120,7 +131,11 @@ def main() -> int:
             "compile_seconds": ours.compile_seconds,
         },
         "matrix_product_gflops": rates,
-        "machine": {"cores": os.cpu_count(), "device": jax.devices()[0].device_kind},
+        "machine": {
+            "cores": os.cpu_count(),
+            "device": jax.devices()[0].device_kind,
+            "devices": arguments.devices,
+        },
         "versions": {"python": platform.python_version(), "jax": jax.__version__},
     }
     if torch_all:

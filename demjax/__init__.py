@@ -6,6 +6,7 @@ from demjax.base import Algorithm, ClientData, Hierarchy, Models, Task
 from demjax.local import LocalTraining, Pull, local_training
 from demjax.metrics import Measures, measure
 from demjax.simulate import History, simulate, watch
+from demjax.spread import spread_over, use_cores
 from demjax.task import classification
 
 __version__ = "0.1.0"
@@ -33,6 +34,8 @@ __all__ = [
     "metrics",
     "models",
     "simulate",
+    "spread_over",
     "structure",
+    "use_cores",
     "watch",
 ]

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,6 +15,7 @@ from demjax import __version__, assemble, config, experiment, options, runs
 from demjax.experiment import Experiment
 from demjax.record import DONE, FAILED, INTERRUPTED, WRONG, Recorder, say, table
 from demjax.simulate import watch
+from demjax.spread import spread_over, use_cores
 
 
 class _Parser(argparse.ArgumentParser):
@@ -72,6 +74,9 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
         type=Path,
         help="TOML file of options, which win over a preset; flags win over both",
     )
+    run.add_argument(
+        "--devices", type=int, metavar="N", help="devices to spread clients over [all; CPU cores]"
+    )
     presets = ", ".join(experiment.PRESETS)
     run.add_argument("--preset", metavar="NAME", help=f"options that go together: {presets}")
     fields = dataclasses.fields(Experiment)
@@ -127,11 +132,27 @@ def _run(parsed: argparse.Namespace) -> int:
     asked = Experiment(**config.override(filed, given))
     resolved = options.resolve(asked)
     runs.check_free(parsed.out)
+    with _devices(parsed.devices):
+        return _watched(parsed.out, asked, resolved)
+
+
+def _devices(asked: int | None) -> AbstractContextManager:
+    """The devices of a run: those asked for, or all there are, on a CPU one for each core."""
+    there = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if there else os.cpu_count() or 1
+    if asked is not None and asked < 1:
+        raise ValueError(f"--devices can be 1 or more, but {asked} was given.")
+    with suppress(ValueError):  # where something has been computed, the devices are what they are
+        use_cores(min(asked or cores, cores))
+    return spread_over(asked)
+
+
+def _watched(out: Path, asked: Experiment, resolved: Experiment) -> int:
     built = assemble.build(resolved)
     for name in options.unused_options(asked):
         flag = name.replace("_", "-")
         print(f"demjax: {asked.algorithm} has no use for --{flag}.", file=sys.stderr)
-    runs.create(parsed.out, config.to_toml(resolved))
+    runs.create(out, config.to_toml(resolved))
     moments = watch(
         built.algorithm,
         built.task,
@@ -141,7 +162,7 @@ def _run(parsed: argparse.Namespace) -> int:
         eval_every=resolved.eval_every,
         take_measures=built.take_measures,
     )
-    return Recorder(parsed.out, resolved).record(moments)
+    return Recorder(out, resolved).record(moments)
 
 
 def _compare(parsed: argparse.Namespace) -> int:

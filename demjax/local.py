@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from demjax.base import ClientData, Params, Task, check_number
 from demjax.hierarchy import only
+from demjax.spread import over_clients
 
 
 class Pull(NamedTuple):
@@ -72,7 +73,8 @@ def local_training(
     after its largest client's last step, so that few steps are wasted on padding as long as
     a chunk is much smaller than all clients together. The outcome does not depend on the
     chunk beyond rounding: all randomness comes from ``fold_in(key, client)``. On a CPU a
-    chunk above 1 turns convolutions into grouped ones, which are slow there.
+    chunk above 1 turns convolutions into grouped ones, which are slow there. In the context of
+    ``spread_over``, each device trains its part of the clients.
 
     Args:
         task: What is learned.
@@ -173,6 +175,37 @@ def local_training(
         )
         return params, loss / sizes, gradient
 
+    def train_some(
+        shared: Any, dealt: Any, chosen: Params | None, gradients: bool
+    ) -> tuple[Params, Float[Array, " S"], Params]:
+        """Train the clients that one device is dealt, a chunk at a time."""
+        key, clients, pull = shared
+        params, numbers = dealt
+        pull = None if pull is None else pull._replace(chosen=chosen)
+        count = numbers.shape[0]
+        width = min(chunk or chunk_for_backend(count), count)
+        # Largest first, so that a chunk's clients have about as many steps as each other.
+        # Past the end is a row that does not exist: read as an empty client, never written.
+        by_size = jnp.argsort(-clients.train_size[numbers])
+        by_size = jnp.pad(by_size, (0, -count % width), constant_values=count)
+        each: Callable = jax.vmap if width > 1 else _alone
+
+        def one_chunk(number, carry):
+            if width == 1:
+                rows = by_size[number]
+            else:
+                rows = lax.dynamic_slice(by_size, (number * width,), (width,))
+            mine = jax.tree.map(lambda leaf: leaf.at[rows].get(mode="clip"), carry[0])
+            who = numbers.at[rows].get(mode="fill", fill_value=clients.n_clients)
+            results = train_chunk(key, mine, clients, who, pull, each, gradients)
+            return jax.tree.map(
+                lambda leaf, new: leaf.at[rows].set(new, mode="drop"), carry, results
+            )
+
+        chunks = by_size.shape[0] // width
+        gradient = jax.tree.map(jnp.zeros_like, params if gradients else None)
+        return lax.fori_loop(0, chunks, one_chunk, (params, jnp.zeros(count), gradient))
+
     def train(
         key: PRNGKeyArray,
         params: Params,
@@ -180,32 +213,11 @@ def local_training(
         pull: Pull | None = None,
         gradients: bool = False,
     ) -> tuple[Params, ...]:
-        count = clients.n_clients
-        width = min(chunk or chunk_for_backend(count), count)
-        # Largest first, so that a chunk's clients have about as many steps as each other.
-        # Past the end stands client ``count``, who does not exist: read as empty, never written.
-        by_size = jnp.argsort(-clients.train_size)
-        by_size = jnp.pad(by_size, (0, -count % width), constant_values=count)
-
-        each: Callable = jax.vmap if width > 1 else _alone
-
-        def one_chunk(number, carry):
-            params, losses, gradient = carry
-            if width == 1:
-                chunk_clients = by_size[number]
-            else:
-                chunk_clients = lax.dynamic_slice(by_size, (number * width,), (width,))
-            mine = jax.tree.map(lambda leaf: leaf.at[chunk_clients].get(mode="clip"), params)
-            results = train_chunk(key, mine, clients, chunk_clients, pull, each, gradients)
-            return jax.tree.map(
-                lambda leaf, new: leaf.at[chunk_clients].set(new, mode="drop"),
-                (params, losses, gradient),
-                results,
-            )
-
-        chunks = by_size.shape[0] // width
-        gradient = jax.tree.map(jnp.zeros_like, params if gradients else None)
-        results = lax.fori_loop(0, chunks, one_chunk, (params, jnp.zeros(count), gradient))
+        chosen = None if pull is None else pull.chosen
+        shared = key, clients, None if pull is None else pull._replace(chosen=None)
+        dealt = params, jnp.arange(clients.n_clients, dtype=jnp.int32)
+        some = partial(train_some, chosen=chosen, gradients=gradients)
+        results = over_clients(some, shared, dealt)
         return results if gradients else results[:2]
 
     return LocalTraining(init=task.init, train=train)

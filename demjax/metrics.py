@@ -20,6 +20,7 @@ from demjax.base import (
     finite_clients,
 )
 from demjax.hierarchy import membership, places_bank
+from demjax.spread import over_clients
 from demjax.structure import Structure, describe, label_sets
 
 
@@ -111,7 +112,7 @@ def measure(
 
     Models are scored ``chunk`` at a time on ``block`` test examples at a time, so that memory
     stays bounded however many clients and examples there are; only groups that exist are
-    scored.
+    scored. In the context of ``spread_over``, each device scores its part of the models.
 
     Args:
         task: What is learned; scores are its ``score``.
@@ -152,16 +153,14 @@ def measure(
 
         return lax.scan(one_block, jnp.zeros(2), (example, owner))[0]
 
-    def score_all(
-        data: ClientData,
-        params: Params,
-        member: Bool[Array, " A N"],
-        order: Int[Array, " A"],
-        used: Int[Array, ""],
+    def score_some(
+        data: ClientData, dealt: tuple[Params, Bool[Array, " A N"], Bool[Array, " A"]]
     ) -> Float[Array, " A 2"]:
-        """Score the first ``used`` models of ``order``, a chunk at a time."""
+        """Score those of one device's models that exist, a chunk at a time."""
+        params, member, exists = dealt
         models = member.shape[0]
         width = min(chunk or (1 if jax.default_backend() == "cpu" else 16), models)
+        order = jnp.argsort(~exists)
         order = jnp.pad(order, (0, -models % width), constant_values=models)
         member = jnp.pad(member, ((0, 0), (0, 1)))
 
@@ -175,21 +174,20 @@ def measure(
                 row = jax.vmap(partial(score_one, data))(*taken)
             return sums.at[mine].set(row, mode="drop")
 
-        return lax.fori_loop(0, (used + width - 1) // width, one_chunk, jnp.zeros((models, 2)))
+        chunks = (jnp.sum(exists) + width - 1) // width
+        return lax.fori_loop(0, chunks, one_chunk, jnp.zeros((models, 2)))
 
     def take(models: Models, data: ClientData = clients) -> Measures:
         test_size = data.test_size.astype(jnp.float32)
         total = jnp.sum(test_size)
-        everyone = jnp.arange(count)
         own_data = jnp.eye(count, dtype=bool)
-        client = score_all(data, models.client, own_data, everyone, jnp.int32(count))
+        client = over_clients(score_some, data, (models.client, own_data, jnp.ones(count, bool)))
         client_gen = client[:, 1] / total
 
         size = models.hierarchy.size
         exists = size.reshape(-1) > 0
         member = membership(models.hierarchy).reshape(-1, count)
-        bank, existing_first = places_bank(models.group), jnp.argsort(~exists)
-        group = score_all(data, bank, member, existing_first, jnp.sum(exists))
+        group = over_clients(score_some, data, (places_bank(models.group), member, exists))
         tests = jnp.sum(member * test_size, axis=1)
         group_spe = jnp.where(tests > 0, group[:, 0] / jnp.maximum(tests, 1), jnp.nan)
         group_gen = jnp.where(exists, group[:, 1] / total, jnp.nan).reshape(size.shape)

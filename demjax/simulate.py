@@ -14,6 +14,7 @@ from jaxtyping import Int, PRNGKeyArray
 
 from demjax.base import Algorithm, ClientData, Models, Task, check_number
 from demjax.metrics import Measures, measure
+from demjax.spread import compiler_options, places
 
 
 class History(NamedTuple):
@@ -111,7 +112,7 @@ def simulate(
     moments = measured_rounds(rounds, eval_every)
     take = take_measures or measure(task, clients)
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=compiler_options())
     def run(key, clients):
         def one_round(number, state):
             return algorithm.round(jax.random.fold_in(key, number), state, clients)[0]
@@ -170,14 +171,17 @@ def watch(
         return algorithm.round(jax.random.fold_in(key, number), state, clients)
 
     start = time.perf_counter()
-    state = jax.block_until_ready(jax.jit(algorithm.init)(_init_key(key), clients))
-    lowered_round = jax.jit(advance, donate_argnums=2).lower(key, jnp.int32(0), state, clients)
-    compiled_round = lowered_round.compile()
+    where = places(jax.eval_shape(algorithm.init, _init_key(key), clients), clients.n_clients)
+    program = partial(jax.jit, compiler_options=compiler_options())
+    init = program(algorithm.init, out_shardings=where)
+    state = jax.block_until_ready(init(_init_key(key), clients))
+    jitted_round = program(advance, donate_argnums=2, out_shardings=(where, None))
+    compiled_round = jitted_round.lower(key, jnp.int32(0), state, clients).compile()
 
     def look(state, clients):
         return take(algorithm.models(state), clients)
 
-    compiled_take = jax.jit(look).lower(state, clients).compile()
+    compiled_take = program(look).lower(state, clients).compile()
     compile_seconds = time.perf_counter() - start
 
     info, round_seconds = None, 0.0

@@ -11,7 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from demjax import use_cores
 from demjax.base import ClientData
+
+use_cores(2)  # what is not in the context of spread_over uses the first
 
 
 @pytest.fixture

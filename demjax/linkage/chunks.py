@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from demjax.base import Params
+from demjax.spread import everywhere
 
 CHUNK, NARROWEST, WIDEST = 2**20, 256, 8192
 """How many numbers of all clients are read at a time, and how few and many columns that is."""
@@ -41,7 +42,7 @@ def fold_chunks(params: Params, step: Callable, state: Any) -> Any:
         width = min(flat.shape[1], max(NARROWEST, min(CHUNK // flat.shape[0], WIDEST)))
 
         def chunk(state, start, new, flat=flat, width=width):
-            some = lax.dynamic_slice_in_dim(flat, start, width, axis=1)
+            some = everywhere(lax.dynamic_slice_in_dim(flat, start, width, axis=1))
             return step(state, some.astype(jnp.float32), new)
 
         state = fold(flat.shape[1], width, chunk, state)

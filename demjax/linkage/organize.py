@@ -12,6 +12,7 @@ from demjax.linkage.cuts import Cut, depth
 from demjax.linkage.dendrogram import cophenetic_correlation
 from demjax.linkage.distances import Metric, euclidean
 from demjax.linkage.features import Features, weights
+from demjax.spread import everywhere
 
 _WEIGHTS = weights()
 
@@ -68,7 +69,7 @@ def self_organization(
     chosen = depth(levels, min_size=min_size) if cut is None else cut
 
     def organize(seen, hierarchy, organization):
-        distances = metric(seen)
+        distances = everywhere(metric(seen))
         merges = linkage(distances, method, backend)
         now = Organization(
             before=hierarchy.groups,

@@ -1,0 +1,124 @@
+"""Several devices at work on one run: what is done for each client is dealt out among them.
+
+    demjax.use_cores(2)                # before anything is computed: two devices of a CPU
+    with demjax.spread_over(2):
+        history = simulate(...)
+
+On a CPU one device uses little more than one core while clients train, for their batches are
+small. Results do not depend on the number of devices beyond rounding.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+AXIS = "clients"
+
+
+def use_cores(count: int) -> None:
+    """Make so many devices of a CPU, which works only before anything is computed.
+
+    Args:
+        count: Devices, at least 1; more than there are cores gain nothing.
+
+    Raises:
+        ValueError: If the count is below 1, or something has been computed already.
+    """
+    if count < 1:
+        raise ValueError(f"A CPU needs at least 1 device, but {count} was given.")
+    try:
+        jax.config.update("jax_num_cpu_devices", count)
+    except RuntimeError as error:
+        raise ValueError(
+            f"A CPU can be made {count} devices only before anything is computed with JAX."
+        ) from error
+
+
+def spread_over(devices: int | None = None) -> Any:
+    """Spread what is run inside this context over devices.
+
+    Args:
+        devices: How many of JAX's local devices; by default all.
+
+    Raises:
+        ValueError: If there are not so many.
+    """
+    present = jax.local_devices()
+    count = len(present) if devices is None else devices
+    if not 1 <= count <= len(present):
+        raise ValueError(f"A run can be spread over 1 to {len(present)} devices, not {count}.")
+    return jax.set_mesh(Mesh(np.array(present[:count]), (AXIS,)))
+
+
+def devices_at_work() -> int:
+    """Devices that a program traced now is spread over."""
+    return dict(jax.sharding.get_abstract_mesh().shape).get(AXIS, 1)
+
+
+def over_clients(function: Callable, shared: Any, dealt: Any) -> Any:
+    """Call ``function(shared, dealt)`` on every device with its part of what is dealt.
+
+    Args:
+        function: Works on any number of rows, on each for itself.
+        shared: Arrays that all get whole.
+        dealt: Arrays of the same number of rows, dealt out evenly; where that does not come out
+            even, the last gets copies of the last row.
+
+    Returns:
+        What the function returns: arrays of as many rows.
+    """
+    devices = devices_at_work()
+    if devices == 1:
+        return function(shared, dealt)
+    count = jax.tree.leaves(dealt)[0].shape[0]
+    missing = -count % devices
+
+    def fill(leaf):
+        return jnp.concatenate([leaf, jnp.repeat(leaf[-1:], missing, axis=0)]) if missing else leaf
+
+    whole, parts = PartitionSpec(), PartitionSpec(AXIS)
+    spread = jax.shard_map(function, in_specs=(whole, parts), out_specs=parts, check_vma=False)
+    result = spread(shared, jax.tree.map(fill, dealt))
+    if not missing:
+        return result
+    # Parts that are uneven would be padded and cut at every step that follows.
+    return jax.tree.map(lambda leaf: everywhere(leaf[:count]), result)
+
+
+def everywhere(x: jax.Array) -> jax.Array:
+    """The same array, whole on every device: where steps are many and small, as in linkage."""
+    return lax.with_sharding_constraint(x, PartitionSpec()) if devices_at_work() > 1 else x
+
+
+def places(state: Any, clients: int) -> Any:
+    """Where each array of a state lives: what has a row for each client in parts, the rest whole.
+
+    Args:
+        state: Arrays, or their shapes.
+        clients: Number of clients; where they do not come out even, every array is whole.
+
+    Returns:
+        The same tree of shardings; ``None``, wherever JAX likes, for one device.
+    """
+    devices = devices_at_work()
+    if devices == 1:
+        return None
+
+    def place(leaf):
+        parts = clients % devices == 0 and len(leaf.shape) > 1 and leaf.shape[0] == clients
+        return NamedSharding(
+            jax.sharding.get_mesh(), PartitionSpec(AXIS) if parts else PartitionSpec()
+        )
+
+    return jax.tree.map(place, state)
+
+
+def compiler_options() -> dict[str, Any] | None:
+    """How programs are compiled: on a CPU's several devices, each step runs on one thread."""
+    alone = devices_at_work() == 1 or jax.default_backend() != "cpu"
+    return None if alone else {"xla_cpu_multi_thread_eigen": False}

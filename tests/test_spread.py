@@ -1,0 +1,116 @@
+"""Runs on two devices of a CPU against the same runs on one."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import tiny
+
+from demjax import local_training, measure, simulate, watch
+from demjax.algorithms import demlearn, fedavg
+from demjax.linkage import gradients
+from demjax.spread import devices_at_work, everywhere, over_clients, places, spread_over, use_cores
+
+
+def doubled(shared, dealt):
+    """Each row times what is shared; the mean over a device's rows tells which were together."""
+    return jax.tree.map(lambda x: shared * x, dealt)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 8])
+def test_rows_are_dealt_out_and_come_back_in_order(count):
+    rows = {"a": jnp.arange(3.0 * count).reshape(count, 3), "b": jnp.arange(count)}
+    with spread_over(2):
+        got = jax.jit(lambda rows: over_clients(doubled, 2, rows))(rows)
+    jax.tree.map(np.testing.assert_array_equal, got, {k: 2 * v for k, v in rows.items()})
+
+
+def test_each_device_gets_its_part():
+    with spread_over(2):
+        got = jax.jit(lambda x: over_clients(lambda _, x: x - x[0], (), x))(jnp.arange(6))
+    np.testing.assert_array_equal(got, [0, 1, 2, 0, 1, 2])
+    np.testing.assert_array_equal(over_clients(lambda _, x: x - x[0], (), jnp.arange(6)), range(6))
+
+
+def test_outside_of_the_context_one_device_is_at_work():
+    assert devices_at_work() == 1
+    assert places({"a": jnp.ones(3)}, 3) is None
+    x = jnp.ones(3)
+    assert everywhere(x) is x
+    with spread_over():
+        assert devices_at_work() == 2
+    assert devices_at_work() == 1
+
+
+def test_states_live_in_parts_where_they_come_out_even():
+    state = {"models": jnp.ones((4, 2)), "tree": jnp.ones((3, 4)), "round": jnp.int32(0)}
+    with spread_over(2):
+        even, odd = places(state, 4), places({"models": jnp.ones((5, 2))}, 5)
+    parts = {name: not where.is_fully_replicated for name, where in even.items()}
+    assert parts == {"models": True, "tree": False, "round": False}
+    assert odd["models"].is_fully_replicated
+
+
+def system(name, clients):
+    task = tiny.task()
+    features = {"features": gradients()} if name == "gradients" else {}
+    local = local_training(task, optax.sgd(0.3), epochs=2, batch_size=4)
+    algorithm = fedavg(local) if name == "fedavg" else demlearn(local, levels=2, **features)
+    return algorithm, task, clients
+
+
+@pytest.mark.parametrize("name", ["demlearn", "gradients", "fedavg"])
+@pytest.mark.parametrize("count", [8, 7])
+def test_a_run_on_two_devices_is_that_on_one(name, count):
+    clients = tiny.clients()
+    clients = clients._replace(
+        **{k: getattr(clients, k)[:count] for k in ("train", "train_size", "test", "test_size")}
+    )
+    asked = {"rounds": 3, "key": jax.random.key(1)}
+    one = simulate(*system(name, clients), **asked)
+    with spread_over(2):
+        two = simulate(*system(name, clients), **asked)
+        *_, last = watch(*system(name, clients), **asked)
+    np.testing.assert_array_equal(two.measures.hierarchy.groups, one.measures.hierarchy.groups)
+    for spread in (two.measures, jax.tree.map(lambda m: m[None], last.measures)):
+        for field in ("client_spe", "client_gen", "group_gen", "global_score"):
+            wanted = getattr(one.measures, field)[-len(getattr(spread, field)) :]
+            np.testing.assert_allclose(getattr(spread, field), wanted, atol=1e-5)
+    for spread in (two.state, last.state):
+        for got, wanted in zip(*map(jax.tree.leaves, (spread, one.state)), strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_measures_are_taken_on_both():
+    clients, task = tiny.clients(), tiny.task()
+    algorithm = system("fedavg", clients)[0]
+    models = algorithm.models(algorithm.init(jax.random.key(0), clients))
+    wanted = jax.jit(measure(task, clients))(models)
+    with spread_over(2):
+        got = jax.jit(measure(task, clients))(models)
+    jax.tree.map(np.testing.assert_array_equal, got, wanted)
+
+
+@pytest.mark.parametrize("devices", [0, 3])
+def test_devices_that_are_not_there_are_refused(devices):
+    with pytest.raises(
+        ValueError, match=rf"^A run can be spread over 1 to 2 devices, not {devices}"
+    ):
+        spread_over(devices)
+
+
+def test_cores_are_taken_before_anything_is_computed():
+    jnp.ones(1).block_until_ready()
+    with pytest.raises(ValueError, match=r"^A CPU can be made 3 devices only before anything"):
+        use_cores(3)
+    with pytest.raises(ValueError, match=r"^A CPU needs at least 1 device, but 0 was given\.$"):
+        use_cores(0)
+    program = "import demjax, jax; demjax.use_cores(3); print(len(jax.devices('cpu')))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["3"]

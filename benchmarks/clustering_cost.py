@@ -91,6 +91,7 @@ class Results:
                 if before[name] != head[name]:
                     raise SystemExit(f"{out} holds points of other {name}: choose another --out.")
             self.result["points"] = before["points"]
+            self.result["left_out"] = before.get("left_out", [])
         self.done = {self.name(point["what"], point["at"]) for point in self.result["points"]}
 
     @staticmethod
@@ -105,6 +106,7 @@ class Results:
     def add(self, what: str, at: dict, seconds: dict[str, list[float]], **more) -> None:
         """Write a point down, in the file too."""
         self.done.add(self.name(what, at))
+        self.forget(what, at)
         timed = {
             who: {"median": statistics.median(each), "all": each} for who, each in seconds.items()
         }
@@ -125,8 +127,14 @@ class Results:
     def skip(self, what: str, at: dict, why: str) -> None:
         """Say that a point is not measured; another run may."""
         print(what, " ".join(map(str, at.values())), f"left out: {why}", sep=" | ", flush=True)
+        self.forget(what, at)
         self.result.setdefault("left_out", []).append({"what": what, "at": at, "why": why})
         self.write()
+
+    def forget(self, what: str, at: dict) -> None:
+        """Drop that a point was left out before."""
+        left = self.result.get("left_out", [])
+        left[:] = [one for one in left if (one["what"], one["at"]) != (what, at)]
 
 
 class Turns:
@@ -359,7 +367,7 @@ def time_together(results: Results, turns: Turns, data: Points) -> None:
 
     everything = Program(lambda models: from_distances(euclidean(models)), models)
     some = Program(from_distances, data.distances)
-    before = unorganized(50, 3, 8)
+    before = unorganized(clients, 3, 8)
     organize = Program(lambda models: self_organization(levels=3).organize(models, *before), models)
     calls = {
         "distances + linkage + cut": partial(everything, models),

@@ -1,4 +1,4 @@
-"""One frozen dataclass that says everything about a run, and the checks of each option."""
+"""One frozen dataclass that says everything about a run."""
 
 import dataclasses
 import types
@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from demjax import data, linkage
-
-PUBLISHED_CLIENTS = 50
 
 
 def _option(

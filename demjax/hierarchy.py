@@ -204,7 +204,7 @@ def per_level(whose: str, name: str, given: Any, levels: int) -> list:
     Raises:
         ValueError: One sentence, if there are not as many as levels.
     """
-    if not isinstance(given, list | tuple):
+    if not isinstance(given, list | tuple) and jnp.ndim(given) == 0:
         return [given] * levels
     if len(given) != levels:
         raise ValueError(

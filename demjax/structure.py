@@ -108,7 +108,7 @@ def adjusted_rand(
     they are counted exactly up to 65,536 clients. Where ``b = c = 0`` it is 1.
 
     Args:
-        one: Group of each client, ``0 … slots_one - 1``; ``NO_GROUP`` is a group of its own.
+        one: Group of each client, ``0 … slots_one - 1``; who has ``NO_GROUP`` is a group of one.
         other: Group of each client in the other partition, likewise.
         slots_one: Groups there can be in the one partition.
         slots_other: Groups there can be in the other; memory is the product of the two.

@@ -255,3 +255,23 @@ def test_distances_that_are_not_the_same_both_ways_are_told_and_never_hang(metho
         linkage(jnp.asarray(spoiled), method)
     merges = np.asarray(jax.jit(linkage, static_argnums=1)(spoiled, method), np.float64)
     assert scipy.cluster.hierarchy.is_valid_linkage(merges)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("method", METHODS)
+def test_double_precision_elsewhere_changes_no_type(method):
+    distances = squareform(pdist(np.random.default_rng(0).normal(size=(150, 3))))
+    got = jax.jit(functools.partial(linkage, method=method))(distances.astype(np.float32))
+    assert got.dtype == jnp.float32
+    wanted = scipy.cluster.hierarchy.linkage(squareform(distances), method)
+    np.testing.assert_allclose(got[:, 2], wanted[:, 2], rtol=1e-5)
+
+
+@pytest.mark.parametrize("itself", [np.nan, 5.0])
+def test_a_client_that_is_apart_from_itself_is_refused(itself):
+    distances = np.ones((3, 3), np.float32) - np.eye(3, dtype=np.float32)
+    distances[1, 1] = itself
+    with pytest.raises(
+        ValueError, match=r"0 from a client to itself, but from client 1 to client 1"
+    ):
+        linkage(jnp.asarray(distances))

@@ -154,6 +154,44 @@ def test_models_along_one_line_are_told_apart(metric, count):
     assert_right(ALL[metric](as_models(vectors)), vectors, metric, 2e-5)
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_models_on_every_scale_are_told_apart(metric):
+    # Each is half as long as the one before, so that every scale needs a leader of its own.
+    rng = np.random.default_rng(0)
+    lengths = 2.0 ** (10 - rng.permutation(40))
+    vectors = lengths[:, None] * (
+        rng.normal(size=64) + (metric == "cosine") * rng.normal(size=(40, 64))
+    )
+    assert_right(ALL[metric](as_models(vectors)), vectors, metric, 2e-5)
+
+
+@QUICK
+@given(
+    seed=st.integers(0, 2**31),
+    tight=st.sampled_from([1e-4, 1e-2, 1.0]),
+    apart=st.sampled_from([1.0, 100.0]),
+)
+def test_correlation_knows_no_mean(seed, tight, apart):
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(size=WIDTH) + tight * rng.normal(size=(COUNT, WIDTH))
+    vectors = np.float32(vectors + apart * rng.normal(size=(COUNT, 1)))
+    # SciPy's own cancels too, by 1e-16 of a square of 1e4 here.
+    exact = vectors.astype(np.longdouble)
+    exact -= exact.mean(axis=1, keepdims=True)
+    exact /= np.sqrt(np.sum(exact**2, axis=1, keepdims=True))
+    wanted = np.sum((exact[:, None] - exact) ** 2, axis=-1) / 2
+    got = ALL["correlation"](as_models(vectors))
+    np.testing.assert_allclose(got, wanted.astype(np.float64), rtol=2e-5)
+
+
+def test_no_parameters_make_no_distance():
+    full = jnp.asarray(np.random.default_rng(0).normal(size=(3, 20)), jnp.float32)
+    got = ALL["euclidean"]([jnp.zeros((3, 0)), full])
+    np.testing.assert_allclose(got, in_double(full, "euclidean"), rtol=1e-5, atol=0)
+    with pytest.raises(ValueError, match=r"^Distances need models with parameters, but these have"):
+        distances.euclidean([jnp.zeros((3, 0))])
+
+
 @pytest.mark.parametrize("metric", ANGULAR)
 def test_angles_know_no_length(metric):
     rng = np.random.default_rng(0)

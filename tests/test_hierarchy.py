@@ -403,6 +403,8 @@ def test_one_value_is_for_all_levels_and_a_list_must_have_one_for_each():
     assert per_level("A tree", "mix", 0.5, 3) == [0.5, 0.5, 0.5]
     assert per_level("A tree", "mix", (0.5, 0.1), 2) == [0.5, 0.1]
     assert per_level("A tree", "mix", [0.5], 1) == [0.5]
+    assert per_level("A tree", "mix", np.array([0.5, 0.1]), 2) == [0.5, 0.1]
+    assert per_level("A tree", "mix", jnp.float32(0.5), 2) == [0.5, 0.5]
     with pytest.raises(
         ValueError, match=r"^A tree needs mix as one value or as 3, but 2 were given\.$"
     ):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist, squareform
 
-from demjax.linkage.agglomerate import UPDATES, _as_scipy, agglomerate
+from demjax.linkage.agglomerate import BY_NAME, _as_scipy, agglomerate
 from demjax.linkage.chain import clients_as_slots
 from demjax.linkage.together import mutual_pairs
 
@@ -22,7 +22,7 @@ AT_LEAST = (None, 1, 2, 8)
 @functools.cache
 def compiled(method, at_least):
     def merge(distances):
-        return _as_scipy(agglomerate(distances, UPDATES[method], at_least=at_least))
+        return _as_scipy(agglomerate(distances, BY_NAME[method].update, at_least=at_least))
 
     return jax.jit(merge)
 

@@ -81,10 +81,10 @@ def demlearn(
         prox: ``μ``, 0 or more; 0 is the paper's "DemLearn", above it "DemLearn-P".
         period: ``τ``: rounds between two clusterings, at least 1.
         soft: ``γ``, from 0 to 1.
-        amplification: Factor on group means, compounding with depth, at first; published: 1.15.
-        amplified_rounds: How many rounds that lasts.
-        beta: The earlier version's schedule ``r → β_r``, such as
-            ``optax.exponential_decay(1.0, 1, 0.7, end_value=0.001)``, the published one on MNIST.
+        amplification: Factor on group means, compounding with depth, 0 or more; published: 1.15.
+        amplified_rounds: How many rounds that lasts, 0 or more.
+        beta: The earlier version's schedule ``r → β_r``, from 0 to 1, in place of ``mix`` and
+            ``start``: ``optax.exponential_decay(1.0, 1, 0.7, end_value=0.001)`` on MNIST.
         start: ``hierarchy.from_own``, ``from_parent`` or ``from_root``: where training starts.
         by_examples: Whether examples count in group means; or ``L`` answers, lowest level first.
         averaged: Layers that are mixed and pulled, named as in ``linkage.layers``; by default all.
@@ -101,6 +101,7 @@ def demlearn(
     for name, value, low in (("period", period, 1), ("prox", prox, 0)):
         check_number("DemLearn", name, value, low)
     check_number("DemLearn", "amplification", amplification, 0)
+    check_number("DemLearn", "amplified_rounds", amplified_rounds, 0)
     mix = tree.per_level("DemLearn", "mix", mix, levels + 1)
     weigh = tree.per_level("DemLearn", "by_examples", by_examples, levels + 1)
     for share in (*mix, soft):
@@ -113,12 +114,12 @@ def demlearn(
         return DemLearnState(client, group, *known, features.memory(client), jnp.int32(0))
 
     def guide(state: DemLearnState) -> Guidance:
-        known, grouped = state[:3], state.round > 0
+        models, grouped = state[:3], state.round > 0
         strength = jnp.where(grouped, prox, 0.0)
         if beta is None:
-            return by_parent(*known, strength=strength, start=start)
+            return by_parent(*models, strength=strength, start=start)
         share = jnp.where(grouped, beta(state.round), 0.0)
-        return by_ancestors(*known, strength=strength, share=share)
+        return by_ancestors(*models, strength=strength, share=share)
 
     def one_round(
         key: PRNGKeyArray, state: DemLearnState, clients: ClientData

@@ -1,7 +1,8 @@
 """Agglomerative clustering from a matrix of distances, as SciPy's linkage matrix."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,14 +16,29 @@ from demjax.linkage.chain import Merges, Update
 from demjax.linkage.spanning import merges_along, visiting_order
 from demjax.linkage.together import merge_together
 
-UPDATES: Mapping[str, Update] = {
-    "average": chain.average,
-    "complete": chain.complete,
-    "single": chain.single,
-    "ward": chain.ward,
-    "weighted": chain.weighted,
+
+class Method(NamedTuple):
+    """A linkage method.
+
+    Attributes:
+        update: How distances to a merged cluster follow from those to its parts.
+        squared: Whether that is so for squared distances.
+        spanning: Whether a minimum spanning tree has all merges, so that no update is needed.
+    """
+
+    update: Update
+    squared: bool = False
+    spanning: bool = False
+
+
+BY_NAME: Mapping[str, Method] = {
+    "average": Method(chain.average),
+    "complete": Method(chain.complete),
+    "single": Method(chain.single, spanning=True),
+    "ward": Method(chain.ward, squared=True),
+    "weighted": Method(chain.weighted),
 }
-METHODS = tuple(UPDATES)
+METHODS = tuple(BY_NAME)
 """Linkage methods, named as SciPy names them."""
 
 BACKENDS = ("xla", "scipy")
@@ -57,8 +73,10 @@ def linkage(
     """Agglomerative clustering from a matrix of distances, as SciPy's linkage matrix.
 
     Row ``i`` merges the clusters ``Z[i, 0] < Z[i, 1]`` at distance ``Z[i, 2]`` into cluster
-    ``N + i`` of ``Z[i, 3]`` clients; heights never fall. Exact: the merges are SciPy's, and with
-    ties the heights are. May be called inside a traced program, under ``jit`` and ``vmap``.
+    ``N + i`` of ``Z[i, 3]`` clients; heights never fall. Exact: the merges are SciPy's. Where
+    distances tie there are several dendrograms, and it makes one of them: for ``single`` and
+    ``complete`` with SciPy's heights, for the others nearly always. May be called inside a traced
+    program, under ``jit`` and ``vmap``.
 
     A distance that is not finite is an error outside a traced program. Inside one, where a client
     may have diverged, it counts as the largest finite one, so that a tree always results, and the
@@ -75,7 +93,8 @@ def linkage(
 
     Raises:
         ValueError: If the method or backend is unknown, the matrix is not square, or, outside a
-            traced program, a distance is not finite, negative, or not the same both ways.
+            traced program, a distance is not finite, negative, not the same both ways, or not 0
+            from a client to itself.
 
     Source: Müllner, arXiv 1109.2378.
     """
@@ -88,7 +107,7 @@ def linkage(
         _check_concrete(distances)
     if distances.shape[0] == 1:
         return jnp.zeros((0, 4), jnp.float32)
-    return (_on_device if backend == "xla" else _on_host)(distances, method)
+    return _BY_BACKEND[backend](distances, method)
 
 
 def mutual_pairs_at_least(count: int) -> int | None:
@@ -102,7 +121,8 @@ def mutual_pairs_at_least(count: int) -> int | None:
 @jax.jit
 def _wrong(distances: Float[Array, " N N"]) -> Bool[Array, " N N"]:
     apart = ~jnp.eye(distances.shape[0], dtype=bool)
-    return apart & ~((distances < jnp.inf) & (distances >= 0) & (distances == distances.T))
+    right = (distances < jnp.inf) & (distances >= 0) & (distances == distances.T)
+    return ~(right & (apart | (distances == 0)))
 
 
 def _check_concrete(distances: Float[Array, " N N"]) -> None:
@@ -111,8 +131,9 @@ def _check_concrete(distances: Float[Array, " N N"]) -> None:
         one, other = (int(n) for n in np.unravel_index(int(jnp.argmax(wrong)), wrong.shape))
         there, back = float(distances[one, other]), float(distances[other, one])
         raise ValueError(
-            f"Linkage needs finite distances of at least 0 that are the same both ways, but from "
-            f"client {one} to client {other} it is {there}, and back {back}."
+            f"Linkage needs finite distances of at least 0 that are the same both ways, 0 from a "
+            f"client to itself, but from client {one} to client {other} it is {there}, and back "
+            f"{back}."
         )
 
 
@@ -137,13 +158,13 @@ def _on_device(distances: Float[Array, " N N"], method: str) -> Float[Array, " N
     _, exponent = jnp.frexp(largest)
     exponent = jnp.clip(exponent, -100, 100)
     distances = distances * jnp.ldexp(jnp.float32(1), -exponent)
-    if method == "single":
+    update, squared, spanning = BY_NAME[method]
+    if spanning:
         merges = merges_along(*visiting_order(distances))
     else:
-        ward = method == "ward"
-        merges = agglomerate(jnp.square(distances) if ward else distances, UPDATES[method])
+        merges = agglomerate(jnp.square(distances) if squared else distances, update)
     matrix = _as_scipy(merges)
-    height = jnp.sqrt(matrix[:, 2]) if method == "ward" else matrix[:, 2]
+    height = jnp.sqrt(matrix[:, 2]) if squared else matrix[:, 2]
     matrix = matrix.at[:, 2].set(jnp.ldexp(height, exponent))
     return matrix.at[-1, 2].set(jnp.where(finite, matrix[-1, 2], jnp.inf))
 
@@ -159,7 +180,7 @@ def agglomerate(
         at_least: Fewest mutual pairs that are merged at once; by default the backend's choice.
     """
     count = distances.shape[0]
-    merges = Merges(jnp.zeros((count - 1, 4)), jnp.int32(0))
+    merges = Merges(jnp.zeros((count - 1, 4), jnp.float32), jnp.int32(0))
     slots, sizes = chain.clients_as_slots(distances), chain.stages(count)
     for stage, size in enumerate(sizes):
         if stage > 0:
@@ -176,7 +197,11 @@ def _as_scipy(merges: Merges) -> Float[Array, " N-1 4"]:
     """Merges sorted by height, clusters numbered in that order; parts stay before wholes."""
     clients = merges.rows.shape[0] + 1
     order = jnp.argsort(merges.rows[:, 2], stable=True)
-    rank = jnp.zeros(clients - 1).at[order].set(jnp.arange(clients - 1, dtype=jnp.float32))
+    rank = (
+        jnp.zeros(clients - 1, jnp.float32)
+        .at[order]
+        .set(jnp.arange(clients - 1, dtype=jnp.float32))
+    )
     nodes = merges.rows[:, :2]
     made_by = jnp.maximum(nodes - clients, 0).astype(jnp.int32)
     nodes = jnp.sort(jnp.where(nodes < clients, nodes, clients + rank[made_by]), axis=1)
@@ -194,3 +219,6 @@ def _on_host(distances: Float[Array, " N N"], method: str) -> Float[Array, " N-1
     shape = jax.ShapeDtypeStruct((count - 1, 4), jnp.float32)
     merges = jax.pure_callback(merge, shape, distances, vmap_method="sequential")
     return merges.at[-1, 2].set(jnp.where(finite, merges[-1, 2], jnp.inf))
+
+
+_BY_BACKEND: Mapping[str, Callable] = {"xla": _on_device, "scipy": _on_host}

@@ -26,13 +26,15 @@ class Kind(NamedTuple):
 
 
 class Centres(NamedTuple):
-    """Clients as centres: ``δ_n = (scale_n + stretch_n) w_n − shift_n − w_leader``."""
+    """Clients as centres, and what brings models near them without a change of their distance.
+
+    ``δ_n = (scale_n + stretch_n) (w_n − mean_n) − (w_leader − mean_leader)``
+    """
 
     leader: Int[Array, " N"]  # the client that is the centre
     scale: Float[Array, " N"]  # the power of 2 that nearly gives a model its leader's length,
-    stretch: Float[Array, " N"]  # and what is missing: models that are near are hardly rounded
-    shift: Float[Array, " N"]  # what gives a model its leader's mean entry
-    mean: Float[Array, " N"]  # the leader's mean entry, 0 if the metric leaves it in
+    stretch: Float[Array, " N"]  # and what is missing
+    mean: Float[Array, " N"]  # a model's mean entry, 0 if the metric leaves it in
     empty: Float[Array, " N"]  # 1 for a model without direction, else 0, or NaN
 
 
@@ -40,7 +42,7 @@ def leaders(matrix: Float[Array, "N N"]) -> Int[Array, " N"]:
     """Of a client and those that it makes a poor pair with, the one in most such pairs.
 
     Poor pairs are negative above the diagonal. Clients along a line so get few leaders that are
-    near many: about ``log₂ N`` times new ones leave no pair poor.
+    near many, and few tries leave no pair poor.
     """
     poor, everyone = matrix < 0, jnp.arange(matrix.shape[0])
     rows = rows_of_a_part(matrix.shape[0], STRIPS)
@@ -64,10 +66,19 @@ def leaders(matrix: Float[Array, "N N"]) -> Int[Array, " N"]:
 def centres_at(
     kind: Kind, params: Params, leader: Int[Array, " N"], size: float, retry: Int[Array, ""]
 ) -> Centres:
-    """What brings models near their leaders without a change of their distance."""
+    """Lengths and means of all models, and how models take on their leaders'.
+
+    Args:
+        kind: What the distance is made of.
+        params: One model for each client, leaves ``[N, ...]``.
+        leader: The client that each is brought near; in the first try of a distance of
+            directions all are brought to one length, and this is not looked at.
+        size: Parameters of a model where its mean entry is taken out, else infinity.
+        retry: How many times models have been centred anew.
+    """
     none = jnp.zeros(leader.shape, jnp.float32)
     if not kind.angular:
-        return Centres(leader, none + 1, none, none, none, none)
+        return Centres(leader, none + 1, none, none, none)
     first = none
     if kind.less_mean:  # without its first entry, a constant model is exactly 0
         leaf = next(leaf for leaf in jax.tree.leaves(params) if leaf.size)
@@ -86,6 +97,27 @@ def centres_at(
     leader = jnp.where(retry == 0, typical, leader)
     ratio = jnp.where(length == 0, 1.0, length[leader] / length)
     scale = jnp.ldexp(jnp.float32(1), jnp.round(jnp.log2(ratio)).astype(jnp.int32))
-    stretch, shift = ratio - scale, mean * scale - mean[leader] + mean * (ratio - scale)
     empty = jnp.where(length >= 0, jnp.float32(length == 0), jnp.nan)
-    return Centres(leader, scale, stretch, shift, mean[leader], empty)
+    return Centres(leader, scale, ratio - scale, mean, empty)
+
+
+def moved(
+    chunk: Float[Array, "N C"], centre: Float[Array, "N C"], centres: Centres
+) -> Float[Array, "N C"]:
+    """Some columns of all models less their leaders', rounded at the size of what is left.
+
+    The power of 2 rounds nothing. What the subtraction of the centre rounds away is found again
+    (Knuth's exact difference), for between models of unlike means it may be most of what matters.
+
+    Args:
+        chunk: Columns of the models.
+        centre: The same columns of their leaders.
+        centres: Who they are, and how models are brought near them.
+    """
+    scaled = chunk * centres.scale[:, None]
+    apart = scaled - centre
+    taken = scaled - apart
+    rounded = (scaled - (apart + taken)) + (taken - centre)
+    shift = centres.mean * centres.scale - centres.mean[centres.leader]
+    change = (chunk - centres.mean[:, None]) * centres.stretch[:, None]
+    return (apart - shift[:, None]) + (rounded + change)

@@ -109,15 +109,15 @@ def stages(count: int) -> list[int]:
 def clients_as_slots(distances: Float[Array, " N N"]) -> Slots:
     """Every client a cluster."""
     count = distances.shape[0]
-    clusters = [jnp.ones(count), jnp.zeros(count), jnp.arange(count, dtype=jnp.float32)]
-    return Slots(distances, jnp.stack(clusters), jnp.zeros(count))
+    nothing, numbers = jnp.zeros(count, jnp.float32), jnp.arange(count, dtype=jnp.float32)
+    return Slots(distances, jnp.stack([nothing + 1, nothing, numbers]), nothing)
 
 
 def compact(slots: Slots, size: int) -> Slots:
     """Move the clusters that are left, at most ``size``, into so many slots, in their order."""
     alive = slots.dead == 0
-    kept = jnp.nonzero(alive, size=size, fill_value=0)[0]
-    dead = jnp.where(jnp.arange(size) < jnp.sum(alive), 0.0, INFINITY)
+    kept = jnp.nonzero(alive, size=size, fill_value=0)[0].astype(jnp.int32)
+    dead = jnp.where(jnp.arange(size) < jnp.sum(alive), 0.0, INFINITY).astype(jnp.float32)
     return Slots(slots.distances[kept][:, kept], slots.clusters[:, kept], dead)
 
 
@@ -148,10 +148,13 @@ def walk(slots: Slots, merges: Merges, until: int, update: Update) -> tuple[Slot
     width = slots.dead.shape[0]
     numbers = jnp.arange(width, dtype=jnp.int32)
     clients = merges.rows.shape[0] + 1
-    put = lax.dynamic_update_slice
+    zero = jnp.int32(0)
+
+    def put(array, new, place):
+        return lax.dynamic_update_slice(array, new.astype(array.dtype), place)
 
     def written(distances, row, slot):
-        return put(put(distances, row[None], (slot, 0)), row[:, None], (0, slot))
+        return put(put(distances, row[None], (slot, zero)), row[:, None], (zero, slot))
 
     def one_merge(carry):
         slots, merges, path, length, row, slot = carry
@@ -159,7 +162,7 @@ def walk(slots: Slots, merges: Merges, until: int, update: Update) -> tuple[Slot
 
         def longer(step):
             path, length, before, tip, _, _ = step
-            near = lax.dynamic_slice(distances, (tip, 0), (1, width))[0] + slots.dead
+            near = lax.dynamic_slice(distances, (tip, zero), (1, width))[0] + slots.dead
             near = jnp.where(numbers == tip, INFINITY, near)
             after, height = nearest(near)
             mutual = (before < width) & (near[jnp.minimum(before, width - 1)] <= height)
@@ -180,8 +183,8 @@ def walk(slots: Slots, merges: Merges, until: int, update: Update) -> tuple[Slot
         path, length, before, tip, height, _ = lax.while_loop(lambda s: ~s[-1], longer, step)
 
         x, y = jnp.minimum(before, tip), jnp.maximum(before, tip)
-        one = lax.dynamic_slice(slots.clusters, (0, x), (3, 1))[:, 0]
-        other = lax.dynamic_slice(slots.clusters, (0, y), (3, 1))[:, 0]
+        one = lax.dynamic_slice(slots.clusters, (zero, x), (3, 1))[:, 0]
+        other = lax.dynamic_slice(slots.clusters, (zero, y), (3, 1))[:, 0]
         row = update(
             distances[x], distances[y], one[SIZE], other[SIZE], slots.clusters[SIZE], height
         )
@@ -193,10 +196,10 @@ def walk(slots: Slots, merges: Merges, until: int, update: Update) -> tuple[Slot
         cluster = jnp.stack([size, height, node])
         slots = Slots(
             distances=distances,
-            clusters=put(slots.clusters, cluster[:, None], (0, y)),
+            clusters=put(slots.clusters, cluster[:, None], (zero, y)),
             dead=put(slots.dead, jnp.full(1, INFINITY), (x,)),
         )
-        merges = Merges(put(merges.rows, made[None], (merges.made, 0)), merges.made + 1)
+        merges = Merges(put(merges.rows, made[None], (merges.made, zero)), merges.made + 1)
         # A path that was cut short may hold what is dead by now.
         return slots, merges, path, jnp.where(length >= width, 0, length - 2), row, y
 

@@ -36,6 +36,8 @@ def fold(size: int, width: int, step: Callable, state: Any) -> Any:
 def fold_chunks(params: Params, step: Callable, state: Any) -> Any:
     """Fold ``step(state, chunk[N, C], new[C])`` over all parameters, a few columns at a time."""
     flats = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(params)]
+    if not any(flat.shape[1] for flat in flats):
+        raise ValueError("Distances need models with parameters, but these have none.")
     small = [flat.astype(jnp.float32) for flat in flats if flat.shape[1] < SMALL]
     flats = [flat for flat in flats if flat.shape[1] >= SMALL]
     for flat in [*flats, jnp.concatenate(small, axis=1)] if small else flats:

@@ -8,16 +8,17 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from demjax.base import Params
-from demjax.linkage.centres import Centres, Kind, centres_at, leaders
+from demjax.linkage.centres import Centres, Kind, centres_at, leaders, moved
 from demjax.linkage.chunks import STRIPS, fold, fold_chunks, rows_of_a_part
 
 Metric = Callable[[Params], Float[Array, " N N"]]
 
 BLOCKS = 8
 """In how many parts products are worked on."""
-POOR, RETRIES = 0.1, 16
+POOR, RETRIES = 0.1, 64
 """What must be left of a pair's squares, or it is centred anew, and how often that may be."""
 HUGE, TINY = 1e12, 1e-37
+"""A mean beyond which models are not centred, and a divisor and a mark that are not 0."""
 
 
 def _add_up(
@@ -41,9 +42,8 @@ def _add_up(
         else:
             # Tied to the chunk, or XLA keeps a table of which leaders are the same.
             leader, chunk = lax.optimization_barrier((centres.leader, chunk))
-            centre, offset = chunk[leader], centres.mean[:, None]
-            change = chunk * centres.stretch[:, None] - centres.shift[:, None]
-            delta = (chunk * centres.scale[:, None] - centre) + change
+            centre, offset = chunk[leader], centres.mean[leader, None]
+            delta = moved(chunk, centre, centres)
         delta = jnp.where(new, delta, 0.0)
         for i in range(0, count, rows):
             # Tied to the block before, or XLA keeps the products of all blocks at a time.
@@ -151,14 +151,15 @@ def euclidean(params: Params) -> Float[Array, " N N"]:
     """Euclidean distance of every pair of clients over all parameters, in single precision.
 
     ``d_mn = ‖w_m − w_n‖``, right to 1e-5 of itself, also in groups of clients that are 1e5
-    times tighter than they are apart, in groups of groups, and of models along one line. The
-    worse such clients are mixed, the longer it takes: some ``log₂ N`` times at most.
+    times tighter than they are apart, in groups of groups, and of models along one line. Each
+    scale at which clients lie together costs about once more, up to ``RETRIES`` times.
 
     Args:
         params: One model for each client, leaves ``[N, ...]``.
 
     Returns:
-        Distances: symmetric, 0 on the diagonal; not finite for a client that is not.
+        Distances: symmetric, 0 on the diagonal; not finite for a client that is not, or whose
+        length is above 1e18. Lengths below 1e-15 lose their digits.
     """
     return _distances(Kind(root=True), params)
 
@@ -171,7 +172,8 @@ def sqeuclidean(params: Params) -> Float[Array, " N N"]:
 def cosine(params: Params) -> Float[Array, " N N"]:
     """Cosine distance, ``d_mn = 1 − ⟨w_m, w_n⟩ / (‖w_m‖ ‖w_n‖)``; else as ``euclidean``.
 
-    A model of zeros has distance ½ to all others and 0 to another of zeros.
+    Right to 2e-5 of itself, or to 1e-4 where models 1e-4 apart differ much in length. A model of
+    zeros has distance ½ to all others and 0 to another of zeros.
     """
     return _distances(Kind(angular=True), params)
 

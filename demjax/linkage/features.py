@@ -143,6 +143,8 @@ def sketch(dimensions: int, *, of: Selection = everything, seed: int = 0) -> Sel
     def project(params):
         total, key = jnp.float32(0), jax.random.key(seed)
         for number, leaf in enumerate(jax.tree.leaves(of(params))):
+            if leaf.size == 0:
+                continue
             flat = leaf.reshape(leaf.shape[0], -1)
             total = total + _projected(jax.random.fold_in(key, number), flat, dimensions)
         return total / jnp.sqrt(jnp.float32(dimensions))

@@ -36,7 +36,7 @@ class SelfOrganization(NamedTuple):
 
 def unorganized(clients: int, levels: int, slots: int) -> tuple[Hierarchy, Organization]:
     """Before clients first organise themselves: a tree with room for them, and nobody in it."""
-    nobody, merges = root_only(clients, levels, slots), jnp.zeros((clients - 1, 4))
+    nobody, merges = root_only(clients, levels, slots), jnp.zeros((clients - 1, 4), jnp.float32)
     return nobody, Organization(nobody.groups, merges, jnp.float32(jnp.nan), jnp.int32(0))
 
 

@@ -21,22 +21,22 @@ def visiting_order(
 ) -> tuple[Int[Array, " N"], Float[Array, " N-1"]]:
     """Prim's order of the clients, from client 0 on, and the length of each step of it."""
     count = distances.shape[0]
-
-    put = lax.dynamic_update_slice
+    numbers = jnp.arange(count, dtype=jnp.int32)
 
     def one_step(step, carry):
-        order, length, ahead, visited, here = carry
-        visited = put(visited, jnp.full(1, INFINITY), (here,))
+        visits, ahead, here = carry
+        row = lax.dynamic_index_in_dim(distances, here, keepdims=False)
         # What was visited is infinitely far ahead, and stays so.
-        ahead = jnp.minimum(ahead, lax.dynamic_slice(distances, (here, 0), (1, count))[0]) + visited
+        left = (ahead < INFINITY) & (numbers != here)
+        ahead = jnp.where(left, jnp.minimum(ahead, row), INFINITY)
         here, shortest = nearest(ahead)
-        order = put(order, here[None], (step + 1,))
-        return order, put(length, shortest[None], (step,)), ahead, visited, here
+        visit = jnp.stack([here.astype(jnp.float32), shortest])
+        return lax.dynamic_update_index_in_dim(visits, visit, step + 1, 0), ahead, here
 
-    far, nobody = jnp.full(count, jnp.finfo(jnp.float32).max), jnp.zeros(count)
-    start = (jnp.zeros(count, jnp.int32), jnp.zeros(count - 1), far, nobody, jnp.int32(0))
-    order, length, *_ = lax.fori_loop(0, count - 1, one_step, start)
-    return order, length
+    far = jnp.full(count, jnp.finfo(jnp.float32).max, jnp.float32)
+    start = (jnp.zeros((count, 2), jnp.float32), far, jnp.int32(0))
+    visits, _, _ = lax.fori_loop(0, count - 1, one_step, start)
+    return visits[:, 0].astype(jnp.int32), visits[1:, 1]
 
 
 def next_greater(rank: Int[Array, " S"]) -> Int[Array, " S"]:
@@ -76,4 +76,4 @@ def merges_along(order: Int[Array, " N"], length: Float[Array, " N-1"]) -> Merge
     right = order[1:].at[into_before].set(clients + rank, mode="drop")
     columns = [left, right, length, after - before]
     rows = jnp.stack([column.astype(jnp.float32) for column in columns], axis=1)
-    return Merges(jnp.zeros((steps, 4)).at[rank].set(rows), jnp.int32(steps))
+    return Merges(jnp.zeros((steps, 4), jnp.float32).at[rank].set(rows), jnp.int32(steps))

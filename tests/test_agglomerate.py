@@ -250,7 +250,9 @@ def test_distances_that_are_not_a_square_are_refused(shape):
 
 @METHOD
 def test_distances_that_are_not_the_same_both_ways_are_told_and_never_hang(method):
-    spoiled = random_distances(0, 8).astype(np.float32) + np.tril(np.full((8, 8), 5, np.float32))
+    spoiled = random_distances(0, 8).astype(np.float32) + np.tril(
+        np.full((8, 8), 5, np.float32), -1
+    )
     with pytest.raises(ValueError, match=r"from client 0 to client 1 it is .* and back .*\.$"):
         linkage(jnp.asarray(spoiled), method)
     merges = np.asarray(jax.jit(linkage, static_argnums=1)(spoiled, method), np.float64)
@@ -271,7 +273,5 @@ def test_double_precision_elsewhere_changes_no_type(method):
 def test_a_client_that_is_apart_from_itself_is_refused(itself):
     distances = np.ones((3, 3), np.float32) - np.eye(3, dtype=np.float32)
     distances[1, 1] = itself
-    with pytest.raises(
-        ValueError, match=r"0 from a client to itself, but from client 1 to client 1"
-    ):
+    with pytest.raises(ValueError, match=r"0 from a client to itself, .* client 1 to client 1 it"):
         linkage(jnp.asarray(distances))

@@ -159,9 +159,8 @@ def test_models_on_every_scale_are_told_apart(metric):
     # Each is half as long as the one before, so that every scale needs a leader of its own.
     rng = np.random.default_rng(0)
     lengths = 2.0 ** (10 - rng.permutation(40))
-    vectors = lengths[:, None] * (
-        rng.normal(size=64) + (metric == "cosine") * rng.normal(size=(40, 64))
-    )
+    spread = rng.normal(size=(40, 64)) if metric == "cosine" else 0
+    vectors = lengths[:, None] * (rng.normal(size=64) + spread)
     assert_right(ALL[metric](as_models(vectors)), vectors, metric, 2e-5)
 
 

@@ -1,8 +1,7 @@
 """DemLearn: clients organise themselves into a tree of groups by how alike they learn.
 
-Nguyen et al., *Self-organizing Democratized Learning: Towards Large-scale Distributed Learning
-Systems*, arXiv 2007.03278, IEEE TNNLS 2022; its earlier version is equation 2 of Nguyen et al.,
-*Distributed and Democratized Learning*, arXiv 2003.09301, IEEE CIM 2021.
+Nguyen et al., *Self-organizing Democratized Learning*, arXiv 2007.03278, IEEE TNNLS 2022; its
+earlier version: *Distributed and Democratized Learning*, arXiv 2003.09301, IEEE CIM 2021, eq. 2.
 """
 
 from collections.abc import Callable, Sequence
@@ -98,8 +97,8 @@ def demlearn(
     """
     organizing = self_organization(**organization)
     levels, slots, features = organizing.levels, organizing.slots, organizing.features
-    for name, value, low in (("period", period, 1), ("prox", prox, 0)):
-        check_number("DemLearn", name, value, low)
+    check_number("DemLearn", "period", period, 1)
+    check_number("DemLearn", "prox", prox, 0)
     check_number("DemLearn", "amplification", amplification, 0)
     check_number("DemLearn", "amplified_rounds", amplified_rounds, 0)
     mix = tree.per_level("DemLearn", "mix", mix, levels + 1)

@@ -11,10 +11,12 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from demjax import __version__, assemble, config, experiment, options, runs
+import jax
+
+from demjax import __version__, assemble, config, experiment, memory, options, runs
 from demjax.experiment import Experiment
-from demjax.record import DONE, FAILED, INTERRUPTED, WRONG, Recorder, say, table
-from demjax.simulate import watch
+from demjax.record import DONE, FAILED, INTERRUPTED, WRONG, Recorder, first_line, say, table
+from demjax.simulate import programs, watch
 from demjax.spread import spread_over, use_cores
 
 
@@ -152,15 +154,24 @@ def _watched(out: Path, asked: Experiment, resolved: Experiment) -> int:
     for name in options.unused_options(asked):
         flag = name.replace("_", "-")
         print(f"demjax: {asked.algorithm} has no use for --{flag}.", file=sys.stderr)
+    print("compiling", file=sys.stderr)
+    key, parts = assemble.run_key(resolved), built[:3]
+    try:
+        compiled = programs(*parts, key=key, take_measures=built.take_measures)
+    except jax.errors.JaxRuntimeError as error:
+        return say(f"The run cannot be compiled: {first_line(error)}", FAILED)
+    needs, present = memory.needed(compiled), memory.free()
+    examples = built.clients.x.nbytes + built.clients.y.nbytes
+    memory.check_fits(needs, present, clients=resolved.clients, examples=examples)
+    print(f"needs {memory.gigabytes(needs)} of memory", file=sys.stderr)
     runs.create(out, config.to_toml(resolved))
     moments = watch(
-        built.algorithm,
-        built.task,
-        built.clients,
+        *parts,
         rounds=resolved.rounds,
-        key=assemble.run_key(resolved),
+        key=key,
         eval_every=resolved.eval_every,
         take_measures=built.take_measures,
+        compiled=compiled,
     )
     return Recorder(out, resolved).record(moments)
 

@@ -37,13 +37,9 @@ class Recorder:
         begin = time.perf_counter()
         bar = tqdm(total=self.resolved.rounds, unit="round", disable=None, dynamic_ncols=True)
         status, sentence, code = "done", "", DONE
-        bar.set_description_str("compiling")
-        if bar.disable:
-            print("compiling", file=sys.stderr)
         try:
             for moment in moments:
                 self.compile_seconds = moment.compile_seconds
-                bar.set_description_str("")
                 if moment.round > 0:
                     self.round_seconds.append(moment.round_seconds)
                     bar.update()
@@ -59,7 +55,7 @@ class Recorder:
                         f"is kept in {self.out}."
                     )
                     break
-                seconds = time.perf_counter() - begin - self.compile_seconds
+                seconds = time.perf_counter() - begin
                 self._keep(moment.round, jax.device_get(moment.measures), seconds, bar)
         except KeyboardInterrupt:
             status, code = "interrupted", INTERRUPTED
@@ -83,7 +79,7 @@ class Recorder:
         finally:
             bar.close()
         try:
-            self._summarize(status, time.perf_counter() - begin)
+            self._summarize(status, time.perf_counter() - begin + self.compile_seconds)
         except OSError as error:
             code = FAILED
             sentence = sentence or f"The summary cannot be written: {error.strerror}."

@@ -133,6 +133,67 @@ def simulate(
     return History(np.asarray(moments), measures, state)
 
 
+class Programs(NamedTuple):
+    """The compiled parts of a run.
+
+    Attributes:
+        init: ``(key, clients) -> state``: before the first round.
+        round: ``(key, number, state, clients) -> (state, info)``; takes the state's memory over.
+        measures: ``(state, clients) -> Measures``.
+        seconds: Time spent on tracing and compiling.
+    """
+
+    init: jax.stages.Compiled
+    round: jax.stages.Compiled
+    measures: jax.stages.Compiled
+    seconds: float
+
+
+def programs(
+    algorithm: Algorithm,
+    task: Task,
+    clients: ClientData,
+    *,
+    key: PRNGKeyArray,
+    take_measures: Callable[[Models, ClientData], Measures] | None = None,
+) -> Programs:
+    """Compile what ``watch`` runs, from shapes alone: no model is made.
+
+    Args:
+        algorithm: What to run.
+        task: What is learned, for the measures.
+        clients: Everybody's data.
+        key: All randomness of the run.
+        take_measures: How to measure; by default ``measure(task, clients)``.
+    """
+    start = time.perf_counter()
+    take = take_measures or measure(task, clients)
+
+    def advance(key, number, state, clients):
+        return algorithm.round(jax.random.fold_in(key, number), state, clients)
+
+    def look(state, clients):
+        return take(algorithm.models(state), clients)
+
+    state = jax.eval_shape(algorithm.init, _init_key(key), clients)
+    where = places(state, clients.n_clients)
+    program = partial(jax.jit, compiler_options=compiler_options())
+    init = program(algorithm.init, out_shardings=where).lower(_init_key(key), clients).compile()
+    if where is not None:
+        state = jax.tree.map(
+            lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
+            state,
+            where,
+        )
+    one_round = program(advance, donate_argnums=2, out_shardings=(where, None))
+    return Programs(
+        init=init,
+        round=one_round.lower(key, jnp.int32(0), state, clients).compile(),
+        measures=program(look).lower(state, clients).compile(),
+        seconds=time.perf_counter() - start,
+    )
+
+
 def watch(
     algorithm: Algorithm,
     task: Task,
@@ -142,6 +203,7 @@ def watch(
     key: PRNGKeyArray,
     eval_every: int | Sequence[int] = 1,
     take_measures: Callable[[Models, ClientData], Measures] | None = None,
+    compiled: Programs | None = None,
 ) -> Iterator[Moment]:
     """Run an algorithm a round at a time, and tell of each as soon as it is done.
 
@@ -157,6 +219,7 @@ def watch(
         eval_every: Rounds between two measurements, at least 1, or the measured rounds.
         take_measures: How to measure, ``(models, clients) -> Measures``; by default
             ``measure(task, clients)``.
+        compiled: What ``programs`` made of the same arguments; by default made here.
 
     Yields:
         A moment before the first round, and one after each.
@@ -165,39 +228,21 @@ def watch(
         ValueError: If ``rounds`` or ``eval_every`` is below 1.
     """
     moments = set(measured_rounds(rounds, eval_every))
-    take = take_measures or measure(task, clients)
-
-    def advance(key, number, state, clients):
-        return algorithm.round(jax.random.fold_in(key, number), state, clients)
-
-    start = time.perf_counter()
-    where = places(jax.eval_shape(algorithm.init, _init_key(key), clients), clients.n_clients)
-    program = partial(jax.jit, compiler_options=compiler_options())
-    init = program(algorithm.init, out_shardings=where)
-    state = jax.block_until_ready(init(_init_key(key), clients))
-    jitted_round = program(advance, donate_argnums=2, out_shardings=(where, None))
-    compiled_round = jitted_round.lower(key, jnp.int32(0), state, clients).compile()
-
-    def look(state, clients):
-        return take(algorithm.models(state), clients)
-
-    compiled_take = program(look).lower(state, clients).compile()
-    compile_seconds = time.perf_counter() - start
-
+    parts = compiled or programs(algorithm, task, clients, key=key, take_measures=take_measures)
+    state = jax.block_until_ready(parts.init(_init_key(key), clients))
     info, round_seconds = None, 0.0
     for number in range(rounds + 1):
         if number > 0:
             start = time.perf_counter()
-            state, info = jax.block_until_ready(
-                compiled_round(key, jnp.int32(number - 1), state, clients)
-            )
+            advanced = parts.round(key, jnp.int32(number - 1), state, clients)
+            state, info = jax.block_until_ready(advanced)
             round_seconds = time.perf_counter() - start
         measures, measure_seconds = None, 0.0
         if number in moments:
             start = time.perf_counter()
-            measures = jax.block_until_ready(compiled_take(state, clients))
+            measures = jax.block_until_ready(parts.measures(state, clients))
             measure_seconds = time.perf_counter() - start
-        yield Moment(number, measures, state, info, round_seconds, measure_seconds, compile_seconds)
+        yield Moment(number, measures, state, info, round_seconds, measure_seconds, parts.seconds)
 
 
 def _init_key(key: PRNGKeyArray) -> PRNGKeyArray:

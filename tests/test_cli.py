@@ -315,7 +315,7 @@ def test_a_failure_that_nobody_foresaw_still_leaves_a_summary(tmp_path, capsys, 
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "failed"
 
 
-def test_an_interruption_while_compiling_leaves_nothing(tmp_path, capsys, monkeypatch):
+def test_an_interruption_before_the_first_measure_leaves_nothing(tmp_path, capsys, monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
         yield
@@ -327,6 +327,31 @@ def test_an_interruption_while_compiling_leaves_nothing(tmp_path, capsys, monkey
     finally:
         signal.signal(signal.SIGINT, before)
     assert "nothing is kept" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_interruption_of_the_compiler_leaves_nothing(tmp_path, capsys, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "programs", interrupted)
+    assert run("run", *SMALL, "--out", tmp_path / "run") == 130
+    assert capsys.readouterr().err == "compiling\ndemjax: Interrupted.\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_cannot_fit_is_refused_before_anything_is_written(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cli.memory, "free", lambda: 1000)
+    assert run("run", *SMALL, "--out", tmp_path / "run") == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "of memory, but 0 MB are free; not even one client would fit." in said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("devices", ["0", "99"])
+def test_devices_that_are_not_there_are_a_sentence(tmp_path, capsys, devices):
+    assert run("run", *SMALL, "--devices", devices, "--out", tmp_path / "run") == 2
+    assert f"{devices}" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

@@ -1,0 +1,69 @@
+"""How much memory a run needs, known before it starts, and whether the device has it."""
+
+from pathlib import Path
+
+import jax
+
+from demjax.simulate import Programs
+from demjax.spread import devices_at_work
+
+
+def needed(programs: Programs) -> int:
+    """Bytes that a run needs on a device: the most that any of its parts needs.
+
+    ``arguments + results − what results take over + work``, as the compiler planned it. The
+    devices of a CPU share its memory, and are counted together.
+
+    Args:
+        programs: The compiled parts of the run.
+    """
+    sizes = []
+    for program in (programs.init, programs.round, programs.measures):
+        plan = program.memory_analysis()
+        assert plan is not None
+        kept = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
+        sizes.append(kept + plan.temp_size_in_bytes)
+    return max(sizes) * (devices_at_work() if jax.default_backend() == "cpu" else 1)
+
+
+def free() -> int | None:
+    """Bytes that are free on the device, for a CPU in the machine; ``None`` where nobody tells."""
+    device = jax.devices()[0]
+    stats = device.memory_stats()
+    if stats and "bytes_limit" in stats:
+        return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if "MemAvailable" in line)
+    except (OSError, StopIteration):
+        return None
+
+
+def check_fits(needs: int, present: int | None, *, clients: int, examples: int) -> None:
+    """Refuse a run that cannot fit.
+
+    Nearly all memory goes with the number of clients, but for the pooled examples.
+
+    Args:
+        needs: Bytes that the run needs.
+        present: Bytes that are free, ``None`` if unknown.
+        clients: Number of clients.
+        examples: Bytes of the examples, which do not grow with clients.
+
+    Raises:
+        ValueError: One sentence with the largest number of clients that would fit.
+    """
+    if present is None or needs <= present:
+        return
+    each = max(1.0, (needs - examples) / clients)
+    most = max(0, int((present - examples) / each))
+    possible = f"about {most:,} clients would fit" if most else "not even one client would fit"
+    raise ValueError(
+        f"A run of {clients:,} clients needs {gigabytes(needs)} of memory, but "
+        f"{gigabytes(present)} are free; {possible}."
+    )
+
+
+def gigabytes(size: float) -> str:
+    """A number of bytes as a reader wants it."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

@@ -29,6 +29,7 @@ NAMES = {
     "demlearn": "DemLearn, no amplification",
     "demlearn-p-amplified": "DemLearn-P, amplified",
     "control": "control: FedAvg, clients mixed with α = 0.6",
+    "recommended": "DemLearn, recommended setting",
 }
 # Ends after 99 rounds: Nguyen et al., arXiv 2007.03278, and the curves published with it. Those
 # without amplification are of the authors' published code, run with it turned off; there is one
@@ -56,6 +57,7 @@ COLOURS = {
     "demlearn": "#E69F00",
     "demlearn-p-amplified": "#CC79A7",
     "control": "#009E73",
+    "recommended": "#000000",
 }
 
 

@@ -15,6 +15,7 @@ from demjax import use_cores
 from demjax.base import ClientData
 
 use_cores(2)  # what is not in the context of spread_over uses the first
+assert len(jax.devices("cpu")) == 2  # now nobody can ask for others
 
 
 @pytest.fixture

@@ -21,7 +21,9 @@ SMALL = ["--model", "linear", "--clients", "8", "--rounds", "4", "--levels", "2"
 
 
 def run(*arguments):
-    return cli.main([str(argument) for argument in arguments])
+    # Spread over two devices, programs take longer to compile than these runs to run.
+    one = ["--devices", 1] if "run" in arguments[:1] and "--devices" not in arguments else []
+    return cli.main([str(argument) for argument in [*arguments, *one]])
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,16 @@ def test_a_run_leaves_the_pinned_files(finished):
     clients = list(csv.DictReader((finished / "clients.csv").read_text().splitlines()))
     assert len(clients) == 3 * 8
     assert list(clients[0]) == ["round", "client", "c_spe", "c_gen", "group_l1", "group_l2"]
+
+
+def test_two_devices_give_the_same_numbers(finished, tmp_path, capsys):
+    both = [*SMALL, "--eval-every", 3, "--devices", 2, "--out", tmp_path / "run"]
+    assert run("run", *both) == 0
+    assert "of memory" in capsys.readouterr().err
+    for mine, theirs in zip(rows_of(tmp_path / "run"), rows_of(finished), strict=True):
+        for name, value in theirs.items():
+            if name != "seconds" and value:
+                assert float(mine[name]) == pytest.approx(float(value), abs=2e-3)
 
 
 def test_config_toml_reruns_the_experiment_exactly(finished, tmp_path):

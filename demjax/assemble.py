@@ -145,6 +145,8 @@ def _organization(options: dict[str, Any]) -> dict[str, Any]:
         cut = linkage.counts(groups, min_size=options["min_size"])
     if heights is not None:
         cut = linkage.heights(heights, slots=slots, min_size=options["min_size"])
+    if cut is not None:
+        del options["levels"], options["min_size"]
     return {
         "features": FEATURES[options.pop("features")](select),
         "metric": METRICS[options.pop("metric")],

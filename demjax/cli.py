@@ -144,6 +144,8 @@ def _devices(asked: int | None) -> AbstractContextManager:
     cores = len(os.sched_getaffinity(0)) if there else os.cpu_count() or 1
     if asked is not None and asked < 1:
         raise ValueError(f"--devices can be 1 or more, but {asked} was given.")
+    if asked is not None and asked > cores and jax.default_backend() == "cpu":
+        raise ValueError(f"--devices was given as {asked}; possible is 1 to {cores}, one a core.")
     with suppress(ValueError):  # where something has been computed, the devices are what they are
         use_cores(min(asked or cores, cores))
     return spread_over(asked)

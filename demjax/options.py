@@ -24,7 +24,7 @@ def unused_options(experiment: Experiment) -> list[str]:
 def nearest(name: str, possible: Iterable[str]) -> str:
     """A half-sentence naming the nearest possible name, if one is near, and all of them."""
     possible = list(possible)
-    close = difflib.get_close_matches(name.lower(), possible, n=1, cutoff=0.4)
+    close = difflib.get_close_matches(name.lower(), possible, n=1, cutoff=0.5)
     hint = f"perhaps {close[0]!r} was meant, and " if close else ""
     return f"{hint}possible are {', '.join(possible)}"
 
@@ -64,7 +64,7 @@ def resolve(experiment: Experiment) -> Experiment:
     if resolved.partition == "published" and resolved.dataset != "mnist":
         raise ValueError(
             f"The published partition deals MNIST, but the data set is {resolved.dataset!r}; "
-            "possible is --dataset mnist."
+            "possible is --dataset mnist, or another --partition."
         )
     if resolved.partition == "published" and resolved.clients != PUBLISHED_CLIENTS:
         raise ValueError(
@@ -78,6 +78,18 @@ def _check_cut(resolved: Experiment, levels: int | None, cuts: Mapping[str, Any]
     """Refuse two ways of cutting at once, and levels that do not nest."""
     if len(cuts) > 1:
         raise ValueError("--groups and --heights are two ways of cutting; possible is one of them.")
+    most = resolved.clients
+    if max(cuts.get("groups", (0,))) > most:
+        raise ValueError(
+            f"--groups was given as {_words(cuts['groups'])}, but there are {most} clients; "
+            f"possible are up to {most} groups on a level."
+        )
+    least, two = resolved.min_size, max(1, most // 2)
+    if least is not None and least > two:
+        raise ValueError(
+            f"--min-size was given as {least}, but {most} clients make no two such groups; "
+            f"possible is 1 to {two}."
+        )
     for name, cut in cuts.items():
         if levels is not None and levels != len(cut):
             raise ValueError(

@@ -39,6 +39,8 @@ def _sentence(**options):
         ({"levels": 6}, ["6 levels", "64", "50", "0 to 5"]),
         ({"levels": 3, "clients": 7}, ["3 levels", "8", "7", "0 to 2"]),
         ({"period": 0}, ["--period"]),
+        ({"groups": (60, 4)}, ["--groups", "60,4", "50 clients", "up to 50"]),
+        ({"min_size": 26}, ["--min-size", "26", "50 clients", "1 to 25"]),
         ({"partition": "published"}, ["published", "'digits'", "mnist"]),
         ({"partition": "published", "dataset": "mnist", "clients": 49}, ["49", "50"]),
         ({"rounds": "ten"}, ["--rounds", "int", "'ten'"]),

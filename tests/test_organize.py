@@ -95,3 +95,14 @@ def test_what_is_impossible_is_told_before_anything_is_seen(wrong, words):
 def test_features_are_kept_as_given():
     looking = updates()
     assert self_organization(features=looking).features is looking
+
+
+def test_a_cut_is_not_given_beside_what_it_says_itself():
+    for more in ({"levels": 2}, {"min_size": 2}):
+        with pytest.raises(ValueError, match=r"^A cut says how many levels there are and"):
+            self_organization(cut=heights((0.5,)), **more)
+
+
+def test_a_metric_is_a_function():
+    with pytest.raises(TypeError, match=r"^A metric is a function .* but 'cosine' was given"):
+        self_organization(metric="cosine")

@@ -124,7 +124,7 @@ def demlearn(
         key: PRNGKeyArray, state: DemLearnState, clients: ClientData
     ) -> tuple[DemLearnState, DemLearnInfo]:
         own, group, hierarchy, known = state[:4]
-        chosen = chosen_layers(own, tuple(averaged))
+        chosen = chosen_layers(own, averaged)
         begin, place, weight = guide(state)
         begin = tree.only(chosen, begin, own)
         memory = features.before(state.memory, begin)

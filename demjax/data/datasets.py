@@ -67,7 +67,7 @@ def load(name: str, *, data_dir: str | Path | None = None) -> Dataset:
         if data_dir is None:
             raise ValueError(
                 "The data set 'mnist' is read from its four IDX files, so say in which folder "
-                "they are with data_dir (no data_dir is needed for 'digits')."
+                "they are with data_dir, or --data-dir (none is needed for 'digits')."
             )
         return mnist(data_dir=data_dir)
     nearest = difflib.get_close_matches(str(name).lower(), NAMES, n=1, cutoff=0.0)[0]

@@ -101,7 +101,7 @@ def linkage(
     check_method(method)
     check_backend(backend)
     distances = jnp.asarray(distances)
-    if distances.ndim != 2 or distances.shape[0] != distances.shape[1]:
+    if distances.ndim != 2 or distances.shape[0] != distances.shape[1] or distances.size == 0:
         raise ValueError(f"Linkage needs a square matrix, but its shape is {distances.shape}.")
     if not isinstance(distances, jax.core.Tracer):
         _check_concrete(distances)

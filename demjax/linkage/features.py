@@ -4,7 +4,7 @@
 ``updates(sketch(256, of=layers("Dense_1")))``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -99,7 +99,7 @@ def layers(*names: str) -> Selection:
     return select
 
 
-def chosen_layers(params: Params, names: tuple[str, ...]) -> Params:
+def chosen_layers(params: Params, names: Sequence[str]) -> Params:
     """For each leaf of a model whether its path holds one of the names, as plain truth values.
 
     No names at all choose every leaf.
@@ -107,12 +107,13 @@ def chosen_layers(params: Params, names: tuple[str, ...]) -> Params:
     Raises:
         ValueError: One sentence with the possible paths, if a name is in none.
     """
+    names = (names,) if isinstance(names, str) else tuple(names)
     paths = ["/".join(_key(key) for key in path) for path, _ in jax.tree.leaves_with_path(params)]
     for name in names:
         if not any(f"/{name}/" in f"/{path}/" for path in paths):
             raise ValueError(
                 f"The model has no layer {name!r}; possible are {', '.join(paths)}, or the names "
-                "between their strokes."
+                "between their slashes."
             )
     chosen = [not names or any(f"/{n}/" in f"/{path}/" for n in names) for path in paths]
     return jax.tree.unflatten(jax.tree.structure(params), chosen)

@@ -42,8 +42,8 @@ def unorganized(clients: int, levels: int, slots: int) -> tuple[Hierarchy, Organ
 
 def self_organization(
     *,
-    levels: int = 3,
-    min_size: int = 1,
+    levels: int | None = None,
+    min_size: int | None = None,
     cut: Cut | None = None,
     features: Features = _WEIGHTS,
     metric: Metric = euclidean,
@@ -53,19 +53,27 @@ def self_organization(
     """Say how clients organise themselves; by default as published.
 
     Args:
-        levels: Levels of groups under the root, ``K``, 0 or more, cut by depth.
-        min_size: Fewest clients of a group, at least 1; what is smaller joins the nearest group.
-        cut: Another cut, such as ``counts((12, 6, 3))``, instead of ``levels`` and ``min_size``.
+        levels: Levels of groups under the root, ``K``, 0 or more, cut by depth; by default 3.
+        min_size: Fewest clients of a group, at least 1, the default; what is smaller joins the
+            nearest group.
+        cut: Another cut, such as ``counts((12, 6, 3))``, which says ``levels`` and ``min_size``.
         features: What likeness is judged by, such as ``updates()``.
         metric: Distances between clients from their features.
         method: Linkage method, one of ``METHODS``.
         backend: Where linkage is computed, one of ``BACKENDS``.
 
     Raises:
-        ValueError: If a number is out of its range, or the method or backend unknown.
+        ValueError: If a number is out of its range, the method or backend unknown, or a cut
+            given beside ``levels`` or ``min_size``.
+        TypeError: If the metric is no function.
     """
     check_method(method)
     check_backend(backend)
+    if not callable(metric):
+        raise TypeError(f"A metric is a function such as linkage.cosine, but {metric!r} was given.")
+    if cut is not None and (levels, min_size) != (None, None):
+        raise ValueError("A cut says how many levels there are and how small groups may be itself.")
+    levels, min_size = 3 if levels is None else levels, 1 if min_size is None else min_size
     chosen = depth(levels, min_size=min_size) if cut is None else cut
 
     def organize(seen, hierarchy, organization):

@@ -136,8 +136,12 @@ def figure(found: dict[str, dict[str, dict]], out: Path) -> None:
         axis.set_xlabel("C-SPE, specialization of clients")
         axis.grid(alpha=0.25)
     axes[0, 0].set_ylabel("C-GEN, generalization of clients")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="lower center", ncol=7, fontsize=9, frameon=False)
+    named = {}  # not every setting is in every panel
+    for axis in axes[0]:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
+    place = {"loc": "lower center", "ncol": 7, "fontsize": 9, "frameon": False}
+    fig.legend(list(named.values()), list(named), **place)
     fig.tight_layout(rect=(0, 0.07, 1, 1))
     for kind in ("svg", "png"):
         fig.savefig(out / f"results.{kind}", dpi=110)

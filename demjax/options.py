@@ -75,7 +75,7 @@ def resolve(experiment: Experiment) -> Experiment:
 
 
 def _check_cut(resolved: Experiment, levels: int | None, cuts: Mapping[str, Any]) -> None:
-    """Refuse two ways of cutting at once, and levels that do not nest."""
+    """Refuse two ways of cutting at once, groups there cannot be, and levels that do not nest."""
     if len(cuts) > 1:
         raise ValueError("--groups and --heights are two ways of cutting; possible is one of them.")
     most = resolved.clients

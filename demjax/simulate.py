@@ -112,7 +112,10 @@ def simulate(
     moments = measured_rounds(rounds, eval_every)
     take = take_measures or measure(task, clients)
 
-    @partial(jax.jit, compiler_options=compiler_options())
+    # Inside another traced program, how it is compiled is that one's business.
+    traced = isinstance(key, jax.core.Tracer)
+
+    @partial(jax.jit, compiler_options=None if traced else compiler_options())
     def run(key, clients):
         def one_round(number, state):
             return algorithm.round(jax.random.fold_in(key, number), state, clients)[0]
@@ -159,12 +162,7 @@ def programs(
 ) -> Programs:
     """Compile what ``watch`` runs, from shapes alone: no model is made.
 
-    Args:
-        algorithm: What to run.
-        task: What is learned, for the measures.
-        clients: Everybody's data.
-        key: All randomness of the run.
-        take_measures: How to measure; by default ``measure(task, clients)``.
+    Takes the arguments of ``watch`` that a program depends on.
     """
     start = time.perf_counter()
     take = take_measures or measure(task, clients)

@@ -85,6 +85,16 @@ def test_a_run_on_two_devices_is_that_on_one(name, count):
             np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
 
 
+def test_a_run_on_two_devices_may_be_part_of_another_program():
+    clients = tiny.clients()
+    with spread_over(2):
+        wanted = simulate(*system("fedavg", clients), rounds=2, key=jax.random.key(1))
+        got = jax.jit(
+            lambda key: simulate(*system("fedavg", clients), rounds=2, key=key).measures.c_gen
+        )(jax.random.key(1))
+    np.testing.assert_allclose(got, wanted.measures.c_gen, atol=1e-6)
+
+
 def test_measures_are_taken_on_both():
     clients, task = tiny.clients(), tiny.task()
     algorithm = system("fedavg", clients)[0]

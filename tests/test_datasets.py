@@ -1,3 +1,5 @@
+"""Data sets by name, read from good files and refused from bad ones."""
+
 import gzip
 import hashlib
 import os
@@ -6,33 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from deals import failure
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from idx_files import FILES, IMAGES, LABELS, arrays, idx_bytes
 
 from demjax.data import datasets, digits, load, mnist, read_idx, scale_to_unit, standardize_pixels
-
-FILES = {
-    "train-images-idx3-ubyte": (7, 4, 3),
-    "train-labels-idx1-ubyte": (7,),
-    "t10k-images-idx3-ubyte": (5, 4, 3),
-    "t10k-labels-idx1-ubyte": (5,),
-}
-IN_ONE_FOLDER = settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-
-
-def idx_bytes(array):
-    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-    return header + array.tobytes()
-
-
-def arrays():
-    rng = np.random.default_rng(5)
-    return {
-        name: rng.integers(0, 256 if len(shape) == 3 else 10, shape, dtype=np.uint8)
-        for name, shape in FILES.items()
-    }
 
 
 def write_all(folder, *, ending="", mark="-", **replaced):
@@ -45,19 +26,6 @@ def write_all(folder, *, ending="", mark="-", **replaced):
             name = name.replace("-idx", f"{mark}idx") + ending
             (folder / name).write_bytes(gzip.compress(content) if ending else content)
     return folder
-
-
-def failure(call, *names):
-    """The sentence of the ValueError that the call raises, after checks of its form."""
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 (what it says is checked here)
-        call()
-    sentence = str(caught.value)
-    assert type(caught.value) is ValueError
-    assert sentence.endswith(".")
-    assert "\n" not in sentence
-    for name in names:
-        assert str(name) in sentence, sentence
-    return sentence
 
 
 def data_dir():
@@ -153,7 +121,6 @@ def test_an_empty_a_missing_and_an_impossible_folder_say_what_they_lack(tmp_path
     failure(lambda: read_idx(tmp_path, dimensions=1), tmp_path, "cannot be read")
 
 
-IMAGES, LABELS = arrays()["train-images-idx3-ubyte"], arrays()["train-labels-idx1-ubyte"]
 CORRUPTIONS = {
     "empty": (LABELS, b"", "begins with the bytes ''"),
     "only two bytes": (LABELS, b"\0\0", "begins with the bytes '00 00'"),
@@ -190,55 +157,6 @@ def test_pictures_of_two_sizes_and_no_pictures_are_refused(tmp_path):
     none = np.zeros((0, 4, 3), np.uint8)
     write_all(tmp_path, t10k_images=idx_bytes(none), t10k_labels=idx_bytes(none[:, 0, 0]))
     failure(lambda: mnist(data_dir=tmp_path), "t10k-images", "0×4×3")
-
-
-@IN_ONE_FOLDER
-@given(
-    shape=st.lists(st.integers(0, 5), min_size=1, max_size=4),
-    seed=st.integers(0, 2**32 - 1),
-    zipped=st.booleans(),
-)
-def test_what_is_written_is_read(tmp_path, shape, seed, zipped):
-    array = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-    path = tmp_path / "array"
-    path.write_bytes(gzip.compress(idx_bytes(array)) if zipped else idx_bytes(array))
-    read = read_idx(path, dimensions=len(shape))
-    assert read.dtype == np.uint8
-    np.testing.assert_array_equal(read, array)
-
-
-@IN_ONE_FOLDER
-@given(data=st.data(), zipped=st.booleans())
-def test_a_file_cut_anywhere_is_refused(tmp_path, data, zipped):
-    whole = gzip.compress(idx_bytes(IMAGES)) if zipped else idx_bytes(IMAGES)
-    path = tmp_path / "cut"
-    path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
-    failure(lambda: read_idx(path, dimensions=3), path)
-
-
-@IN_ONE_FOLDER
-@given(data=st.data(), flip=st.integers(1, 255))
-def test_a_changed_byte_of_a_gzip_file_never_changes_what_is_read(tmp_path, data, flip):
-    whole = bytearray(gzip.compress(idx_bytes(IMAGES)))
-    whole[data.draw(st.integers(0, len(whole) - 1))] ^= flip
-    path = tmp_path / "changed"
-    path.write_bytes(whole)
-    try:
-        read = read_idx(path, dimensions=3)
-    except ValueError as error:
-        assert str(path) in str(error)  # noqa: PT017 (some bytes, as the time, mean nothing)
-    else:
-        np.testing.assert_array_equal(read, IMAGES)
-
-
-@IN_ONE_FOLDER
-@given(place=st.integers(0, 15), flip=st.integers(1, 255))
-def test_a_changed_byte_of_a_plain_header_is_refused(tmp_path, place, flip):
-    whole = bytearray(idx_bytes(IMAGES))
-    whole[place] ^= flip
-    path = tmp_path / "changed"
-    path.write_bytes(whole)
-    failure(lambda: read_idx(path, dimensions=3), path)
 
 
 def test_mnist_itself():

@@ -36,6 +36,7 @@ import numpy as np
 import scipy
 import scipy.cluster.hierarchy
 from jax import lax
+from machine import cpu_model
 from scipy.spatial.distance import pdist, squareform
 
 import demjax
@@ -162,15 +163,6 @@ class Turns:
                 seconds[who].append(time.perf_counter() - start)
             turn += 1
         return seconds, given
-
-
-def cpu_model() -> str:
-    """The processor's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 def available_bytes() -> float:

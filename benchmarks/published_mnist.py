@@ -20,6 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
 
+from machine import cpu_model
+
 ALGORITHMS = (
     "fedavg",
     "fedprox",
@@ -62,15 +64,6 @@ def algorithm_named(name: str, local):
         ),
         "control": lambda: demjax.fedavg(local, mix=0.6),
     }[name]()
-
-
-def cpu_model() -> str:
-    """The processor's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 def run_one(name: str, seed: int, data_dir: str, rounds: int, out: Path) -> None:

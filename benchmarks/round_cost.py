@@ -30,6 +30,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from machine import cpu_model
 
 import demjax
 from demjax import hierarchy, memory
@@ -48,15 +49,6 @@ POOL, TESTS, LEVELS, BATCH = 10_000, 15, 3, 10
 PARTS = ("local training", "clustering", "aggregation", "measures")
 COLOURS = dict(zip(PARTS, ("#0072B2", "#D55E00", "#009E73", "#CC79A7"), strict=True))
 MARKERS = {"linear": "o", "mlp": "s", "cnn": "^"}
-
-
-def cpu_model() -> str:
-    """The processor's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 def timed(call: Callable, turns: int) -> list[float]:

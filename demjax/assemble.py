@@ -1,10 +1,12 @@
 """From an experiment's names to the data, the model and the algorithm that they stand for."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Float, Int
@@ -45,6 +47,19 @@ ALGORITHMS: Mapping[str, Callable[..., Algorithm]] = {
 }
 
 
+COMPUTE: Mapping[str, Any] = {
+    "bf16": jnp.bfloat16,
+    "float32": jnp.float32,
+    "tf32": jnp.float32,
+}
+PRODUCTS: Mapping[str, str] = {
+    "bf16": "default",
+    "float32": "float32",
+    "tf32": "tensorfloat32",
+}
+"""How a device multiplies matrices of single precision: a GPU would round them by default."""
+
+
 class Run(NamedTuple):
     """What ``simulate`` and ``watch`` need of an experiment."""
 
@@ -75,7 +90,8 @@ def build(experiment: Experiment) -> Run:
         dataset, kinds = _planted(experiment, dataset, partition)
     x = _scaled(experiment, dataset, partition)
     clients = data.client_data(x, dataset.y, partition)
-    task = classification(MODELS[experiment.model](classes=dataset.classes), clients.x[0])
+    model = MODELS[experiment.model](classes=dataset.classes)
+    task = classification(model, clients.x[0], compute=COMPUTE[experiment.precision])
     local = local_training(
         task,
         optax.sgd(experiment.lr),
@@ -83,9 +99,9 @@ def build(experiment: Experiment) -> Run:
         batch_size=experiment.batch_size,
         chunk=experiment.chunk,
     )
-    model = jax.eval_shape(task.init, run_key(experiment))
+    params = jax.eval_shape(task.init, run_key(experiment))
     for names in (experiment.average_layers, experiment.feature_layers):
-        linkage.chosen_layers(model, names or ())
+        linkage.chosen_layers(params, names or ())
     take_measures = measure(task, clients, kinds=kinds)
     return Run(_algorithm(experiment, local), task, clients, take_measures)
 
@@ -93,6 +109,11 @@ def build(experiment: Experiment) -> Run:
 def run_key(experiment: Experiment) -> jax.Array:
     """The key of all of a run's randomness but the split."""
     return jax.random.key(experiment.seed)
+
+
+def products(experiment: Experiment) -> AbstractContextManager:
+    """Where programs of an experiment are traced, so that products are as precise as asked."""
+    return jax.default_matmul_precision(PRODUCTS[experiment.precision])
 
 
 def _scaled(
@@ -174,4 +195,4 @@ def _algorithm(experiment: Experiment, local: LocalTraining) -> Algorithm:
         if rate is not None or momentum is not None:
             rate = 1.0 if rate is None else rate
             options["server_optimizer"] = optax.sgd(rate, momentum=momentum)
-    return ALGORITHMS[experiment.algorithm](local, **options)
+    return ALGORITHMS[experiment.algorithm](local, cohort=experiment.cohort, **options)

@@ -15,6 +15,7 @@ import jax
 
 from demjax import __version__, assemble, config, experiment, memory, options, runs
 from demjax.experiment import Experiment
+from demjax.presets import PRESETS
 from demjax.record import DONE, FAILED, INTERRUPTED, WRONG, Recorder, first_line, say, table
 from demjax.simulate import programs, watch
 from demjax.spread import spread_over, use_cores
@@ -79,8 +80,8 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     run.add_argument(
         "--devices", type=int, metavar="N", help="devices to spread clients over [all; CPU cores]"
     )
-    presets = ", ".join(experiment.PRESETS)
-    run.add_argument("--preset", metavar="NAME", help=f"options that go together: {presets}")
+    names = ", ".join(PRESETS)
+    run.add_argument("--preset", metavar="NAME", help=f"options that go together: {names}")
     fields = dataclasses.fields(Experiment)
     titles = dict.fromkeys(field.metadata["group"] for field in fields)
     groups = {title: run.add_argument_group(title) for title in titles}
@@ -125,11 +126,11 @@ def _reader(field: dataclasses.Field) -> Callable[[str], Any]:
 def _run(parsed: argparse.Namespace) -> int:
     """``demjax run``: check everything, then run and write down as it goes."""
     names = [field.name for field in dataclasses.fields(Experiment)]
-    if parsed.preset is not None and parsed.preset not in experiment.PRESETS:
-        hint = options.nearest(parsed.preset, experiment.PRESETS)
+    if parsed.preset is not None and parsed.preset not in PRESETS:
+        hint = options.nearest(parsed.preset, PRESETS)
         raise ValueError(f"The preset {parsed.preset!r} is unknown; {hint}.")
     filed = config.read_toml(parsed.config) if parsed.config else {}
-    filed = config.override(experiment.PRESETS.get(parsed.preset, {}), filed)
+    filed = config.override(PRESETS.get(parsed.preset, {}), filed)
     given = {name: getattr(parsed, name) for name in names if hasattr(parsed, name)}
     asked = Experiment(**config.override(filed, given))
     resolved = options.resolve(asked)
@@ -159,7 +160,8 @@ def _watched(out: Path, asked: Experiment, resolved: Experiment) -> int:
     print("compiling", file=sys.stderr)
     key, parts = assemble.run_key(resolved), built[:3]
     try:
-        compiled = programs(*parts, key=key, take_measures=built.take_measures)
+        with assemble.products(resolved):
+            compiled = programs(*parts, key=key, take_measures=built.take_measures)
     except jax.errors.JaxRuntimeError as error:
         return say(f"The run cannot be compiled: {first_line(error)}", FAILED)
     needs, present = memory.needed(compiled), memory.free()

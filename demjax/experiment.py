@@ -68,6 +68,17 @@ class Experiment:
         None, "clients trained at once; by default chosen by the backend", "Training", 1
     )
 
+    cohort: int | None = _option(
+        None, "clients drawn to train in each round; by default all", "Training", 1
+    )
+    precision: str = _option(
+        "float32",
+        "of training and measuring: float32; tf32, products of 19 bits where the device has them; "
+        "bf16, all but weights in 16 bits",
+        "Training",
+        choices="PRECISIONS",
+    )
+
     levels: int | None = _option(None, "levels of groups under the root, K [3]", "DemLearn", 0, 20)
     mix: float | tuple[float, ...] | None = _option(
         None,
@@ -171,38 +182,6 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 """The options that only some algorithms use, and their defaults there."""
 
-PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "published": {
-        "algorithm": "demlearn",
-        "dataset": "mnist",
-        "partition": "published",
-        "model": "cnn",
-        "epochs": 2,
-        "batch_size": 10,
-        "lr": 0.05,
-        "rounds": 100,
-        "prox": 0.002,
-        "mix": 0.6,
-        "levels": 3,
-        "features": "weights",
-        "metric": "euclidean",
-        "linkage": "average",
-    },
-    "recommended": {
-        "algorithm": "demlearn",
-        "prox": 0.002,
-        "features": "updates",
-        "metric": "cosine",
-        "linkage": "ward",
-        "groups": (8, 4),
-        "min_size": 3,
-        "start": "root",
-        "weigh": "examples",
-        "mix": (0.6, 0.3, 0.3),
-    },
-}
-"""Options that go together: the published run, and what serves best where clients conflict."""
-
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "ALGORITHMS": tuple(DEFAULTS),
     "DATASETS": data.NAMES,
@@ -210,6 +189,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "CONFLICTS": ("none", "relabelled", "rotated"),
     "PIXELS": ("published", "standardized", "unit"),
     "MODELS": ("cnn", "linear", "mlp"),
+    "PRECISIONS": ("bf16", "float32", "tf32"),
     "METRICS": ("correlation", "cosine", "euclidean", "sqeuclidean"),
     "LINKAGES": linkage.METHODS,
     "BACKENDS": linkage.BACKENDS,

@@ -26,6 +26,36 @@ class Guidance(NamedTuple):
     weight: Float[Array, " N J"]
 
 
+def guide(
+    client: Params,
+    group: Params,
+    hierarchy: Hierarchy,
+    number: Int[Array, ""],
+    *,
+    prox: Float[Array, ""] | float,
+    beta: Callable[[Int[Array, ""]], Float[Array, ""] | float] | None,
+    start: Callable[[Params, Params, Hierarchy], Params],
+) -> Guidance:
+    """Guidance in a round: ``by_ancestors`` with a schedule ``beta``, else ``by_parent``.
+
+    In round 0, before there are groups, nothing pulls and nothing is taken on.
+
+    Args:
+        client: One model for each client, leaves ``[N, ...]``.
+        group: One model for each group, leaves ``[L, G, ...]``.
+        hierarchy: Who is in which group.
+        number: The round, from 0.
+        prox: ``μ``, 0 or more.
+        beta: The schedule ``r → β_r``, from 0 to 1, or ``None``.
+        start: What training starts from without it, such as ``hierarchy.from_own``.
+    """
+    strength = jnp.where(number > 0, prox, 0.0)
+    if beta is None:
+        return by_parent(client, group, hierarchy, strength=strength, start=start)
+    share = jnp.where(number > 0, beta(number), 0.0)
+    return by_ancestors(client, group, hierarchy, strength=strength, share=share)
+
+
 def by_parent(
     client: Params,
     group: Params,

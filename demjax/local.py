@@ -10,6 +10,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from demjax import cohorts
 from demjax.base import ClientData, Params, Task, check_number
 from demjax.hierarchy import only
 from demjax.spread import over_clients
@@ -43,7 +44,8 @@ class LocalTraining(NamedTuple):
             every client from its row of the stacked ``params``; the loss is its mean over the
             examples of the last epoch, as met during training. With ``gradients=True`` a third
             result, stacked like ``params``: the gradient of that loss, averaged likewise,
-            without the pull.
+            without the pull. With ``cohort``, as in ``demjax.cohorts``, only its clients train;
+            the others' models come back as they were, with a loss of NaN and a gradient of 0.
     """
 
     init: Callable[[PRNGKeyArray], Params]
@@ -212,12 +214,15 @@ def local_training(
         clients: ClientData,
         pull: Pull | None = None,
         gradients: bool = False,
+        cohort: cohorts.Cohort = None,
     ) -> tuple[Params, ...]:
-        chosen = None if pull is None else pull.chosen
+        count, chosen = clients.n_clients, None if pull is None else pull.chosen
         shared = key, clients, None if pull is None else pull._replace(chosen=None)
-        dealt = params, jnp.arange(clients.n_clients, dtype=jnp.int32)
+        dealt = cohorts.rows((params, jnp.arange(count, dtype=jnp.int32)), cohort)
         some = partial(train_some, chosen=chosen, gradients=gradients)
         results = over_clients(some, shared, dealt)
+        nothing = jax.tree.map(jnp.zeros_like, params if gradients else None)
+        results = cohorts.put((params, jnp.full(count, jnp.nan), nothing), cohort, results)
         return results if gradients else results[:2]
 
     return LocalTraining(init=task.init, train=train)

@@ -61,6 +61,11 @@ def resolve(experiment: Experiment) -> Experiment:
             f"clients, but there are {resolved.clients}; possible levels are 0 to "
             f"{resolved.clients.bit_length() - 1}."
         )
+    if resolved.cohort is not None and resolved.cohort > resolved.clients:
+        raise ValueError(
+            f"--cohort was given as {resolved.cohort}, but there are {resolved.clients} clients; "
+            f"possible is 1 to {resolved.clients}."
+        )
     if resolved.partition == "published" and resolved.dataset != "mnist":
         raise ValueError(
             f"The published partition deals MNIST, but the data set is {resolved.dataset!r}; "

@@ -9,6 +9,7 @@ small. Results do not depend on the number of devices beyond rounding.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -88,6 +89,63 @@ def over_clients(function: Callable, shared: Any, dealt: Any) -> Any:
         return result
     # Parts that are uneven would be padded and cut at every step that follows.
     return jax.tree.map(lambda leaf: everywhere(leaf[:count]), result)
+
+
+def over_columns(function: Callable, stacked: list[jax.Array], shared: Any, sums: Any) -> Any:
+    """Let every device add up columns of its own of stacked models, and add up what they found.
+
+    Args:
+        function: ``(stacked, shared, sums, columns, devices) -> sums``. What it adds comes from
+            ``columns(x, start, width)``: of the ``devices * width`` columns of ``x``, stacked or
+            a single row, from ``start`` on, those of one device.
+        stacked: Arrays of one row for each client.
+        shared: Arrays that all get whole.
+        sums: What is added to.
+    """
+    devices = devices_at_work()
+    if devices == 1:
+        whole_columns = partial(lax.dynamic_slice_in_dim, axis=-1)
+        return function(stacked, shared, sums, whole_columns, 1)
+    dealt = stacked[0].shape[0] % devices == 0
+
+    def columns(x, start, width):
+        if dealt and x.ndim > 1:
+            some = lax.dynamic_slice_in_dim(x, start, devices * width, axis=1)
+            return lax.all_to_all(some, AXIS, split_axis=1, concat_axis=0, tiled=True)
+        return lax.dynamic_slice_in_dim(x, start + lax.axis_index(AXIS) * width, width, axis=-1)
+
+    def one_device(stacked, shared, sums):
+        first = lax.axis_index(AXIS) == 0
+        sums = jax.tree.map(lambda x: jnp.where(first, x, 0), sums)
+        return lax.psum(function(stacked, shared, sums, columns, devices), AXIS)
+
+    whole = PartitionSpec()
+    places = PartitionSpec(AXIS) if dealt else whole, whole, whole
+    spread = jax.shard_map(one_device, in_specs=places, out_specs=whole, check_vma=False)
+    return spread(stacked, shared, sums)
+
+
+def on_one(function: Callable, *arguments: jax.Array) -> Any:
+    """Let one device compute what all need, while the others leave memory to it.
+
+    Args:
+        function: Gives numbers, of the same shapes each time, and asks for nothing but:
+        *arguments: Arrays that all devices have whole.
+    """
+    if devices_at_work() == 1:
+        return function(*arguments)
+    shapes = jax.eval_shape(function, *arguments)
+
+    def nothing(*_):
+        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+    def one_device(*arguments):
+        found = lax.cond(lax.axis_index(AXIS) == 0, function, nothing, *arguments)
+        return lax.psum(found, AXIS)
+
+    whole = PartitionSpec()
+    spread = jax.shard_map(one_device, in_specs=whole, out_specs=whole, check_vma=False)
+    return spread(*arguments)
 
 
 def everywhere(x: jax.Array) -> jax.Array:

@@ -23,7 +23,7 @@ def test_chunks_hold_every_parameter_once(monkeypatch):
     params = [jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes]
     widths = []
 
-    def step(state, chunk, new):
+    def step(shared, state, chunk, new):
         widths.append(chunk.shape)
         return state[0] + jnp.sum(jnp.where(new, chunk, 0)), state[1] + jnp.sum(new)
 

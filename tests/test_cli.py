@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from demjax import cli, runs
-from demjax.experiment import PRESETS, Experiment
+from demjax.experiment import Experiment
 from demjax.options import resolve
+from demjax.presets import PRESETS
 
 SMALL = ["--model", "linear", "--clients", "8", "--rounds", "4", "--levels", "2", "--epochs", "1"]
 

@@ -73,7 +73,7 @@ KEY, OTHER_KEY = jax.random.key(11), jax.random.key(12)
 KEYS = jnp.stack([KEY, OTHER_KEY])
 
 
-def one_step(key, params, clients, pull=None):
+def one_step(key, params, clients, pull=None, gradients=False, cohort=None):
     """Hardly any training, for a test that is about something else: client n moves towards n."""
     target = jnp.arange(clients.n_clients, dtype=jnp.float32)
 

@@ -307,7 +307,7 @@ def test_what_hangs_alone_mixes_with_the_group_that_was_split():
     """Three clients on a line, so that the tree is known without any linkage."""
     place = np.array([0.0, 1.0, 10.0], np.float32)
 
-    def train(key, params, clients, pull=None):
+    def train(key, params, clients, pull=None, gradients=False, cohort=None):
         return {"w": place[:, None] + 0 * params["w"]}, np.zeros(3)
 
     local = LOCAL._replace(init=lambda key: {"w": jax.numpy.zeros(1)}, train=train)
@@ -429,7 +429,7 @@ def test_both_backends_give_the_same_models():
 def test_layers_that_are_not_averaged_are_as_if_each_trained_alone():
     """With nothing else averaged, the leaf ``b`` would follow ``w``; so hold ``w`` still."""
 
-    def train(key, params, clients, pull=None):
+    def train(key, params, clients, pull=None, gradients=False, cohort=None):
         moved = {"w": params["w"], "b": params["b"] + jnp.arange(8.0)[:, None]}
         return moved, jnp.zeros(8)
 

@@ -38,10 +38,11 @@ def models(seed, count=COUNT, width=40):
 def test_weights_are_the_models_and_gradients_the_gradients_and_neither_remembers():
     before, after, slope = models(0), models(1), models(2)
     for looking, wanted in ((weights(), after), (gradients(), slope)):
-        assert looking.memory(before) == ()
-        seen = looking.after(looking.before((), before), after, slope)
+        assert looking.memory(before, None) == ()
+        memory = looking.before((), before, None)
+        seen, memory = looking.after(memory, after, slope, cohort=None, regroup=False)
         tiny.same_bits(seen, wanted)
-        assert looking.keep(seen, jnp.bool_(False)) == ()
+        assert memory == ()
     assert gradients().gradients
     assert not weights().gradients
     assert not updates().gradients
@@ -49,21 +50,22 @@ def test_weights_are_the_models_and_gradients_the_gradients_and_neither_remember
 
 def test_updates_add_up_what_training_added_until_the_next_regrouping():
     looking, total = updates(), tiny.float64(jax.tree.map(jnp.zeros_like, models(0)))
-    memory = looking.memory(models(0))
+    memory = looking.memory(models(0), None)
     for number in range(7):
         before, after = models(2 * number), models(2 * number + 1)
-        seen = looking.after(looking.before(memory, before), after, None)
+        memory = looking.before(memory, before, None)
+        regroup = jnp.bool_(number % 3 == 0)
+        seen, memory = looking.after(memory, after, cohort=None, regroup=regroup)
         total = tiny.combine((1, total), (1, tiny.float64(after)), (-1, tiny.float64(before)))
         tiny.close(seen, total, 2e-6)
-        memory = looking.keep(seen, jnp.bool_(number % 3 == 0))
         if number % 3 == 0:
             total = tiny.combine((0, total))
-            assert not tiny.vector(memory).any()
 
 
 def test_updates_of_some_layers_remember_those_only():
     looking = updates(layers("b"))
-    assert [leaf.shape for leaf in jax.tree.leaves(looking.memory(models(0)))] == [(COUNT,)]
+    added, _ = looking.memory(models(0), None)
+    assert [leaf.shape for leaf in jax.tree.leaves(added)] == [(COUNT,)]
 
 
 def test_in_demlearn_updates_gather_over_a_period_and_begin_anew_after_it():
@@ -71,15 +73,32 @@ def test_in_demlearn_updates_gather_over_a_period_and_begin_anew_after_it():
     one_round = jax.jit(algorithm.round)
     state = algorithm.init(KEY, CLIENTS)
     train = jax.jit(LOCAL.train)
-    total = tiny.float64(state.memory)
+    total = tiny.float64(state.memory[0])
     for number in range(5):
-        tiny.close(tiny.float64(state.memory), total, 1e-5)
+        tiny.close(tiny.float64(state.memory[0]), total, 1e-5)
+        if (number - 1) % 3 == 0:  # clients have just organised themselves
+            total = tiny.combine((0, total))
         key, before = jax.random.fold_in(KEY, number), state.client
         trained, _ = train(key, before, CLIENTS)
         total = tiny.combine((1, total), (1, tiny.float64(trained)), (-1, tiny.float64(before)))
         state, _ = one_round(key, state, CLIENTS)
-        if number % 3 == 0:
-            total = tiny.combine((0, total))
+
+
+def test_who_did_not_train_is_seen_as_it_last_was():
+    looking, some = {"updates": updates(), "gradients": gradients()}, np.array([1, 3])
+    others = np.setdiff1d(np.arange(COUNT), some)
+    start, first, second, slope, again = (models(seed) for seed in range(5))
+    seen = {}
+    for name, feature in looking.items():
+        memory = feature.before(feature.memory(start, 2), start, np.arange(COUNT))
+        whole, memory = feature.after(memory, first, slope, cohort=np.arange(COUNT), regroup=True)
+        memory = feature.before(memory, first, some)
+        seen[name], _ = feature.after(memory, second, again, cohort=some, regroup=True)
+        for got, old in zip(*map(jax.tree.leaves, (seen[name], whole)), strict=True):
+            np.testing.assert_array_equal(got[others], old[others])
+    wanted = {"updates": jax.tree.map(jnp.subtract, second, first), "gradients": again}
+    for name in looking:
+        tiny.close(*(jax.tree.map(lambda leaf: leaf[some], x[name]) for x in (seen, wanted)), 1e-6)
 
 
 # ---- which part ---------------------------------------------------------------------------------
@@ -181,10 +200,11 @@ def test_a_sketch_of_updates_is_the_update_of_sketches():
     def both(rounds):
         seen = []
         for looking in (sketched, plain):
-            memory = looking.memory(rounds[0][0])
+            memory = looking.memory(rounds[0][0], None)
             for before, after in rounds:
-                memory = looking.after(looking.before(memory, before), after, None)
-            seen.append(memory)
+                memory = looking.before(memory, before, None)
+                features, memory = looking.after(memory, after, cohort=None, regroup=False)
+            seen.append(features)
         return seen[0], project(seen[1])
 
     few = [(models(2 * number), models(2 * number + 1)) for number in range(2)]

@@ -25,7 +25,7 @@ THREE = tiny.clients(sizes=(1, 2, 3), test_sizes=(1, 1, 1))
 def shifting():
     """Local training that is known without computing: client n moves by ``STEPS[n]``."""
 
-    def train(key, params, clients, pull=None):
+    def train(key, params, clients, pull=None, gradients=False, cohort=None):
         return {"w": params["w"] + STEPS}, jnp.zeros(3)
 
     return LocalTraining(lambda key: {"w": jnp.array([1.0, -1.0])}, train)

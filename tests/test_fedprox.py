@@ -56,7 +56,7 @@ def test_every_round_is_that_of_the_loop_over_clients(prox):
 def test_the_default_is_the_published_half_towards_the_global_model():
     pulls = []
 
-    def train(key, params, clients, pull=None):
+    def train(key, params, clients, pull=None, gradients=False, cohort=None):
         pulls.append(pull)
         return params, np.zeros(clients.n_clients)
 

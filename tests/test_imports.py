@@ -17,6 +17,7 @@ import demjax
 HEAVY = ("tensorflow", "tensorflow_datasets", "matplotlib", "sklearn")
 INNER = {
     "base": 0,
+    "cohorts": 0,
     "spread": 0,
     "task": 1,
     "hierarchy": 1,

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from demjax import cohorts
 from demjax import hierarchy as tree
 from demjax.base import (
     Algorithm,
@@ -22,7 +23,7 @@ from demjax.base import (
     check_number,
     stack_copies,
 )
-from demjax.guidance import Guidance, by_ancestors, by_parent
+from demjax.guidance import guide
 from demjax.linkage import chosen_layers, self_organization, unorganized
 from demjax.local import LocalTraining, Pull
 
@@ -43,7 +44,7 @@ class DemLearnState(NamedTuple):
 class DemLearnInfo(NamedTuple):
     """What one may want to see of a round."""
 
-    loss: Float[Array, " N"]  # mean training loss of each client in its last epoch
+    loss: Float[Array, " N"]  # mean training loss in the last epoch; NaN outside the cohort
 
 
 def demlearn(
@@ -59,6 +60,7 @@ def demlearn(
     start: Callable[[Params, Params, Hierarchy], Params] = tree.from_own,
     by_examples: bool | Sequence[bool] = False,
     averaged: Sequence[str] = (),
+    cohort: int | None = None,
     **organization: Any,
 ) -> Algorithm:
     """Democratized learning: train, cluster, average bottom-up, mix top-down.
@@ -87,6 +89,7 @@ def demlearn(
         start: ``hierarchy.from_own``, ``from_parent`` or ``from_root``: where training starts.
         by_examples: Whether examples count in group means; or ``L`` answers, lowest level first.
         averaged: Layers that are mixed and pulled, named as in ``linkage.layers``; by default all.
+        cohort: Clients that train in a round; all others keep their models, and count in means.
         **organization: Step 2: ``levels``, ``method`` and all of ``linkage.self_organization``.
 
     Returns:
@@ -110,41 +113,32 @@ def demlearn(
         client = stack_copies(model := local.init(key), clients.n_clients)
         group = stack_copies(stack_copies(model, slots), levels + 1)
         known = unorganized(clients.n_clients, levels, slots)
-        return DemLearnState(client, group, *known, features.memory(client), jnp.int32(0))
-
-    def guide(state: DemLearnState) -> Guidance:
-        models, grouped = state[:3], state.round > 0
-        strength = jnp.where(grouped, prox, 0.0)
-        if beta is None:
-            return by_parent(*models, strength=strength, start=start)
-        share = jnp.where(grouped, beta(state.round), 0.0)
-        return by_ancestors(*models, strength=strength, share=share)
+        memory = features.memory(client, cohort)
+        return DemLearnState(client, group, *known, memory, jnp.int32(0))
 
     def one_round(
         key: PRNGKeyArray, state: DemLearnState, clients: ClientData
     ) -> tuple[DemLearnState, DemLearnInfo]:
-        own, group, hierarchy, known = state[:4]
+        own, group, *old = state[:4]
         chosen = chosen_layers(own, averaged)
-        begin, place, weight = guide(state)
-        begin = tree.only(chosen, begin, own)
-        memory = features.before(state.memory, begin)
+        begin, place, weight = guide(*state[:3], state.round, prox=prox, beta=beta, start=start)
+        who = cohorts.draw(key, clients.n_clients, cohort)
+        begin = cohorts.kept(own, who, tree.only(chosen, begin, own))
+        memory = features.before(state.memory, begin, who)
         pull = Pull(tree.places_bank(group), place, weight, chosen)
-        asked = {"gradients": True} if features.gradients else {}
-        trained = local.train(key, begin, clients, pull, **asked)
+        trained = local.train(key, begin, clients, pull, features.gradients, who)
         client, loss = trained[:2]
-        seen = features.after(memory, client, *trained[2:])
         regroup = state.round % period == 0
-        hierarchy, known = lax.cond(
-            regroup, organizing.organize, lambda _, *now: now, seen, hierarchy, known
-        )
+        seen, memory = features.after(memory, client, *trained[2:], cohort=who, regroup=regroup)
+        hierarchy, known = lax.cond(regroup, organizing.organize, lambda _, *now: now, seen, *old)
         factor = jnp.where(state.round < amplified_rounds, amplification, 1.0)
         counts = jnp.where(jnp.asarray(weigh)[:, None], clients.train_size, 1)
         means = tree.group_means(client, hierarchy, counts, factor)
         group = tree.soft_update(group, means, jnp.where(regroup, 1.0, soft))
         if beta is None:
             mixed, group = tree.mix_down(client, group, hierarchy, mix)
-            client = tree.only(chosen, mixed, client)
-        memory, number = features.keep(seen, regroup), state.round + 1
-        return DemLearnState(client, group, hierarchy, known, memory, number), DemLearnInfo(loss)
+            client = cohorts.kept(client, who, tree.only(chosen, mixed, client))
+        state = DemLearnState(client, group, hierarchy, known, memory, state.round + 1)
+        return state, DemLearnInfo(loss)
 
     return Algorithm(init=init, round=one_round, models=lambda state: Models(*state[:4]))

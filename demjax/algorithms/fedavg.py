@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from demjax import cohorts
 from demjax import hierarchy as tree
 from demjax.base import (
     Algorithm,
@@ -43,7 +44,7 @@ class FedAvgInfo(NamedTuple):
     """What one may want to see of a round.
 
     Attributes:
-        loss: Mean training loss of each client in its last epoch.
+        loss: Mean training loss of each client in its last epoch; NaN outside the cohort.
     """
 
     loss: Float[Array, " N"]
@@ -54,6 +55,7 @@ def fedavg(
     *,
     mix: Float[Array, ""] | float | None = None,
     server_optimizer: optax.GradientTransformation | None = None,
+    cohort: int | None = None,
 ) -> Algorithm:
     """Train from the global model, average by examples.
 
@@ -69,6 +71,8 @@ def fedavg(
         mix: ``α``, from 0 to 1, for the control; ``None`` for federated averaging, whose client
             models are measured right after local training.
         server_optimizer: Any Optax optimizer; ``None`` replaces the global model by the mean.
+        cohort: Clients that train in a round and whose mean is taken, 1 to ``N``; all others keep
+            their models. By default everyone.
 
     Returns:
         The algorithm; its hierarchy is one root that holds every client.
@@ -86,10 +90,12 @@ def fedavg(
     def one_round(
         key: PRNGKeyArray, state: FedAvgState, clients: ClientData
     ) -> tuple[FedAvgState, FedAvgInfo]:
+        who = cohorts.draw(key, clients.n_clients, cohort)
         start = stack_copies(state.server, clients.n_clients) if mix is None else state.client
-        client, loss = local.train(key, start, clients)
+        start = cohorts.kept(state.client, who, start)
+        client, loss = local.train(key, start, clients, cohort=who)
         examples = clients.train_size.astype(jnp.float32)
-        mean = tree.mean_of_all(client, examples)
+        mean = tree.mean_of_all(*cohorts.rows((client, examples), who))
         if server_optimizer is None:
             model, optimizer = mean, state.optimizer
         else:
@@ -97,7 +103,8 @@ def fedavg(
             updates, optimizer = server.update(gradient, state.optimizer, state.server)
             model = optax.apply_updates(state.server, updates)
         if mix is not None:
-            client = jax.tree.map(lambda own, new: (1 - mix) * own + mix * new, client, model)
+            mixed = jax.tree.map(lambda own, new: (1 - mix) * own + mix * new, client, model)
+            client = cohorts.kept(client, who, mixed)
         return FedAvgState(client, model, optimizer), FedAvgInfo(loss)
 
     def models(state: FedAvgState) -> Models:

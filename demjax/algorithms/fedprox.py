@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from demjax import cohorts
 from demjax import hierarchy as tree
 from demjax.base import (
     Algorithm,
@@ -38,13 +39,19 @@ class FedProxInfo(NamedTuple):
     """What one may want to see of a round.
 
     Attributes:
-        loss: Mean training loss of each client in its last epoch, without the proximal term.
+        loss: Mean training loss of each client in its last epoch, without the proximal term;
+            NaN outside the cohort.
     """
 
     loss: Float[Array, " N"]
 
 
-def fedprox(local: LocalTraining, *, prox: Float[Array, ""] | float = 0.5) -> Algorithm:
+def fedprox(
+    local: LocalTraining,
+    *,
+    prox: Float[Array, ""] | float = 0.5,
+    cohort: int | None = None,
+) -> Algorithm:
     """Train near the global model, average by examples.
 
     Clients minimise ``loss(w) + μ/2 ‖w − w_global‖²``, from ``w_global``; then
@@ -53,6 +60,8 @@ def fedprox(local: LocalTraining, *, prox: Float[Array, ""] | float = 0.5) -> Al
     Args:
         local: How clients train on their own.
         prox: ``μ``, 0 or more; with 0 this is federated averaging.
+        cohort: Clients that train in a round and whose mean is taken, 1 to ``N``; all others keep
+            their models. By default everyone.
 
     Returns:
         The algorithm; its hierarchy is one root that holds every client.
@@ -75,9 +84,12 @@ def fedprox(local: LocalTraining, *, prox: Float[Array, ""] | float = 0.5) -> Al
             which=jnp.zeros((count, 1), jnp.int32),
             weight=jnp.full((count, 1), prox, jnp.float32),
         )
-        client, loss = local.train(key, stack_copies(state.server, count), clients, pull)
+        who = cohorts.draw(key, count, cohort)
+        start = cohorts.kept(state.client, who, stack_copies(state.server, count))
+        client, loss = local.train(key, start, clients, pull, cohort=who)
         examples = clients.train_size.astype(jnp.float32)
-        return FedProxState(client, tree.mean_of_all(client, examples)), FedProxInfo(loss)
+        mean = tree.mean_of_all(*cohorts.rows((client, examples), who))
+        return FedProxState(client, mean), FedProxInfo(loss)
 
     def models(state: FedProxState) -> Models:
         return under_one_root(state.client, state.server)

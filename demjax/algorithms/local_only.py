@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from demjax import cohorts
 from demjax import hierarchy as tree
 from demjax.base import Algorithm, ClientData, Models, Params, stack_copies, under_one_root
 from demjax.local import LocalTraining
@@ -23,13 +24,13 @@ class LocalOnlyInfo(NamedTuple):
     """What one may want to see of a round.
 
     Attributes:
-        loss: Mean training loss of each client in its last epoch.
+        loss: Mean training loss of each client in its last epoch; NaN outside the cohort.
     """
 
     loss: Float[Array, " N"]
 
 
-def local_only(local: LocalTraining) -> Algorithm:
+def local_only(local: LocalTraining, *, cohort: int | None = None) -> Algorithm:
     """Clients train from their own model and share nothing.
 
     The global model, so that it can be measured like any other, is the plain mean of the
@@ -37,6 +38,7 @@ def local_only(local: LocalTraining) -> Algorithm:
 
     Args:
         local: How clients train on their own.
+        cohort: Clients that train in a round, 1 to ``N``; by default everyone.
 
     Returns:
         The algorithm; its hierarchy is one root that holds every client.
@@ -48,7 +50,8 @@ def local_only(local: LocalTraining) -> Algorithm:
     def one_round(
         key: PRNGKeyArray, state: LocalOnlyState, clients: ClientData
     ) -> tuple[LocalOnlyState, LocalOnlyInfo]:
-        client, loss = local.train(key, state.client, clients)
+        who = cohorts.draw(key, clients.n_clients, cohort)
+        client, loss = local.train(key, state.client, clients, cohort=who)
         return LocalOnlyState(client), LocalOnlyInfo(loss)
 
     def models(state: LocalOnlyState) -> Models:

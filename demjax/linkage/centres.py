@@ -84,11 +84,11 @@ def centres_at(
         leaf = next(leaf for leaf in jax.tree.leaves(params) if leaf.size)
         first = leaf.reshape(leaf.shape[0], -1)[:, 0].astype(jnp.float32)
 
-    def step(sums, chunk, new):
+    def step(first, sums, chunk, new):
         chunk = jnp.where(new, chunk - first[:, None], 0.0)
         return sums[0] + jnp.sum(chunk, axis=1), sums[1] + jnp.sum(chunk**2, axis=1)
 
-    total, squares = fold_chunks(params, step, (none, none))
+    total, squares = fold_chunks(params, step, (none, none), first)
     mean, squares = first + total / size, squares - total**2 / size
     length = jnp.where(squares < jnp.inf, jnp.sqrt(jnp.maximum(squares, 0.0)), jnp.nan)
     # At first all get one length, a typical one, as poor pairs may differ in nothing else.

@@ -31,11 +31,11 @@ def _add_up(
         to angles, of ``c δ_n``, ``c²``, ``δ_n`` and ``c``, where ``c`` is the centre.
     """
     count, rows = gram.shape[0], rows_of_a_part(gram.shape[0], BLOCKS)
-    ones = jnp.full((1, count), 1 / count, jnp.float32)
 
-    def step(sums, chunk, new):
+    def step(centres, sums, chunk, new):
         gram, *others = sums
         if centres is None:
+            ones = jnp.full((1, count), 1 / count, jnp.float32)
             mean = jnp.matmul(ones, chunk, precision=lax.Precision.HIGHEST)  # faster than a sum
             centre = jnp.where(jnp.abs(mean) < HUGE, mean, 0.0)  # lest one spoils it for all
             offset, delta = jnp.float32(0), chunk - centre
@@ -59,7 +59,7 @@ def _add_up(
         return gram, *others
 
     each, own = (jnp.zeros(n, jnp.float32) for n in (count, 1 if centres is None else count))
-    return fold_chunks(params, step, (gram, each, own, each, own))
+    return fold_chunks(params, step, (gram, each, own, each, own), centres)
 
 
 def _finish(

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
+from demjax import cohorts
 from demjax.base import Params, check_number
 
 Selection = Callable[[Params], Params]
@@ -24,18 +25,19 @@ class Features(NamedTuple):
     """What is looked at when clients organise themselves, made by a factory such as ``updates``.
 
     Attributes:
-        memory: ``(params) -> memory``: what to remember before the first round; () if nothing.
-        before: ``(memory, params) -> memory``: before the local training of a round.
-        after: ``(memory, params) -> seen``: after it, the features of all clients; gradients are
-            its third argument where they are needed.
-        keep: ``(seen, regrouped) -> memory``: what to remember for the next round.
+        memory: ``(params, size) -> memory``: what to remember before the first round; () if
+            nothing. The size is that of cohorts, ``None`` if everyone trains in every round.
+        before: ``(memory, params, cohort) -> memory``: before the local training of a round's
+            cohort, as in ``demjax.cohorts``.
+        after: ``(memory, params, gradient=None, *, cohort, regroup) -> (seen, memory)``: after it,
+            the features of all clients, others' as they last were, and what to remember for the
+            next round; ``regroup`` says whether clients organise themselves by what is seen.
         gradients: Whether the gradients of the last local epoch are needed.
     """
 
-    memory: Callable[[Params], Any]
-    before: Callable[[Any, Params], Any]
-    after: Callable[..., Params]
-    keep: Callable[[Params, Bool[Array, ""]], Any]
+    memory: Callable[[Params, int | None], Any]
+    before: Callable[[Any, Params, cohorts.Cohort], Any]
+    after: Callable[..., tuple[Params, Any]]
     gradients: bool = False
 
 
@@ -50,35 +52,65 @@ def weights(select: Selection = everything) -> Features:
     Args:
         select: Which part of them; by default all.
     """
-    return _of_the_moment(lambda params, gradient: select(params), gradients=False)
+    return Features(
+        memory=lambda params, size: (),
+        before=lambda memory, params, cohort: (),
+        after=lambda memory, params, gradient=None, *, cohort, regroup: (select(params), ()),
+    )
 
 
 def gradients(select: Selection = everything) -> Features:
     """Gradients of the loss, averaged over the last local epoch's examples, without any pull.
 
+    With cohorts they are remembered, which takes the memory of another copy of that part.
+
     Args:
         select: Which part of them; by default all.
     """
-    return _of_the_moment(lambda params, gradient: select(gradient), gradients=True)
+
+    def memory(params, size):
+        return () if size is None else jax.tree.map(jnp.zeros_like, select(params))
+
+    def after(memory, params, gradient=None, *, cohort, regroup):
+        seen = cohorts.kept(memory, cohort, select(gradient))
+        return seen, () if cohort is None else seen
+
+    return Features(memory, lambda memory, params, cohort: memory, after, gradients=True)
 
 
 def updates(select: Selection = everything) -> Features:
     """What local training has added to each model since the last regrouping.
 
     ``u_n = Σ_r (w_n after training − w_n before training)`` over the rounds since; what mixing
-    changed is not counted. Takes the memory of another copy of the part that is looked at.
+    changed is not counted. With cohorts, a client that has not trained since keeps its last.
+    Takes the memory of another copy of the part that is looked at.
 
     Args:
         select: Which part of the models; by default all.
 
     Source: Sattler et al., arXiv 1910.01991 (clustering by updates).
     """
-    return Features(
-        memory=lambda params: jax.tree.map(jnp.zeros_like, select(params)),
-        before=lambda memory, params: jax.tree.map(jnp.subtract, memory, select(params)),
-        after=lambda memory, params, _=None: jax.tree.map(jnp.add, memory, select(params)),
-        keep=lambda seen, regrouped: jax.tree.map(lambda u: jnp.where(regrouped, 0.0, u), seen),
-    )
+
+    def memory(params, size):
+        count = jax.tree.leaves(params)[0].shape[0]
+        return jax.tree.map(jnp.zeros_like, select(params)), jnp.zeros(count, bool)
+
+    def before(memory, params, cohort):
+        added, counts = memory
+
+        def less(u, w):
+            return jnp.where(counts.reshape(-1, *[1] * (u.ndim - 1)), u, 0.0) - w
+
+        now = jax.tree.map(less, added, select(params)), jnp.ones_like(counts)
+        return cohorts.kept(memory, cohort, now)
+
+    def after(memory, params, gradient=None, *, cohort, regroup):
+        before, counts = memory
+        added = jax.tree.map(jnp.add, before, select(params))
+        added = cohorts.kept(before, cohort, added)
+        return added, (added, counts & ~regroup)
+
+    return Features(memory, before, after)
 
 
 def layers(*names: str) -> Selection:
@@ -176,17 +208,6 @@ def _signs(key: PRNGKeyArray, rows: int, columns: int) -> Float[Array, " rows co
     words = jax.random.bits(key, (rows, -(-columns // 32)), jnp.uint32)
     bits = (words[:, :, None] >> jnp.arange(32, dtype=jnp.uint32)) & 1
     return 1.0 - 2.0 * bits.reshape(rows, -1)[:, :columns].astype(jnp.float32)
-
-
-def _of_the_moment(look: Callable[[Params, Params | None], Params], gradients: bool) -> Features:
-    """Features that need no memory of other rounds."""
-    return Features(
-        memory=lambda params: (),
-        before=lambda memory, params: (),
-        after=lambda memory, params, gradient=None: look(params, gradient),
-        keep=lambda seen, regrouped: (),
-        gradients=gradients,
-    )
 
 
 def _key(key: Any) -> str:

@@ -12,7 +12,7 @@ from demjax.linkage.cuts import Cut, depth
 from demjax.linkage.dendrogram import cophenetic_correlation
 from demjax.linkage.distances import Metric, euclidean
 from demjax.linkage.features import Features, weights
-from demjax.spread import everywhere
+from demjax.spread import everywhere, on_one
 
 _WEIGHTS = weights()
 
@@ -76,15 +76,14 @@ def self_organization(
     levels, min_size = 3 if levels is None else levels, 1 if min_size is None else min_size
     chosen = depth(levels, min_size=min_size) if cut is None else cut
 
+    def merged(distances):
+        merges = linkage(distances, method, backend)
+        return merges, cophenetic_correlation(merges, distances)
+
     def organize(seen, hierarchy, organization):
         distances = everywhere(metric(seen))
-        merges = linkage(distances, method, backend)
-        now = Organization(
-            before=hierarchy.groups,
-            merges=merges,
-            cophenetic=cophenetic_correlation(merges, distances),
-            times=organization.times + 1,
-        )
+        merges, cophenetic = on_one(merged, distances)
+        now = Organization(hierarchy.groups, merges, cophenetic, organization.times + 1)
         return chosen.take(merges, distances), now
 
     return SelfOrganization(features, organize, chosen.levels, chosen.slots)

@@ -129,7 +129,8 @@ class CNN(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, " B H W C"], *, train: bool) -> Float[Array, " B classes"]:
         """Logits of each input; ``train`` turns dropout on, where there is any."""
-        x = jnp.asarray(x, jnp.float32)  # pictures may come as bytes
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            x = x.astype(jnp.float32)  # pictures may come as bytes
         for features in self.filters:
             x = nn.relu(max_pool(Conv2D(features, size=5, conv=self.conv)(x)))
             if train and self.dropout_rate > 0:

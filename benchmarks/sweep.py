@@ -1,6 +1,6 @@
 """Seconds and memory of many experiments: compiled each, once, side by side, or dealt out.
 
-    python benchmarks/sweep.py                      # linear, MLP and CNN: 24 experiments each
+    python benchmarks/sweep.py                      # linear and MLP: 24 experiments, CNN: 8
     python benchmarks/sweep.py --quick              # linear, 4 experiments of a few rounds
     python benchmarks/sweep.py --models mlp --rounds 200 --clients 200
     python benchmarks/sweep.py --report             # table and figure of what OUT holds
@@ -16,11 +16,11 @@ start and end; experiments are all combinations of seeds, learning rates, μ and
   each goes through its own one after another; on one accelerator, all at once as above;
 - *one by one*: ``demjax.sweep(…, chunk=1)``, where that is not the same as dealt out.
 
-In the first three, clients are dealt out among devices. What to use: on a CPU *dealt out*, for
-experiments never wait for one another there and stay in its caches; *side by side* there batches
-products that are too small to gain by it. On an accelerator *side by side*, as far as memory goes,
-and chunks from there on. For single experiments of many rounds, compiling does not matter, and
-*compiled once* is as good. Memory is what the compiler planned, of all devices of a CPU together.
+In the first three, clients are dealt out among devices. On a CPU *dealt out* is the way that
+``demjax.sweep`` takes: devices never wait for one another, it needs the memory of one experiment a
+device, and batching pays at most for the smallest models. On an accelerator it is *side by side*,
+as far as memory goes. Many rounds of few experiments do not feel the compiling, and *compiled once*
+is as good there. Memory is what the compiler planned, of all devices of a CPU together.
 
 The points are written to OUT as they come: ``benchmarks/results/sweep.json``, or off a CPU
 ``sweep_gpu.json``; ``--report`` leaves ``.md``, ``.png`` and ``.svg`` beside it.
@@ -48,6 +48,7 @@ from demjax import memory
 from demjax.spread import compiler_options
 
 ROUNDS = {"linear": 50, "mlp": 50, "cnn": 2}
+SEEDS = {"linear": 3, "mlp": 3, "cnn": 1}
 VALUES = {"rate": [0.02, 0.1], "prox": [0.0, 0.01], "mix": [0.3, 0.6]}
 WAYS = ("compiled each", "compiled once", "side by side", "dealt out", "one by one")
 COLOURS = {"compiling": "#D55E00", "running": "#0072B2"}
@@ -104,7 +105,8 @@ def row(experiments: dict, number: int) -> dict:
 def take_point(model: str, arguments: argparse.Namespace) -> dict:
     """Time all ways to run the experiments with a model."""
     clients = made_up(arguments.clients, arguments.examples)
-    experiments = demjax.grid(seed=list(range(arguments.seeds)), **arguments.values)
+    seeds = list(range(arguments.seeds or SEEDS[model]))
+    experiments = demjax.grid(seed=seeds, **arguments.values)
     count = len(experiments["seed"])
     experiment, rounds = experiment_of(model, clients, arguments)
     cpu = jax.default_backend() == "cpu"
@@ -215,7 +217,7 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=60, help="training examples of a client")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--rounds", type=int, help="by default 50, with the CNN 2")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, help="by default 3, with the CNN 1")
     parser.add_argument("--timed", type=int, default=3, help="how many to compile each on its own")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--devices", type=int, help="by default one for each core of a CPU, else 1")

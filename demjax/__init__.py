@@ -7,6 +7,7 @@ from demjax.local import LocalTraining, Pull, local_training
 from demjax.metrics import Measures, measure
 from demjax.simulate import History, simulate, watch
 from demjax.spread import spread_over, use_cores
+from demjax.sweep import grid, sweep
 from demjax.task import classification
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ __all__ = [
     "demlearn",
     "fedavg",
     "fedprox",
+    "grid",
     "hierarchy",
     "linkage",
     "local_only",
@@ -36,6 +38,7 @@ __all__ = [
     "simulate",
     "spread_over",
     "structure",
+    "sweep",
     "use_cores",
     "watch",
 ]

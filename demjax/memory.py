@@ -8,22 +8,25 @@ from demjax.simulate import Programs
 from demjax.spread import devices_at_work
 
 
+def planned(program: jax.stages.Compiled) -> int:
+    """Bytes that a program needs: ``arguments + results − what results take over + work``.
+
+    As the compiler planned it. The devices of a CPU share its memory, and are counted together.
+    """
+    plan = program.memory_analysis()
+    assert plan is not None
+    kept = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
+    devices = devices_at_work() if jax.default_backend() == "cpu" else 1
+    return (kept + plan.temp_size_in_bytes) * devices
+
+
 def needed(programs: Programs) -> int:
     """Bytes that a run needs on a device: the most that any of its parts needs.
-
-    ``arguments + results − what results take over + work``, as the compiler planned it. The
-    devices of a CPU share its memory, and are counted together.
 
     Args:
         programs: The compiled parts of the run.
     """
-    sizes = []
-    for program in (programs.init, programs.round, programs.measures):
-        plan = program.memory_analysis()
-        assert plan is not None
-        kept = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
-        sizes.append(kept + plan.temp_size_in_bytes)
-    return max(sizes) * (devices_at_work() if jax.default_backend() == "cpu" else 1)
+    return max(map(planned, (programs.init, programs.round, programs.measures)))
 
 
 def free() -> int | None:

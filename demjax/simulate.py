@@ -90,7 +90,8 @@ def simulate(
 
     Round ``r`` is given the key ``fold_in(key, r)``, and the initial model ``fold_in(key, -1)``
     as an unsigned number, so that the same key gives the same bits on the same machine. May
-    itself be called under ``jit`` and ``vmap`` over keys.
+    itself be called under ``jit`` and ``vmap``, over keys and over the numbers that an algorithm,
+    an optimizer or the local training is made of; ``sweep`` does it as suits the device.
 
     Args:
         algorithm: What to run.
@@ -112,10 +113,7 @@ def simulate(
     moments = measured_rounds(rounds, eval_every)
     take = take_measures or measure(task, clients)
 
-    # Inside another traced program, how it is compiled is that one's business.
-    traced = isinstance(key, jax.core.Tracer)
-
-    @partial(jax.jit, compiler_options=None if traced else compiler_options())
+    @partial(jax.jit, compiler_options=compiler_options())
     def run(key, clients):
         def one_round(number, state):
             return algorithm.round(jax.random.fold_in(key, number), state, clients)[0]

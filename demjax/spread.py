@@ -57,8 +57,9 @@ def spread_over(devices: int | None = None) -> Any:
 
 
 def devices_at_work() -> int:
-    """Devices that a program traced now is spread over."""
-    return dict(jax.sharding.get_abstract_mesh().shape).get(AXIS, 1)
+    """Devices that a program traced now is spread over; in the part of one of them, 1."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return 1 if AXIS in mesh.manual_axes else dict(mesh.shape).get(AXIS, 1)
 
 
 def over_clients(function: Callable, shared: Any, dealt: Any) -> Any:
@@ -177,6 +178,11 @@ def places(state: Any, clients: int) -> Any:
 
 
 def compiler_options() -> dict[str, Any] | None:
-    """How programs are compiled: on a CPU's several devices, each step runs on one thread."""
+    """How programs are compiled: on a CPU's several devices, each step runs on one thread.
+
+    Inside another program, how it is compiled is that one's business.
+    """
     alone = devices_at_work() == 1 or jax.default_backend() != "cpu"
-    return None if alone else {"xla_cpu_multi_thread_eigen": False}
+    # What is computed while another program is traced is part of it, also without its arguments.
+    traced = isinstance(jnp.zeros(()), jax.core.Tracer)
+    return None if alone or traced else {"xla_cpu_multi_thread_eigen": False}

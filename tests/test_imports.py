@@ -28,6 +28,7 @@ INNER = {
     "structure": 2,
     "algorithms": 3,
     "simulate": 4,
+    "sweep": 4,
 }
 ASIDE = ("models", "data")  # know only base, and are known outside only
 OUTSIDE = 5  # experiment, runs, plots and whatever else there will be

@@ -13,7 +13,15 @@ import tiny
 from demjax import local_training, measure, simulate, watch
 from demjax.algorithms import demlearn, fedavg
 from demjax.linkage import gradients
-from demjax.spread import devices_at_work, everywhere, over_clients, places, spread_over, use_cores
+from demjax.spread import (
+    compiler_options,
+    devices_at_work,
+    everywhere,
+    over_clients,
+    places,
+    spread_over,
+    use_cores,
+)
 
 
 def doubled(shared, dealt):
@@ -34,6 +42,28 @@ def test_each_device_gets_its_part():
         got = jax.jit(lambda x: over_clients(lambda _, x: x - x[0], (), x))(jnp.arange(6))
     np.testing.assert_array_equal(got, [0, 1, 2, 0, 1, 2])
     np.testing.assert_array_equal(over_clients(lambda _, x: x - x[0], (), jnp.arange(6)), range(6))
+
+
+def test_in_the_part_of_a_device_no_other_is_at_work():
+    seen = []
+
+    def part(_, rows):
+        seen.append((devices_at_work(), compiler_options()))
+        return over_clients(doubled, 3, rows)  # what would be dealt out stays with the device
+
+    with spread_over(2):
+        assert (devices_at_work(), compiler_options()) == (2, {"xla_cpu_multi_thread_eigen": False})
+        got = jax.jit(lambda rows: over_clients(part, (), rows))(jnp.arange(4))
+    assert got.tolist() == [0, 3, 6, 9]
+    assert set(seen) == {(1, None)}
+
+
+def test_only_the_outermost_program_says_how_it_is_compiled():
+    said = []
+    with spread_over(2):
+        jax.jit(lambda: said.append(compiler_options()))()
+        jax.vmap(lambda x: said.append(compiler_options()) or x)(jnp.ones(2))
+    assert said == [None, {"xla_cpu_multi_thread_eigen": False}]
 
 
 def test_outside_of_the_context_one_device_is_at_work():

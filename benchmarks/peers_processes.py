@@ -112,7 +112,7 @@ def run_side(command: list[str], limit: float, every: float = 1.0) -> dict:
         try:
             while process.poll() is None:
                 if time.time() - started > limit:
-                    return {"error": f"It had not ended after {limit:.0f} seconds."}
+                    return {"error": f"It had not ended after {limit:g} seconds."}
                 peak = max(peak, tree_bytes(process.pid))
                 try:
                     process.wait(every)

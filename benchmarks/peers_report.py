@@ -76,11 +76,25 @@ def difference(points: list[dict]) -> str:
     return f"accuracy {max(apart)[0]:.3f} ({max(apart)[2]}), norm {by_norm[1]:.1%} ({by_norm[2]})"
 
 
+def measures(points: list[dict]) -> str:
+    """What DemLearn measured last, and how long that took, medians over the turns."""
+    taken = [point["measures"] for point in points]
+    score = {name: median(taken, name) for name in ("c_spe", "c_gen", "global")}
+    seconds = f"{median(points, 'measure_seconds'):.3g} s"
+    full = "measure_in_full_batches_seconds"
+    if full in points[0]:
+        seconds += f", in full batches {median(points, full):.3g} s"
+    return (
+        f"C-SPE {score['c_spe']:.3f}, C-GEN {score['c_gen']:.3f}, Global {score['global']:.3f}; "
+        f"measured in {seconds}"
+    )
+
+
 def write_table(result: dict, path: Path) -> None:
     """Write what there is so far as Markdown."""
     good = [point for point in result["points"] if "error" not in point]
     lines = ["# The same round elsewhere", "", result["setting"] + ".", ""]
-    apart, slower = [], []
+    apart, slower, measured = [], [], []
     for algorithm, name in NAMES.items():
         there = [point for point in good if point["algorithm"] == algorithm]
         if not there:
@@ -92,6 +106,8 @@ def write_table(result: dict, path: Path) -> None:
             for side in dict.fromkeys(point["side"] for point in same):
                 mine = [point for point in same if point["side"] == side]
                 best = fastest(mine)
+                if algorithm == "demlearn":
+                    measured.append(f"{model}, {side}: {measures(best)}")
                 lines.append(f"| {' | '.join(row(model, best, ours))} |")
                 for way in dict.fromkeys(p["way"] for p in mine if p["way"] != best[0]["way"]):
                     other = median([p for p in mine if p["way"] == way], "round_seconds")
@@ -100,6 +116,7 @@ def write_table(result: dict, path: Path) -> None:
                 apart.append(f"{name.split(',')[0]}, {model}: {text}")
         lines.append("")
     lines += _list("Largest differences from demjax of what was learned:", apart)
+    lines += _list("DemLearn's measures after the last round:", measured)
     lines += _list("Slower ways to use the cores:", slower)
     missing = list(result["left_out"].values())
     for point in result["points"]:

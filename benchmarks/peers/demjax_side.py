@@ -17,10 +17,10 @@ from demjax.simulate import programs
 
 
 def nested(weights: dict) -> dict:
-    """A tree of layers from names such as ``Dense_0/Dense_0/kernel``."""
+    """A tree of layers from names such as ``3/Dense_0/Dense_0/kernel``."""
     tree: dict = {}
     for name, value in weights.items():
-        *layers, leaf = name.split("/")
+        _, *layers, leaf = name.split("/")
         at = tree
         for layer in layers:
             at = at.setdefault(layer, {})
@@ -77,7 +77,7 @@ def main() -> None:
             "g_gen": taken.g_gen.tolist(),
             "global": float(taken.global_score),
         },
-        last_measure_seconds=moment.measure_seconds if measured else None,
+        measure_seconds=moment.measure_seconds if measured else None,
     )
 
 

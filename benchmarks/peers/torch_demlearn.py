@@ -88,22 +88,26 @@ def cut(merges) -> list[Group]:
 
 
 @torch.inference_mode()
-def right_answers(model: nn.Module, test: list[Examples]) -> Tensor:
+def right_answers(model: nn.Module, batches: list[Examples], sizes: Tensor) -> Tensor:
     """How many of each client's test examples the model labels rightly."""
     model.eval()
-    return torch.tensor([int((model(x).argmax(1) == y).sum()) for x, y in test])
+    right = torch.cat([model(x).argmax(1) == y for x, y in batches])
+    return torch.stack([mine.sum() for mine in right.split(sizes.tolist())])
 
 
-def measures(system: DemLearn, test: list[Examples]) -> dict:
-    """C-SPE, C-GEN, G-SPE, G-GEN (a number for each level, the lowest first) and Global."""
+def measures(system: DemLearn, test: list[Examples], batches: list[Examples]) -> dict:
+    """C-SPE, C-GEN, G-SPE, G-GEN (a number for each level, the lowest first) and Global.
+
+    The batches are the test sets themselves, or their pool.
+    """
     sizes = torch.tensor([len(data.y) for data in test])
     total = int(sizes.sum())
-    client = torch.stack([right_answers(model, test) for model in system.clients])
+    client = torch.stack([right_answers(model, batches, sizes) for model in system.clients])
     spe = torch.zeros(LEVELS + 1)
     gen, weight = torch.zeros_like(spe), torch.zeros_like(spe)
     score = 0.0
     for group, model in zip(system.groups, system.models, strict=False):
-        right, members = right_answers(model, test), group.members
+        right, members = right_answers(model, batches, sizes), group.members
         everybody = int(right.sum()) / total
         spe[group.level] += len(members) * right[members].sum() / sizes[members].sum()
         gen[group.level] += len(members) * everybody

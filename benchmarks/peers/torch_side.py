@@ -2,16 +2,18 @@
 
 Two ways to use the cores: ``threads``, all of them in each operation, and ``one thread``, which
 is faster where models are small. Data are tensors in memory, batches slices of a permutation.
-DemLearn is in ``torch_demlearn.py``; one round of it includes all measures.
+DemLearn is in ``torch_demlearn.py``; one round of it includes all measures, test set after test set.
+What these take in full batches of the pooled test sets is timed too, once, after the rounds.
 """
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import side
 import torch
 from torch_demlearn import DemLearn, measures
-from torch_loop import MODELS, average, load_split, train_clients
+from torch_loop import MODELS, average, load_split, pool, train_clients
 from torch_weights import accuracy, fill, norm
 
 
@@ -46,11 +48,12 @@ def main() -> None:
 
         def one_round() -> None:
             system.one_round(train)
-            more["measures"] = measures(system, test)
+            more["measures"] = measures(system, test, batches=test)
 
         ready = time.time()
         seconds = [timed(one_round) for _ in rounds]
-        more["last_measure_seconds"] = timed(lambda: measures(system, test))
+        for name, batches in {"measure": test, "measure_in_full_batches": pool(test, 128)}.items():
+            more[f"{name}_seconds"] = timed(partial(measures, system, test, batches))
     side.tell(
         asked,
         ready=ready,

@@ -2,8 +2,8 @@
 
 Two ways to use the cores: ``threads``, all of them in each operation, and ``one thread``, which
 is faster where models are small. Data are tensors in memory, batches slices of a permutation.
-DemLearn is in ``torch_demlearn.py``; one round of it includes all measures, test set after test set.
-What these take in full batches of the pooled test sets is timed too, once, after the rounds.
+DemLearn is in ``torch_demlearn.py``; one round of it includes all measures, test set after test
+set. What these take in full batches of the pooled test sets is timed once, after the rounds.
 """
 
 import time

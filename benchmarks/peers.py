@@ -115,6 +115,14 @@ def export(asked: argparse.Namespace, python: Path, folder: Path) -> None:
         sys.exit(f"The split cannot be made: {last_error(done.stderr)}")
 
 
+def keep(result: dict, out: Path) -> None:
+    """Write what there is so far, and its table."""
+    partly = out.with_suffix(".partial")
+    partly.write_text(json.dumps(result, indent=1) + "\n")
+    partly.replace(out)
+    write_table(result, out.with_suffix(".md"))
+
+
 def compare(asked: argparse.Namespace) -> None:
     """Run all sides in turns, and write what they tell as it comes."""
     result: dict = {
@@ -126,6 +134,7 @@ def compare(asked: argparse.Namespace) -> None:
         "points": [],
     }
     found = pythons(asked, result["left_out"])
+    keep(result, asked.out)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         export(asked, found.get("demjax", Path(sys.executable)), folder)
@@ -144,10 +153,7 @@ def compare(asked: argparse.Namespace) -> None:
             point["load_before"] = os.getloadavg()[0]
             point.update(run_side(command, asked.limit))
             result["points"].append(point)
-            partly = asked.out.with_suffix(".partial")
-            partly.write_text(json.dumps(result, indent=1) + "\n")
-            partly.replace(asked.out)
-            write_table(result, asked.out.with_suffix(".md"))
+            keep(result, asked.out)
             told = point.get("error") or f"{statistics.median(point['round_seconds']):.3f} s"
             labels = [point[key] for key in ("turn", "algorithm", "model", "side", "way")]
             print(*labels, told, sep=", ", flush=True)

@@ -80,7 +80,11 @@ def load_split(path: Path) -> tuple[list[Examples], list[Examples]]:
 
 
 def train_client(
-    model: nn.Module, data: Examples, prox: float, anchor: list[Tensor] | None = None
+    model: nn.Module,
+    data: Examples,
+    prox: float,
+    anchor: list[Tensor] | None = None,
+    batch_size: int = BATCH,
 ) -> None:
     """Local SGD from the present model, pulled to the anchor when ``prox`` (μ) is positive.
 
@@ -91,7 +95,7 @@ def train_client(
     optimizer = torch.optim.SGD(parameters, lr=LEARNING_RATE)
     model.train()
     for _ in range(EPOCHS):
-        for batch in torch.randperm(len(data.y)).split(BATCH):  # the last one may be short
+        for batch in torch.randperm(len(data.y)).split(batch_size):  # the last one may be short
             optimizer.zero_grad(set_to_none=True)
             nn.functional.cross_entropy(model(data.x[batch]), data.y[batch]).backward()
             for p, origin in zip(parameters, start, strict=False):
@@ -100,12 +104,14 @@ def train_client(
     optimizer.zero_grad(set_to_none=True)
 
 
-def train_clients(models: list[nn.Module], train: list[Examples], prox: float) -> None:
+def train_clients(
+    models: list[nn.Module], train: list[Examples], prox: float, batch_size: int = BATCH
+) -> None:
     """One round of local training: every client in turn, from the global model, the last one."""
     state = models[-1].state_dict()
     for model, data in zip(models[:-1], train, strict=True):
         model.load_state_dict(state)
-        train_client(model, data, prox)
+        train_client(model, data, prox, batch_size=batch_size)
 
 
 @torch.no_grad()

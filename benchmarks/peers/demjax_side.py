@@ -38,7 +38,7 @@ def main() -> None:
     task = demjax.classification(MODELS[asked.model](classes=side.CLASSES), clients.x[0])
     task = task._replace(init=lambda key: first)
     local = demjax.local_training(
-        task, optax.sgd(side.LEARNING_RATE), epochs=side.EPOCHS, batch_size=side.BATCH
+        task, optax.sgd(side.LEARNING_RATE), epochs=side.EPOCHS, batch_size=asked.batch
     )
     measured = asked.algorithm == "demlearn"
     if measured:

@@ -85,7 +85,7 @@ def main() -> None:
         fedjax.model_grad(model),
         fedjax.optimizers.sgd(side.LEARNING_RATE),
         fedjax.optimizers.sgd(1.0),
-        fedjax.ShuffleRepeatBatchHParams(side.BATCH, num_epochs=side.EPOCHS),
+        fedjax.ShuffleRepeatBatchHParams(asked.batch, num_epochs=side.EPOCHS),
     )
     data = fedjax.InMemoryFederatedData(
         {f"{n:05}": {"x": one.x, "y": one.y} for n, one in enumerate(train)}

@@ -26,7 +26,7 @@ def train(message: Message, context: Context) -> Message:
     model, clients = everything()
     data = clients[int(context.node_config["partition-id"])]
     model.load_state_dict(message.content["arrays"].to_torch_state_dict())
-    train_client(model, data, prox=0.0)
+    train_client(model, data, prox=0.0, batch_size=int(os.environ["PEERS_BATCH"]))
     learned = {
         "arrays": ArrayRecord(model.state_dict()),
         "metrics": MetricRecord({"num-examples": len(data.y)}),

@@ -17,6 +17,7 @@ os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 asked = side.arguments()
 os.environ["PEERS_MODEL"], os.environ["PEERS_SPLIT"] = asked.model, str(asked.split)
+os.environ["PEERS_BATCH"] = str(asked.batch)
 
 import flwr_client  # noqa: E402
 from flwr.app import ArrayRecord, Context  # noqa: E402

@@ -100,7 +100,7 @@ def main() -> None:
         model_train_params=NNTrainHyperParams(
             local_num_epochs=side.EPOCHS,
             local_learning_rate=side.LEARNING_RATE,
-            local_batch_size=side.BATCH,
+            local_batch_size=asked.batch,
         ),
         callbacks=[clock],
         send_metrics_to_platform=False,

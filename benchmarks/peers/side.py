@@ -40,6 +40,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--way", default="", help="how the side uses the cores")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds")
     parser.add_argument("--warmup", type=int, default=1, help="rounds before them")
+    parser.add_argument("--batch", type=int, default=BATCH, help="examples of a batch")
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     parser.add_argument("--seed", type=int, default=0, help="of order and dropout")
     parser.add_argument("--started", type=float, default=time.time(), help="when it was started")

@@ -38,13 +38,13 @@ class DemLearn:
         self.models: list[nn.Module] = [root]
         self.rounds = 0
 
-    def one_round(self, train: list[Examples]) -> None:
+    def one_round(self, train: list[Examples], batch_size: int) -> None:
         """Train, cluster, average bottom-up, mix top-down."""
         prox = PROX if self.rounds else 0.0
         lowest = self.lowest()
         for n, (model, data) in enumerate(zip(self.clients, train, strict=True)):
             anchor = [p.detach() for p in self.models[lowest[n]].parameters()]
-            train_client(model, data, prox, anchor)
+            train_client(model, data, prox, anchor, batch_size)
         own = torch.stack([parameters_to_vector(model.parameters()) for model in self.clients])
         self.aggregate(own.detach())
         self.rounds += 1

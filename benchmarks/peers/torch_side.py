@@ -38,7 +38,7 @@ def main() -> None:
     if asked.algorithm == "fedavg":
 
         def one_round() -> None:
-            train_clients(models, train, prox=0.0)
+            train_clients(models, train, 0.0, asked.batch)
             average(models, train)
 
         ready = time.time()
@@ -47,7 +47,7 @@ def main() -> None:
         system = DemLearn(models[:-1], models[-1], MODELS[asked.model])
 
         def one_round() -> None:
-            system.one_round(train)
+            system.one_round(train, asked.batch)
             more["measures"] = measures(system, test, batches=test)
 
         ready = time.time()

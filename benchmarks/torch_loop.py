@@ -41,6 +41,16 @@ class Examples(NamedTuple):
     y: Tensor  # int64 [n]
 
 
+def make_linear() -> nn.Module:
+    """Softmax regression."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+
+
+def make_mlp() -> nn.Module:
+    """One hidden layer of 200."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 200), nn.ReLU(), nn.Linear(200, 10))
+
+
 def make_cnn() -> nn.Module:
     """The published CNN; PyTorch's own initialization is its uniform ±1/√fan_in."""
     model = nn.Sequential(
@@ -51,6 +61,9 @@ def make_cnn() -> nn.Module:
     count = sum(p.numel() for p in model.parameters())
     assert count == PARAMETERS, f"the CNN has {count:,} parameters, not {PARAMETERS:,}"
     return model
+
+
+MODELS = {"linear": make_linear, "mlp": make_mlp, "cnn": make_cnn}
 
 
 def load_split(path: Path) -> tuple[list[Examples], list[Examples]]:
@@ -66,14 +79,23 @@ def load_split(path: Path) -> tuple[list[Examples], list[Examples]]:
     return gather("train"), gather("test")
 
 
-def train_client(model: nn.Module, data: Examples, prox: float) -> None:
-    """Local SGD from the present model, pulled back to it when ``prox`` (μ) is positive."""
+def train_client(
+    model: nn.Module,
+    data: Examples,
+    prox: float,
+    anchor: list[Tensor] | None = None,
+    batch_size: int = BATCH,
+) -> None:
+    """Local SGD from the present model, pulled to the anchor when ``prox`` (μ) is positive.
+
+    The anchor is another model's parameters; by default the present model itself.
+    """
     parameters = list(model.parameters())
-    start = [p.detach().clone() for p in parameters] if prox > 0 else []
+    start = (anchor or [p.detach().clone() for p in parameters]) if prox > 0 else []
     optimizer = torch.optim.SGD(parameters, lr=LEARNING_RATE)
     model.train()
     for _ in range(EPOCHS):
-        for batch in torch.randperm(len(data.y)).split(BATCH):  # the last one may be short
+        for batch in torch.randperm(len(data.y)).split(batch_size):  # the last one may be short
             optimizer.zero_grad(set_to_none=True)
             nn.functional.cross_entropy(model(data.x[batch]), data.y[batch]).backward()
             for p, origin in zip(parameters, start, strict=False):
@@ -82,18 +104,21 @@ def train_client(model: nn.Module, data: Examples, prox: float) -> None:
     optimizer.zero_grad(set_to_none=True)
 
 
-def train_clients(models: list[nn.Module], train: list[Examples], prox: float) -> None:
+def train_clients(
+    models: list[nn.Module], train: list[Examples], prox: float, batch_size: int = BATCH
+) -> None:
     """One round of local training: every client in turn, from the global model, the last one."""
     state = models[-1].state_dict()
     for model, data in zip(models[:-1], train, strict=True):
         model.load_state_dict(state)
-        train_client(model, data, prox)
+        train_client(model, data, prox, batch_size=batch_size)
 
 
 @torch.no_grad()
 def average(models: list[nn.Module], train: list[Examples]) -> None:
     """Set the global model to the clients' mean, weighted by training examples."""
-    total, mean = sum(len(data.y) for data in train), torch.zeros(PARAMETERS)
+    total = sum(len(data.y) for data in train)
+    mean = torch.zeros_like(parameters_to_vector(models[-1].parameters()))
     for model, data in zip(models[:-1], train, strict=True):
         mean.add_(parameters_to_vector(model.parameters()), alpha=len(data.y) / total)
     vector_to_parameters(mean, models[-1].parameters())

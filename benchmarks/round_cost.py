@@ -3,6 +3,7 @@
     python benchmarks/round_cost.py                       # linear, MLP and CNN, 50 to 5,000 clients
     python benchmarks/round_cost.py --quick               # a small grid, in a minute or two
     python benchmarks/round_cost.py --models mlp --clients 200 1000 5000 --epochs 1 2
+    python benchmarks/round_cost.py --models cnn --clients 50 200 --add
     python benchmarks/round_cost.py --report              # table and figure of what OUT holds
 
 Clients hold ``--examples`` made-up pictures of 28×28 each, drawn from one pool of 10,000, and 15
@@ -224,6 +225,9 @@ def report(out: Path) -> None:
             total = [sum(p["seconds"].get(q, {"median": 0})["median"] for q in PARTS) for p in mine]
             right.bar(at, each / total, bottom=foot, color=COLOURS[part])
             foot += each / total
+    every = sorted({point["at"]["clients"] for point in points})
+    left.set_xticks(every, [f"{count:,}" for count in every])
+    left.minorticks_off()
     left.set(xlabel="clients", ylabel="milliseconds a client", title="Parts of a round")
     left.grid(alpha=0.3)
     left.legend(fontsize=6.5, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
@@ -248,6 +252,7 @@ def main() -> int:
     parser.add_argument("--measures-to", type=int, default=200, help="most clients to measure")
     parser.add_argument("--devices", type=int, help="by default one for each core of a CPU, else 1")
     parser.add_argument("--quick", action="store_true", help="50 and 200 clients, linear and MLP")
+    parser.add_argument("--add", action="store_true", help="keep OUT's other points")
     parser.add_argument("--report", action="store_true", help="table and figure of what OUT holds")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
@@ -272,6 +277,12 @@ def main() -> int:
         "versions": {"python": platform.python_version(), "jax": jax.__version__},
         "points": [],
     }
+    if arguments.add and out.exists():
+        kept = json.loads(out.read_text())
+        if {**kept, "points": []} != result:
+            print(f"The points of {out} are of another machine, version or setting.")
+            return 2
+        result["points"] = kept["points"]
     out.parent.mkdir(parents=True, exist_ok=True)
     for model in arguments.models:
         for epochs in arguments.epochs:
@@ -282,7 +293,8 @@ def main() -> int:
                     print(f"{model}, {count} clients: left out, too large", flush=True)
                     continue
                 point = measure_point(model, count, epochs, arguments)
-                result["points"].append(point)
+                others = [old for old in result["points"] if old["at"] != point["at"]]
+                result["points"] = [*others, point]
                 partly = out.with_suffix(".partial")
                 partly.write_text(json.dumps(result, indent=1) + "\n")
                 partly.replace(out)

@@ -388,3 +388,21 @@ def test_the_published_preset_is_the_published_run(tmp_path, capsys):
     assert cli.main(["run", "--preset", "publisht", "--out", str(tmp_path / "run")]) == 2
     assert "perhaps 'published' was meant" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_cohorts_and_precision_reach_the_run(tmp_path, capsys):
+    words = ["run", "--model", "linear", "--clients", "12", "--rounds", "3", "--seed", "1"]
+    scores = {}
+    for name, more in {
+        "plain": [],
+        "cohort": ["--cohort", "4"],
+        "everyone": ["--cohort", "12"],
+        "short": ["--precision", "bf16"],
+        "tf32": ["--precision", "tf32"],
+    }.items():
+        assert run(*words, *more, "--out", tmp_path / name) == 0
+        scores[name] = json.loads((tmp_path / name / "summary.json").read_text())["final"]
+    same = [scores[name]["c_gen"] for name in ("plain", "everyone", "tf32")]
+    np.testing.assert_allclose(same, same[0], rtol=1e-5)
+    assert abs(scores["cohort"]["c_gen"] - same[0]) > 1e-3
+    assert 0 < abs(scores["short"]["c_gen"] - same[0]) < 0.05

@@ -9,14 +9,17 @@ import numpy as np
 import optax
 import pytest
 import tiny
+from jax import lax
+from scipy.spatial.distance import pdist, squareform
 
-from demjax import local_training, measure, simulate, watch
+from demjax import linkage, local_training, measure, simulate, watch
 from demjax.algorithms import demlearn, fedavg
-from demjax.linkage import gradients
+from demjax.linkage import chunks, gradients
 from demjax.spread import (
     compiler_options,
     devices_at_work,
     everywhere,
+    on_one,
     over_clients,
     places,
     spread_over,
@@ -87,14 +90,18 @@ def test_states_live_in_parts_where_they_come_out_even():
 
 def system(name, clients):
     task = tiny.task()
-    features = {"features": gradients()} if name == "gradients" else {}
+    options = {"features": gradients()} if name == "gradients" else {}
+    options |= {"cohort": 3} if "cohorts" in name else {}
     local = local_training(task, optax.sgd(0.3), epochs=2, batch_size=4)
-    algorithm = fedavg(local) if name == "fedavg" else demlearn(local, levels=2, **features)
-    return algorithm, task, clients
+    if name.startswith("fedavg"):
+        return fedavg(local, **options), task, clients
+    return demlearn(local, levels=2, **options), task, clients
 
 
-@pytest.mark.parametrize("name", ["demlearn", "gradients", "fedavg"])
 @pytest.mark.parametrize("count", [8, 7])
+@pytest.mark.parametrize(
+    "name", ["demlearn", "gradients", "fedavg", "demlearn, cohorts", "fedavg, cohorts"]
+)
 def test_a_run_on_two_devices_is_that_on_one(name, count):
     clients = tiny.clients()
     clients = clients._replace(
@@ -123,6 +130,33 @@ def test_a_run_on_two_devices_may_be_part_of_another_program():
             lambda key: simulate(*system("fedavg", clients), rounds=2, key=key).measures.c_gen
         )(jax.random.key(1))
     np.testing.assert_allclose(got, wanted.measures.c_gen, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [6, 5])
+@pytest.mark.parametrize("metric", ["euclidean", "correlation"])
+def test_distances_are_added_up_on_both(metric, count, monkeypatch):
+    """Models 1e-4 apart, in leaves of less than one chunk, of several, and of one column."""
+    for name, value in (("CHUNK", 1), ("NARROWEST", 8), ("SMALL", 3)):
+        monkeypatch.setattr(chunks, name, value)
+    rng = np.random.default_rng(count)
+    shapes = ((), (7,), (45,), (3, 20))
+    models = [rng.normal(size=s) + 1e-4 * rng.normal(size=(count, *s)) for s in shapes]
+    models = [jnp.asarray(leaf, jnp.float32) for leaf in models]
+    with spread_over(2):
+        got = jax.jit(lambda models: getattr(linkage, metric)(models))(models)
+    flat = np.concatenate([np.asarray(x, np.float64).reshape(count, -1) for x in models], axis=1)
+    np.testing.assert_allclose(got, squareform(pdist(flat, metric)), rtol=2e-5)
+
+
+def test_one_device_computes_for_all():
+    def slowly(x):
+        times = lax.while_loop(lambda n: n < 5, lambda n: n + 1, 0)
+        return x * times, jnp.where(x > 1, jnp.nan, x)
+
+    x = jnp.arange(4.0)
+    with spread_over(2):
+        got = jax.jit(lambda x: on_one(slowly, x))(x)
+    jax.tree.map(np.testing.assert_array_equal, got, slowly(x))
 
 
 def test_measures_are_taken_on_both():

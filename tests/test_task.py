@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -118,3 +119,44 @@ def test_the_key_decides_the_dropout_of_training_and_scores_know_none():
     assert loss(jax.random.key(1)) == loss(jax.random.key(1))
     assert abs(loss(jax.random.key(1)) - loss(jax.random.key(2))) > 1e-4
     assert set(np.asarray(jax.jit(task.score)(params, x, y))) <= {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("model", "most"),
+    [(Linear(CLASSES), 0.02), (CNN(CLASSES, filters=(8,), hidden=64), 0.3)],  # some ReLUs flip
+)
+def test_computing_in_16_bits_rounds_but_leaves_weights_and_gradients_in_single(model, most):
+    shape = (8, 8, 1)
+    plain = classification(model, np.zeros(shape))
+    short = classification(model, np.zeros(shape), compute=jnp.bfloat16)
+    params, x = plain.init(KEY), jax.random.normal(KEY, (BATCH, *shape))
+    args = x, jnp.arange(BATCH) % CLASSES, jnp.ones(BATCH), KEY
+    (loss, slope), (wanted, exact) = (
+        jax.jit(jax.value_and_grad(task.loss))(params, *args) for task in (short, plain)
+    )
+    assert loss.dtype == jnp.float32
+    assert loss != wanted
+    np.testing.assert_allclose(loss, wanted, rtol=2**-6)
+    size = optax.tree.norm(exact)
+    apart = optax.tree.norm(jax.tree.map(jnp.subtract, slope, exact))
+    assert {leaf.dtype for leaf in jax.tree.leaves(slope)} == {jnp.dtype("float32")}
+    assert 0 < apart < most * size
+    kinds = {str(eqn.invars[0].aval.dtype) for eqn in _products(short, params, args)}
+    assert kinds == {"bfloat16"}
+    assert short.score(params, *args[:2]).dtype == jnp.float32
+
+
+def _products(task, params, args):
+    """All matrix products and convolutions of a step, forward and back."""
+
+    def inside(jaxpr):
+        for equation in jaxpr.eqns:
+            if equation.primitive.name in ("dot_general", "conv_general_dilated"):
+                yield equation
+            for value in jax.tree.leaves(tuple(equation.params.values())):
+                if hasattr(value, "jaxpr"):
+                    yield from inside(getattr(value.jaxpr, "jaxpr", value.jaxpr))
+
+    found = list(inside(jax.make_jaxpr(jax.value_and_grad(task.loss))(params, *args).jaxpr))
+    assert len(found) > 1
+    return found

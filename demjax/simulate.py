@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -174,7 +175,7 @@ def programs(
     state = jax.eval_shape(algorithm.init, _init_key(key), clients)
     where = places(state, clients.n_clients)
     program = partial(jax.jit, compiler_options=compiler_options())
-    init = program(algorithm.init, out_shardings=where).lower(_init_key(key), clients).compile()
+    init = program(algorithm.init, out_shardings=where).lower(_init_key(key), clients)
     if where is not None:
         state = jax.tree.map(
             lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
@@ -182,12 +183,14 @@ def programs(
             where,
         )
     one_round = program(advance, donate_argnums=2, out_shardings=(where, None))
-    return Programs(
-        init=init,
-        round=one_round.lower(key, jnp.int32(0), state, clients).compile(),
-        measures=program(look).lower(state, clients).compile(),
-        seconds=time.perf_counter() - start,
-    )
+    rounds = one_round.lower(key, jnp.int32(0), state, clients)
+    lowered = init, rounds, program(look).lower(state, clients)
+    pool = ThreadPoolExecutor(len(lowered))  # compiling leaves Python alone
+    try:
+        compiled = list(pool.map(lambda part: part.compile(), lowered))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return Programs(*compiled, seconds=time.perf_counter() - start)
 
 
 def watch(

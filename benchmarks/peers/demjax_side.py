@@ -58,7 +58,7 @@ def main() -> None:
             if moment.round:
                 seconds.append(moment.round_seconds + measured * moment.measure_seconds)
         root = jax.tree.map(lambda leaf: leaf[-1, 0], algorithm.models(moment.state).group)
-        norm = float(optax.global_norm(root))
+        norm = float(optax.tree.norm(root))
     taken = moment.measures
     assert taken is not None
     side.tell(

@@ -231,7 +231,7 @@ def report(out: Path) -> None:
     left.set(xlabel="clients", ylabel="milliseconds a client", title="Parts of a round")
     left.grid(alpha=0.3)
     left.legend(fontsize=6.5, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
-    right.set(ylabel="share", title="Share of each part")
+    right.set(ylabel="share", title="Share of each part that was timed")
     right.tick_params(axis="x", labelsize=6.5)
     patches = [plt.Rectangle((0, 0), 1, 1, color=COLOURS[part]) for part in PARTS]
     right.legend(

@@ -130,7 +130,7 @@ def test_some_numbers_may_be_mapped_over_under_a_key_that_is_not_traced():
 
 @pytest.mark.parametrize(
     ("name", "devices", "chunk"),
-    [("demlearn", 2, None), ("fedprox", 1, None), ("fedavg", 1, 2), ("local_only", 2, 2)],
+    [("control", 2, None), ("fedprox", 1, None), ("fedavg", 1, 2), ("local_only", 2, 2)],
 )
 def test_a_sweep_is_its_experiments_apart(name, devices, chunk):
     with spread_over(devices):

@@ -29,6 +29,8 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
+from machine import cpu_model
+
 DATA = ("published", "digits", "relabelled", "rotated")
 RESULTS = Path(__file__).parent / "results" / "organization"
 LEVELS = {"published": (10, 5, 2), "digits": (10, 5, 2), "relabelled": (8, 4), "rotated": (8, 4)}
@@ -197,7 +199,7 @@ def run_one(data: str, setting: str, arguments: argparse.Namespace, out: Path) -
         "diverged": numbers(measures.diverged),
         "structure": structure,
         "seconds": time.perf_counter() - begin,
-        "machine": {"cpu": _cpu_model(), "cores": len(os.sched_getaffinity(0))},
+        "machine": {"cpu": cpu_model(), "cores": len(os.sched_getaffinity(0))},
         "versions": {
             "python": platform.python_version(),
             **{name: sys.modules[name].__version__ for name in ("jax", "numpy", "demjax")},
@@ -215,14 +217,6 @@ def run_one(data: str, setting: str, arguments: argparse.Namespace, out: Path) -
         np.asarray(measures.structure.rand_kinds)[:, -1].mean(axis=0).round(2),
         flush=True,
     )  # fmt: skip
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 def run_all(arguments: argparse.Namespace) -> int:

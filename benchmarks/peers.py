@@ -37,7 +37,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from machine import cpu_model
+import machine
 from peers_processes import HERE, LeftOutError, environment, last_error, run_side
 from peers_report import fastest, write_table
 
@@ -119,9 +119,7 @@ def export(asked: argparse.Namespace, python: Path, folder: Path) -> None:
 
 def keep(result: dict, out: Path) -> None:
     """Write what there is so far, and its table."""
-    partly = out.with_suffix(".partial")
-    partly.write_text(json.dumps(result, indent=1) + "\n")
-    partly.replace(out)
+    machine.keep(result, out)
     write_table(result, out.with_suffix(".md"))
 
 
@@ -130,7 +128,7 @@ def compare(asked: argparse.Namespace) -> None:
     result: dict = {
         "setting": f"Published MNIST split, 50 clients, E = 2, B = {asked.batch}, SGD 0.05; "
         "DemLearn: 3 levels, α = 0.6, μ = 0.002, all measures in each round",
-        "machine": {"cpu": cpu_model(), "cores": os.cpu_count(), "used": asked.cores},
+        "machine": {"cpu": machine.cpu_model(), "cores": os.cpu_count(), "used": asked.cores},
         "rounds": {"warm-up": asked.warmup, "timed": asked.rounds, "turns": asked.turns},
         "left_out": {},
         "points": [],

@@ -19,7 +19,6 @@ The points are written to OUT as they come: ``benchmarks/results/round_cost.json
 import argparse
 import json
 import os
-import platform
 import statistics
 import sys
 import time
@@ -31,7 +30,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from machine import cpu_model
+from machine import empty_result, keep, results_file, take_devices
 
 import demjax
 from demjax import hierarchy, memory
@@ -40,7 +39,6 @@ from demjax.linkage import self_organization, unorganized
 from demjax.simulate import Programs, programs
 from demjax.spread import compiler_options
 
-RESULTS = Path(__file__).parent / "results"
 MODELS = {
     "linear": lambda: demjax.models.Linear(classes=10),
     "mlp": lambda: demjax.models.MLP(classes=10),
@@ -258,32 +256,20 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.models, arguments.clients, arguments.turns = ["linear", "mlp"], [50, 200], 2
-    demjax.use_cores(arguments.devices or os.cpu_count() or 1)
-    cpu = jax.default_backend() == "cpu"
-    arguments.devices = arguments.devices or (jax.local_device_count() if cpu else 1)
-    out = arguments.out or RESULTS / ("round_cost.json" if cpu else "round_cost_gpu.json")
+    arguments.devices = take_devices(arguments.devices)
+    out = arguments.out or results_file("round_cost")
     if arguments.report:
         report(out)
         return 0
-    result = {
-        "setting": f"{arguments.examples} made-up pictures of 28×28 a client, batches of "
-        f"{BATCH}, DemLearn of {LEVELS} levels; medians.",
-        "machine": {
-            "device": jax.devices()[0].device_kind,
-            "devices": arguments.devices,
-            "cpu": cpu_model(),
-            "cores": os.cpu_count(),
-        },
-        "versions": {"python": platform.python_version(), "jax": jax.__version__},
-        "points": [],
-    }
+    setting = f"{arguments.examples} made-up pictures of 28×28 a client, batches of {BATCH}, "
+    setting += f"DemLearn of {LEVELS} levels; medians."
+    result = empty_result(setting, arguments.devices)
     if arguments.add and out.exists():
         kept = json.loads(out.read_text())
         if {**kept, "points": []} != result:
             print(f"The points of {out} are of another machine, version or setting.")
             return 2
         result["points"] = kept["points"]
-    out.parent.mkdir(parents=True, exist_ok=True)
     for model in arguments.models:
         for epochs in arguments.epochs:
             for count in arguments.clients:
@@ -295,9 +281,7 @@ def main() -> int:
                 point = measure_point(model, count, epochs, arguments)
                 others = [old for old in result["points"] if old["at"] != point["at"]]
                 result["points"] = [*others, point]
-                partly = out.with_suffix(".partial")
-                partly.write_text(json.dumps(result, indent=1) + "\n")
-                partly.replace(out)
+                keep(result, out)
                 shown = {k: round(v["median"], 4) for k, v in point["seconds"].items()}
                 print(model, count, epochs, shown, flush=True)
                 jax.clear_caches()

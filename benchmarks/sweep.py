@@ -29,7 +29,6 @@ The points are written to OUT as they come: ``benchmarks/results/sweep.json``, o
 import argparse
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -40,8 +39,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from machine import cpu_model
-from round_cost import MODELS, RESULTS, made_up
+from machine import empty_result, keep, results_file, take_devices
+from round_cost import MODELS, made_up
 
 import demjax
 from demjax import memory
@@ -229,33 +228,21 @@ def main() -> int:
     if arguments.quick:
         arguments.models, arguments.rounds, arguments.seeds = ["linear"], 5, 2
         arguments.timed, arguments.values = 1, {"rate": [0.1], "prox": [0.01], "mix": [0.3, 0.6]}
-    demjax.use_cores(arguments.devices or os.cpu_count() or 1)
-    cpu = jax.default_backend() == "cpu"
-    arguments.devices = arguments.devices or (jax.local_device_count() if cpu else 1)
-    out = arguments.out or RESULTS / ("sweep.json" if cpu else "sweep_gpu.json")
+    arguments.devices = take_devices(arguments.devices)
+    out = arguments.out or results_file("sweep")
     if arguments.report:
         report(out)
         return 0
-    result = {
-        "setting": f"{arguments.examples} made-up pictures of 28×28 a client, {arguments.epochs} "
+    result = empty_result(
+        f"{arguments.examples} made-up pictures of 28×28 a client, {arguments.epochs} "
         f"epochs, DemLearn. Compiled each: {arguments.timed} timed, and scaled to all; its running "
         "is that of compiled once, of which the largest difference of any measure is told.",
-        "machine": {
-            "device": jax.devices()[0].device_kind,
-            "devices": arguments.devices,
-            "cpu": cpu_model(),
-            "cores": os.cpu_count(),
-        },
-        "versions": {"python": platform.python_version(), "jax": jax.__version__},
-        "points": [],
-    }
-    out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.devices,
+    )
     for model in arguments.models:
         point = take_point(model, arguments)
         result["points"].append(point)
-        partly = out.with_suffix(".partial")
-        partly.write_text(json.dumps(result, indent=1) + "\n")
-        partly.replace(out)
+        keep(result, out)
         for name, way in point["ways"].items():
             shown = {k: f"{v:.3g}" for k, v in way.items() if isinstance(v, float)}
             print(model, name, shown, memory.gigabytes(way["memory_bytes"]), flush=True)

@@ -121,8 +121,8 @@ def over_columns(function: Callable, stacked: list[jax.Array], shared: Any, sums
         return lax.psum(function(stacked, shared, sums, columns, devices), AXIS)
 
     whole = PartitionSpec()
-    places = PartitionSpec(AXIS) if dealt else whole, whole, whole
-    spread = jax.shard_map(one_device, in_specs=places, out_specs=whole, check_vma=False)
+    given = PartitionSpec(AXIS) if dealt else whole, whole, whole
+    spread = jax.shard_map(one_device, in_specs=given, out_specs=whole, check_vma=False)
     return spread(stacked, shared, sums)
 
 
@@ -130,8 +130,11 @@ def on_one(function: Callable, *arguments: jax.Array) -> Any:
     """Let one device compute what all need, while the others leave memory to it.
 
     Args:
-        function: Gives numbers, of the same shapes each time, and asks for nothing but:
+        function: ``(*arguments) -> numbers``; it reads no other traced array.
         *arguments: Arrays that all devices have whole.
+
+    Returns:
+        What the function returns, whole on every device.
     """
     if devices_at_work() == 1:
         return function(*arguments)

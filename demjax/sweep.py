@@ -32,8 +32,8 @@ def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None 
 
     The results are those of separate calls, to rounding. On a CPU a device runs its experiments
     one after another, in the memory of one; elsewhere all at once, for a single one does not fill
-    an accelerator, in as many times the memory. Returning only what is
-    asked, such as a history's measures, not the models, spares memory everywhere.
+    an accelerator, in as many times the memory. Returning only what is asked, such as a history's
+    measures, not the models, spares memory everywhere.
 
     May itself be called under ``jit``, so that it is compiled once and called often; then
     ``spread.compiler_options`` says how to compile it.

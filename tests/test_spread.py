@@ -21,6 +21,7 @@ from demjax.spread import (
     everywhere,
     on_one,
     over_clients,
+    over_wanted,
     places,
     spread_over,
     use_cores,
@@ -45,6 +46,27 @@ def test_each_device_gets_its_part():
         got = jax.jit(lambda x: over_clients(lambda _, x: x - x[0], (), x))(jnp.arange(6))
     np.testing.assert_array_equal(got, [0, 1, 2, 0, 1, 2])
     np.testing.assert_array_equal(over_clients(lambda _, x: x - x[0], (), jnp.arange(6)), range(6))
+
+
+@pytest.mark.parametrize("wanted", ["11110000", "1111111", "0000001", "00000"])
+def test_rows_that_are_wanted_are_dealt_out_evenly(wanted):
+    wanted = jnp.asarray([flag == "1" for flag in wanted])
+    count = wanted.size
+
+    def with_how_many(_, dealt):
+        row, mine = dealt
+        return 3 * row, jnp.full(row.shape[0], jnp.sum(mine))
+
+    rows = jnp.arange(1, count + 1)
+    with spread_over(2):
+        dealt = jax.jit(lambda *x: over_wanted(with_how_many, (), x, wanted))
+        tripled, beside = dealt(rows, wanted)
+    np.testing.assert_array_equal(tripled, 3 * rows)
+    # An odd number of rows is made even by doing the last one, wanted or not, once more.
+    most = -(-int(wanted.sum()) // 2)
+    assert int(beside.max()) == most
+    alone, _ = over_wanted(with_how_many, (), (rows, wanted), wanted)
+    np.testing.assert_array_equal(alone, 3 * rows)
 
 
 def test_in_the_part_of_a_device_no_other_is_at_work():

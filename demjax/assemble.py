@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Float, Int
+from jaxtyping import Int, Num
 
 from demjax import algorithms, data, hierarchy, linkage, models
 from demjax.base import Algorithm, ClientData, Task
@@ -35,6 +35,7 @@ STARTS: Mapping[str, Callable] = {
     "root": hierarchy.from_root,
 }
 MODELS: Mapping[str, Callable] = {
+    "cifar_cnn": models.CifarCNN,
     "cnn": models.CNN,
     "linear": models.Linear,
     "mlp": models.MLP,
@@ -88,10 +89,15 @@ def build(experiment: Experiment) -> Run:
     kinds = None
     if experiment.conflict != "none":
         dataset, kinds = _planted(experiment, dataset, partition)
-    x = _scaled(experiment, dataset, partition)
+    x, inputs = _inputs(experiment, dataset, partition)
     clients = data.client_data(x, dataset.y, partition)
-    model = MODELS[experiment.model](classes=dataset.classes)
-    task = classification(model, clients.x[0], compute=COMPUTE[experiment.precision])
+    rate = {} if experiment.dropout is None else {"dropout_rate": experiment.dropout}
+    task = classification(
+        MODELS[experiment.model](classes=dataset.classes, **rate),
+        clients.x[0],
+        compute=COMPUTE[experiment.precision],
+        inputs=inputs,
+    )
     local = local_training(
         task,
         optax.sgd(experiment.lr),
@@ -116,16 +122,41 @@ def products(experiment: Experiment) -> AbstractContextManager:
     return jax.default_matmul_precision(PRODUCTS[experiment.precision])
 
 
-def _scaled(
+def _inputs(
     experiment: Experiment, dataset: data.Dataset, partition: data.Partition
-) -> Float[np.ndarray, " T *shape"]:
+) -> tuple[Num[np.ndarray, " T *shape"], data.Normalization | None]:
+    """Inputs as the device holds them, and what each step has still to do to them."""
+    whole = dataset.x.dtype == np.uint8
+    if experiment.store == "bytes" and not whole:
+        raise ValueError(
+            f"The inputs of {experiment.dataset!r} are no bytes but {dataset.x.dtype}; possible is "
+            "--store floats."
+        )
+    normalization = _normalization(experiment, dataset.x, np.concatenate(partition.train))
+    if experiment.store == "bytes":
+        return dataset.x, normalization
+    return normalization(dataset.x), None
+
+
+def _normalization(
+    experiment: Experiment, x: Num[np.ndarray, " T *shape"], train: Int[np.ndarray, " S"]
+) -> data.Normalization:
+    maximum = 255.0 if x.dtype == np.uint8 else 1.0
+    makers: Mapping[str, Callable[[], data.Normalization]] = {
+        "centred": lambda: data.centred(maximum=maximum),
+        "per_pixel": lambda: data.per_pixel(x, rows=train),
+        "standardized": lambda: data.overall(x, rows=train, maximum=maximum),
+        "unit": lambda: data.unit(maximum=maximum),
+    }
+    published: Mapping[str, Callable[[], data.Normalization]] = {
+        "cifar10": makers["centred"],
+        "cifar10_jpeg": makers["centred"],
+        "fashion_mnist": lambda: data.overall(x, maximum=maximum),
+        "leaf": makers["unit"],
+    }
     if experiment.pixels == "published":
-        return data.standardize_pixels(dataset.x)
-    maximum = 255.0 if dataset.x.dtype == np.uint8 else 1.0
-    unit = data.scale_to_unit(dataset.x, maximum=maximum)
-    if experiment.pixels == "unit":
-        return unit
-    return data.standardize(unit, by=unit[np.concatenate(partition.train)])
+        return published.get(experiment.dataset, lambda: data.per_pixel(x))()
+    return makers[str(experiment.pixels)]()
 
 
 def _planted(

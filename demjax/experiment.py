@@ -53,14 +53,29 @@ class Experiment:
     kinds: int = _option(4, "kinds of clients, for a conflict", "Data", 1)
     pixels: str | None = _option(
         None,
-        "scale of the inputs: published (each pixel by its mean and deviation over the whole data "
-        "set, tests too), standardized (all by one mean and deviation of the training examples) or "
-        "unit (0…1); by default published for the published partition, else standardized",
+        "scale of the inputs: standardized (all pixels by one mean and deviation), per_pixel (each "
+        "by its own), both of the training examples; unit (0…1); centred (−1…1); published (as in "
+        "the experiment published on the data set, tests included); by default published for the "
+        "published partition, else standardized",
         "Data",
         choices="PIXELS",
     )
+    store: str = _option(
+        "floats",
+        "pictures on the device: floats, scaled beforehand, or bytes, a quarter of the memory, "
+        "scaled in each step",
+        "Data",
+        choices="STORES",
+    )
 
     model: str = _option("cnn", "model", "Training", choices="MODELS")
+    dropout: float | None = _option(
+        None,
+        "dropout of the model while it trains, where it has any [cnn 0.4, cifar_cnn 0.5]",
+        "Training",
+        0.0,
+        0.99,
+    )
     epochs: int = _option(2, "local epochs in a round", "Training", 1)
     batch_size: int = _option(10, "examples in a batch", "Training", 1)
     lr: float = _option(0.05, "learning rate of local SGD", "Training", 0.0, 1e3)
@@ -187,8 +202,9 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "DATASETS": data.NAMES,
     "PARTITIONS": ("dirichlet", "iid", "labels", "published"),
     "CONFLICTS": ("none", "relabelled", "rotated"),
-    "PIXELS": ("published", "standardized", "unit"),
-    "MODELS": ("cnn", "linear", "mlp"),
+    "PIXELS": ("centred", "per_pixel", "published", "standardized", "unit"),
+    "STORES": ("bytes", "floats"),
+    "MODELS": ("cifar_cnn", "cnn", "linear", "mlp"),
     "PRECISIONS": ("bf16", "float32", "tf32"),
     "METRICS": ("correlation", "cosine", "euclidean", "sqeuclidean"),
     "LINKAGES": linkage.METHODS,

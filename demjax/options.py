@@ -9,6 +9,7 @@ from typing import Any
 from demjax.experiment import CHOICES, DEFAULTS, SPECIAL, Experiment, option_types
 
 PUBLISHED_CLIENTS = 50
+WITH_DROPOUT = ("cifar_cnn", "cnn")
 
 
 def unused_options(experiment: Experiment) -> list[str]:
@@ -65,6 +66,11 @@ def resolve(experiment: Experiment) -> Experiment:
         raise ValueError(
             f"--cohort was given as {resolved.cohort}, but there are {resolved.clients} clients; "
             f"possible is 1 to {resolved.clients}."
+        )
+    if resolved.dropout is not None and resolved.model not in WITH_DROPOUT:
+        raise ValueError(
+            f"--dropout was given as {resolved.dropout}, but the model {resolved.model!r} has "
+            f"none; possible are the models {', '.join(WITH_DROPOUT)}."
         )
     if resolved.partition == "published" and resolved.dataset != "mnist":
         raise ValueError(

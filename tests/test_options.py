@@ -68,6 +68,10 @@ def _sentence(**options):
         ({"sketch": 0}, ["--sketch", "1 or more"]),
         ({"min_size": 0}, ["--min-size", "1 or more"]),
         ({"rounds": True}, ["--rounds", "True"]),
+        ({"dropout": 1.0}, ["--dropout", "1.0", "0.0 to 0.99"]),
+        ({"dropout": 0.1, "model": "mlp"}, ["--dropout", "0.1", "'mlp'", "cifar_cnn, cnn"]),
+        ({"pixels": "centered"}, ["perhaps 'centred' was meant", "per_pixel"]),
+        ({"store": "byte"}, ["perhaps 'bytes' was meant", "floats"]),
     ],
 )
 def test_a_wrong_option_is_one_sentence_that_says_what_is_possible(options, words):

@@ -18,13 +18,16 @@ from demjax.data.datasets import (
     standardize_pixels,
 )
 from demjax.data.idx import read_idx
+from demjax.data.normalization import Normalization, centred, overall, per_pixel, unit
 from demjax.data.partition import dirichlet, iid, labels
 from demjax.data.published import published_mnist
 
 __all__ = [
     "NAMES",
     "Dataset",
+    "Normalization",
     "Partition",
+    "centred",
     "client_data",
     "digits",
     "dirichlet",
@@ -32,6 +35,8 @@ __all__ = [
     "labels",
     "load",
     "mnist",
+    "overall",
+    "per_pixel",
     "planted_kinds",
     "published_mnist",
     "read_idx",
@@ -40,4 +45,5 @@ __all__ = [
     "scale_to_unit",
     "standardize",
     "standardize_pixels",
+    "unit",
 ]

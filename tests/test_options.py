@@ -91,7 +91,9 @@ def test_given_options_win_over_the_algorithms_defaults():
 
 
 def test_options_the_algorithm_does_not_use_are_told():
-    assert unused_options(Experiment(algorithm="fedavg", levels=2, mix=0.5)) == ["levels"]
+    assert unused_options(Experiment(algorithm="fedavg", levels=2, mix=0.5)) == [
+        ("fedavg", "levels")
+    ]
     assert unused_options(Experiment(levels=2)) == []
 
 

@@ -11,7 +11,7 @@ from demjax.data.dealing import check_draws, is_whole, rows, split
 
 def natural(
     y: Int[np.ndarray, " T"],
-    owner: Int[np.ndarray, " T"],
+    owner: Int[np.ndarray, " T"] | None,
     *,
     train_count: int,
     clients: int | None = None,
@@ -26,7 +26,8 @@ def natural(
 
     Args:
         y: Labels.
-        owner: Whose each example is, numbers from 0.
+        owner: Whose each example is, numbers from 0; ``None``, as a data set without owners has
+            it, is refused.
         train_count: The first so many examples are the data's own training part; ``T`` where they
             have no test part.
         clients: How many owners are drawn, 1 to those with a training example; by default all.
@@ -80,7 +81,8 @@ def _of_each(
 def _checked_owner(owner: Any, examples: int) -> Int[np.ndarray, " T"]:
     if owner is None:
         raise ValueError(
-            "These data do not say whose each example is, so no owner can be a client."
+            "These data do not say whose each example is, so no owner can be a client; possible "
+            "is another rule."
         )
     owner = np.asarray(owner)
     if owner.shape != (examples,) or owner.dtype.kind not in "iu":

@@ -8,9 +8,7 @@ from jaxtyping import Float, Int
 
 from demjax.data.clients import Partition, checked_labels
 
-CLIENTS = 50
-"""The clients of every published experiment."""
-
+_CLIENTS = 50
 _MNIST = (6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958)
 _FIRST = 10  # examples of each of its labels that every client has
 _FASHION_LEFT_OUT = slice(55_000, 60_000)  # the last training examples
@@ -126,7 +124,7 @@ def _shares(
     rng: np.random.RandomState, *, sigma: float, labels: int
 ) -> Float[np.ndarray, " 10 50 k"]:
     """Log-normal shares of each label, for each client's first, second … label."""
-    share = rng.lognormal(0, sigma, (10, CLIENTS, labels))
+    share = rng.lognormal(0, sigma, (10, _CLIENTS, labels))
     return share / share.sum(axis=(1, 2), keepdims=True)
 
 
@@ -146,8 +144,8 @@ def _dealt(
 ) -> list[np.ndarray]:
     """Each client's examples: of its labels ten each, then ``extra`` where that leaves some."""
     used = [0] * 10
-    held: list[list[np.ndarray]] = [[] for _ in range(CLIENTS)]
-    turns = [(u, j, (u + j) % 10) for u in range(CLIENTS) for j in range(labels)]
+    held: list[list[np.ndarray]] = [[] for _ in range(_CLIENTS)]
+    turns = [(u, j, (u + j) % 10) for u in range(_CLIENTS) for j in range(labels)]
 
     def deal(client: int, label: int, count: int) -> None:
         held[client].append(pools[label][used[label] : used[label] + count])

@@ -23,6 +23,7 @@ _KINDS = {
     "test": "iu",
     "test_size": "iu",
 }
+_DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, ValueError)
 _DIMENSIONS = {"format": 0, "examples": 0, "labels_sha256": 0}
 
 
@@ -98,21 +99,23 @@ def load_partition(path: str | Path, *, y: Int[np.ndarray, " T"] | None = None) 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile) or "format" not in file:
-                raise ValueError(f"{path} is no partition that save_partition wrote.")
-            if str(file["format"]) != _FORMAT:
-                raise ValueError(
-                    f"{path} is of the format {str(file['format'])[:40]!r}, but possible is "
-                    f"{_FORMAT!r}."
-                )
-            found = {name: file[name] for name in _KINDS}
+        with path.open("rb") as raw:  # np.load leaves a damaged file open
+            file = np.load(raw, allow_pickle=False)
+            is_ours = isinstance(file, np.lib.npyio.NpzFile) and "format" in file
+            form = str(file["format"]) if is_ours else None
+            found = {name: file[name] for name in _KINDS} if form == _FORMAT else {}
     except FileNotFoundError:
         raise ValueError(f"The partition file {path} does not exist.") from None
     except OSError as error:
         raise ValueError(f"The partition file {path} cannot be read ({error.strerror}).") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError) as error:
-        raise ValueError(f"{path} is damaged: it is no whole .npz file.") from error
+    except _DAMAGES as error:
+        raise ValueError(
+            f"{path} is damaged, or no partition: it is no whole .npz file."
+        ) from error
+    if form is None:
+        raise ValueError(f"{path} is no partition that save_partition wrote.")
+    if form != _FORMAT:
+        raise ValueError(f"{path} is of the format {form[:40]!r}, but possible is {_FORMAT!r}.")
     for name, kinds in _KINDS.items():
         if found[name].dtype.kind not in kinds or found[name].ndim != _DIMENSIONS.get(name, 1):
             raise ValueError(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +12,7 @@ from jaxtyping import Int, Num
 
 from demjax import algorithms, data, hierarchy, linkage, models
 from demjax.base import Algorithm, ClientData, Task
+from demjax.deal import deal, load
 from demjax.experiment import DEFAULTS, Experiment
 from demjax.local import LocalTraining, local_training
 from demjax.metrics import Measures, measure
@@ -62,12 +62,17 @@ PRODUCTS: Mapping[str, str] = {
 
 
 class Run(NamedTuple):
-    """What ``simulate`` and ``watch`` need of an experiment."""
+    """What ``simulate`` and ``watch`` need of an experiment, and who has which examples.
+
+    ``y`` are the labels that were dealt, before any conflict.
+    """
 
     algorithm: Algorithm
     task: Task
     clients: ClientData
     take_measures: Callable[..., Measures]
+    partition: data.Partition
+    y: Int[np.ndarray, " T"]
 
 
 def build(experiment: Experiment) -> Run:
@@ -82,15 +87,11 @@ def build(experiment: Experiment) -> Run:
     Raises:
         ValueError: If the data are missing or damaged, or cannot be dealt as asked.
     """
-    if experiment.data_dir is not None and not Path(experiment.data_dir).is_dir():
-        raise ValueError(f"The data folder {experiment.data_dir} does not exist or is no folder.")
-    dataset = data.load(experiment.dataset, data_dir=experiment.data_dir)
-    partition = _partition(experiment, dataset.y)
-    kinds = None
-    if experiment.conflict != "none":
-        dataset, kinds = _planted(experiment, dataset, partition)
-    x, inputs = _inputs(experiment, dataset, partition)
-    clients = data.client_data(x, dataset.y, partition)
+    dataset = load(experiment)
+    dealt = deal(experiment, dataset)
+    dataset = dealt.dataset
+    x, inputs = _inputs(experiment, dataset, dealt.partition)
+    clients = data.client_data(x, dataset.y, dealt.partition)
     rate = {} if experiment.dropout is None else {"dropout_rate": experiment.dropout}
     task = classification(
         MODELS[experiment.model](classes=dataset.classes, **rate),
@@ -108,8 +109,10 @@ def build(experiment: Experiment) -> Run:
     params = jax.eval_shape(task.init, run_key(experiment))
     for names in (experiment.average_layers, experiment.feature_layers):
         linkage.chosen_layers(params, names or ())
-    take_measures = measure(task, clients, kinds=kinds)
-    return Run(_algorithm(experiment, local), task, clients, take_measures)
+    take_measures = measure(task, clients, kinds=dealt.kinds)
+    return Run(
+        _algorithm(experiment, local), task, clients, take_measures, dealt.partition, dealt.y
+    )
 
 
 def run_key(experiment: Experiment) -> jax.Array:
@@ -157,32 +160,6 @@ def _normalization(
     if experiment.pixels == "published":
         return published.get(experiment.dataset, lambda: data.per_pixel(x))()
     return makers[str(experiment.pixels)]()
-
-
-def _planted(
-    experiment: Experiment, dataset: data.Dataset, partition: data.Partition
-) -> tuple[data.Dataset, Int[np.ndarray, " N"]]:
-    kinds = experiment.kinds
-    of = data.planted_kinds(experiment.clients, kinds)
-    if experiment.conflict == "rotated":
-        return dataset._replace(x=data.rotated(dataset.x, partition, kinds)), of
-    y = data.relabelled(dataset.y, partition, kinds, dataset.classes)
-    return dataset._replace(y=y), of
-
-
-def _partition(experiment: Experiment, y: Any) -> data.Partition:
-    common: dict[str, Any] = {
-        "clients": experiment.clients,
-        "seed": experiment.seed,
-        "test_fraction": experiment.test_fraction,
-    }
-    if experiment.partition == "iid":
-        return data.iid(y, **common)
-    if experiment.partition == "labels":
-        return data.labels(y, labels_per_client=experiment.labels_per_client, **common)
-    if experiment.partition == "dirichlet":
-        return data.dirichlet(y, alpha=experiment.dirichlet_alpha, **common)
-    return data.published_mnist(y)
 
 
 def _organization(options: dict[str, Any]) -> dict[str, Any]:

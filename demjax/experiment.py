@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from demjax import data, linkage
+from demjax.defaults import CONFLICTS, PARTITIONS
 
 
 def _option(
@@ -40,17 +41,41 @@ class Experiment:
     data_dir: str | None = _option(None, "folder with the data set's files", "Data")
     partition: str = _option("labels", "who gets which examples", "Data", choices="PARTITIONS")
     clients: int = _option(50, "number of clients", "Data", 1)
-    labels_per_client: int = _option(2, "labels of each client, for labels", "Data", 1)
-    dirichlet_alpha: float = _option(
-        0.5, "evenness of labels over clients, for dirichlet", "Data", 1e-6, 1e6
+    labels_per_client: int | None = _option(
+        None, "labels of each client [labels, planted 2]", "Data", 1
     )
-    test_fraction: float = _option(
-        0.2, "share of each client's examples held back for tests", "Data", 0.01, 0.99
+    label_sigma: float | None = _option(
+        None,
+        "log-normal spread σ of how much a client has of a label [labels 1; planted 0]",
+        "Data",
+        0.0,
+        1e6,
     )
-    conflict: str = _option(
-        "none", "planted conflict between kinds of clients", "Data", choices="CONFLICTS"
+    dirichlet_alpha: float | None = _option(
+        None, "evenness of labels over clients, or of sizes for quantity [0.5]", "Data", 1e-6, 1e6
     )
-    kinds: int = _option(4, "kinds of clients, for a conflict", "Data", 1)
+    min_examples: int | None = _option(
+        None, "fewest examples of a client [dirichlet, quantity 2]", "Data", 2
+    )
+    partition_file: str | None = _option(
+        None, "file of a partition, for file; demjax partition and every run write one", "Data"
+    )
+    test_fraction: float | None = _option(
+        None,
+        "share of a client's examples held back for tests, where data have none set apart [0.2]",
+        "Data",
+        0.01,
+        0.99,
+    )
+    conflict: str = _option("none", "planted conflict of clients", "Data", choices="CONFLICTS")
+    kinds: int | None = _option(None, "kinds of clients [conflicts, planted 4]", "Data", 1)
+    noise: float | None = _option(
+        None,
+        "deviation of the noise of the last kind, in parts of the range of the inputs [noisy 0.5]",
+        "Data",
+        0.0,
+        100.0,
+    )
     pixels: str | None = _option(
         None,
         "scale of the inputs: standardized (all pixels by one mean and deviation), per_pixel (each "
@@ -200,8 +225,8 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "ALGORITHMS": tuple(DEFAULTS),
     "DATASETS": data.NAMES,
-    "PARTITIONS": ("dirichlet", "iid", "labels", "published"),
-    "CONFLICTS": ("none", "relabelled", "rotated"),
+    "PARTITIONS": tuple(PARTITIONS),
+    "CONFLICTS": tuple(CONFLICTS),
     "PIXELS": ("centred", "per_pixel", "published", "standardized", "unit"),
     "STORES": ("bytes", "floats"),
     "MODELS": ("cifar_cnn", "cnn", "linear", "mlp"),

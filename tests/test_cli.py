@@ -12,8 +12,9 @@ import tomllib
 
 import numpy as np
 import pytest
+from deals import same
 
-from demjax import cli, runs
+from demjax import cli, data, runs
 
 SMALL = ["--model", "linear", "--clients", "8", "--rounds", "4", "--levels", "2", "--epochs", "1"]
 
@@ -63,6 +64,16 @@ def test_a_run_leaves_the_pinned_files(finished):
     clients = list(csv.DictReader((finished / "clients.csv").read_text().splitlines()))
     assert len(clients) == 3 * 8
     assert list(clients[0]) == ["round", "client", "c_spe", "c_gen", "group_l1", "group_l2"]
+
+
+def test_a_run_keeps_its_partition_which_another_run_can_take(finished, tmp_path):
+    y = data.digits().y
+    mine = data.load_partition(finished / "partition.npz", y=y)
+    assert same(mine, data.labels(y, clients=8, seed=0))
+    filed = ["--partition", "file", "--partition-file", finished / "partition.npz"]
+    again = tmp_path / "again"
+    assert run("run", *SMALL, "--eval-every", 3, *filed, "--seed", 0, "--out", again) == 0
+    assert without_seconds(again) == without_seconds(finished)
 
 
 def test_two_devices_give_the_same_numbers(finished, tmp_path, capsys):

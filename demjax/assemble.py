@@ -81,9 +81,7 @@ def build(experiment: Experiment) -> Run:
     Raises:
         ValueError: If the data are missing or damaged, or cannot be dealt as asked.
     """
-    if experiment.data_dir is not None and not Path(experiment.data_dir).is_dir():
-        raise ValueError(f"The data folder {experiment.data_dir} does not exist or is no folder.")
-    dataset = data.load(experiment.dataset, data_dir=experiment.data_dir)
+    dataset = _loaded(experiment)
     partition = _partition(experiment, dataset.y)
     kinds = None
     if experiment.conflict != "none":
@@ -114,6 +112,27 @@ def run_key(experiment: Experiment) -> jax.Array:
 def products(experiment: Experiment) -> AbstractContextManager:
     """Where programs of an experiment are traced, so that products are as precise as asked."""
     return jax.default_matmul_precision(PRODUCTS[experiment.precision])
+
+
+def _loaded(experiment: Experiment) -> data.Dataset:
+    folder = experiment.data_dir
+    one_file = experiment.dataset == "npz"
+    if folder is not None and not (Path(folder).is_dir() or (one_file and Path(folder).exists())):
+        raise ValueError(f"The data folder {folder} does not exist or is no folder.")
+    dataset = data.load(
+        experiment.dataset,
+        data_dir=folder,
+        seed=experiment.seed,
+        owners=experiment.clients,
+        alpha=experiment.synthetic_alpha,
+        beta=experiment.synthetic_beta,
+    )
+    if experiment.model == "cnn" and dataset.x.ndim != 4:
+        raise ValueError(
+            f"The model 'cnn' takes pictures, but an input of {experiment.dataset!r} has the shape "
+            f"{dataset.x.shape[1:]}; possible are --model linear and --model mlp."
+        )
+    return dataset
 
 
 def _scaled(

@@ -1,4 +1,4 @@
-"""The command line: ``demjax run`` and ``demjax compare``."""
+"""The command line: ``demjax run``, ``demjax compare`` and ``demjax datasets``."""
 
 import argparse
 import dataclasses
@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import jax
 
-from demjax import __version__, assemble, config, experiment, memory, options, runs
+from demjax import __version__, assemble, config, experiment, memory, options, runs, shelf
 from demjax.experiment import Experiment
 from demjax.presets import PRESETS
 from demjax.record import DONE, FAILED, INTERRUPTED, WRONG, Recorder, first_line, say, table
@@ -103,9 +103,14 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     compare.set_defaults(command=_compare)
     compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder")
 
+    datasets = commands.add_parser("datasets", help="which data sets there are, and which are here")
+    datasets.set_defaults(command=_datasets)
+    datasets.add_argument("--data-dir", type=Path, metavar="DIR", help="folder to search")
+    datasets.add_argument("--fetch", metavar="NAME", help="download one to that folder")
+
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
-        command = run if parsed.command is _run else compare
+        command = {_run: run, _compare: compare, _datasets: datasets}[parsed.command]
         close = difflib.get_close_matches(unknown[0], command._option_string_actions, 1, 0.75)
         hint = f"perhaps {close[0]!r} was meant" if close else f"{command.prog} --help lists all"
         raise ValueError(f"The argument {unknown[0]!r} is unknown; {hint}.")
@@ -188,4 +193,11 @@ def _compare(parsed: argparse.Namespace) -> int:
     if empty:
         raise ValueError(f"The run {empty[0]} ended before anything was measured.")
     print(table(finals))
+    return DONE
+
+
+def _datasets(parsed: argparse.Namespace) -> int:
+    """``demjax datasets``: a table of all, or one fetched."""
+    folder = parsed.data_dir
+    print(shelf.listing(folder) if parsed.fetch is None else shelf.fetch(parsed.fetch, folder))
     return DONE

@@ -37,7 +37,15 @@ class Experiment:
     eval_every: int = _option(1, "rounds between two measurements", "What", 1)
 
     dataset: str = _option("digits", "data set", "Data", choices="DATASETS")
-    data_dir: str | None = _option(None, "folder with the data set's files", "Data")
+    data_dir: str | None = _option(
+        None, "folder with the data set's files, for npz also the file", "Data"
+    )
+    synthetic_alpha: float = _option(
+        1.0, "how much clients' models differ, α, for synthetic", "Data", 0.0, 1e3
+    )
+    synthetic_beta: float = _option(
+        1.0, "how much clients' inputs differ, β, for synthetic", "Data", 0.0, 1e3
+    )
     partition: str = _option("labels", "who gets which examples", "Data", choices="PARTITIONS")
     clients: int = _option(50, "number of clients", "Data", 1)
     labels_per_client: int = _option(2, "labels of each client, for labels", "Data", 1)

@@ -119,6 +119,14 @@ def _loaded(experiment: Experiment) -> data.Dataset:
     one_file = experiment.dataset == "npz"
     if folder is not None and not (Path(folder).is_dir() or (one_file and Path(folder).exists())):
         raise ValueError(f"The data folder {folder} does not exist or is no folder.")
+    if experiment.partition == "published" and folder is not None:
+        found = data.find(experiment.dataset, Path(folder))
+        if found is not None and found.shuffled:
+            raise ValueError(
+                "The published partition deals MNIST in the order of its original files, but the "
+                f"data in {folder} are prepared by TFDS, which shuffles them; possible is a folder "
+                "with the four IDX files."
+            )
     dataset = data.load(
         experiment.dataset,
         data_dir=folder,

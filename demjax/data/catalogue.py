@@ -92,11 +92,13 @@ class Found(NamedTuple):
         files: All that decide what is read.
         read: Reads them.
         slow: Whether that takes so long that the result is kept.
+        shuffled: Whether examples are in another order than in the original files.
     """
 
     files: Sequence[Path]
     read: Callable[[], Dataset]
     slow: bool
+    shuffled: bool = False
 
 
 def load(
@@ -193,7 +195,7 @@ def find(name: str, data_dir: Path) -> Found | None:
     if folder is None:
         return None
     files = sorted(path for path in folder.iterdir() if path.is_file())
-    return Found(files, partial(prepared, name, data_dir=data_dir), slow=True)
+    return Found(files, partial(prepared, name, data_dir=data_dir), True, shuffled=True)
 
 
 def _reader(name: str, root: Path) -> Callable[[], Dataset]:

@@ -5,6 +5,8 @@ import json
 import logging
 import shutil
 import tempfile
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +16,8 @@ import numpy as np
 from demjax.data.dataset import Dataset, checked_classes
 
 _EXAMPLES_AT_ONCE = 1024
+_PATIENCE = 20.0
+"""Seconds to wait for an answer."""
 
 
 class Prepared(NamedTuple):
@@ -22,22 +26,22 @@ class Prepared(NamedTuple):
     Attributes:
         builder: Its name there.
         classes: Number of labels.
-        by_hand: Where its original files are, which are read as well.
+        address: Where its original files are, which are read as well.
         shape: Shape of a picture.
         transposed: Whether pictures are stored column by column.
     """
 
     builder: str
     classes: int
-    by_hand: str
+    address: str
     shape: Sequence[int] = (28, 28, 1)
     transposed: bool = False
 
 
-_MNIST = "the four files of https://storage.googleapis.com/cvdf-datasets/mnist"
-_FASHION = "the four files of http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
-_EMNIST = "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip, unpacked,"
-_CIFAR10 = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz, unpacked,"
+_MNIST = "https://storage.googleapis.com/cvdf-datasets/mnist/train-images-idx3-ubyte.gz"
+_FASHION = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/train-images-idx3-ubyte.gz"
+_EMNIST = "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip"
+_CIFAR10 = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 
 PREPARED: Mapping[str, Prepared] = {
     "mnist": Prepared("mnist", 10, _MNIST),
@@ -60,7 +64,7 @@ def prepared(name: str, *, data_dir: str | Path) -> Dataset:
             ``emnist/byclass/3.1.0``, by itself or in ``tfds``.
 
     Returns:
-        uint8 pictures in 0…255, the training part, then the test part.
+        uint8 pictures in 0…255, the training part, then the test part, each as TFDS shuffled it.
 
     Raises:
         ValueError: The data are missing, damaged, or prepared in another format.
@@ -144,9 +148,9 @@ def prepare(name: str, *, data_dir: str | Path) -> Path:
     except ImportError as error:
         raise ValueError(
             f"Preparing {name!r} needs TensorFlow, which reading does not; possible is "
-            f"pip install 'demjax[prepare]' and then the same again, or {PREPARED[name].by_hand} "
-            f"put into {root}."
+            f"pip install 'demjax[prepare]' and then the same again, or {_by_hand(name, root)}."
         ) from error
+    _check_reachable(name, root)
     made = [folder for folder in (root, *root.parents) if not folder.exists()]
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -170,11 +174,30 @@ def prepare(name: str, *, data_dir: str | Path) -> Path:
                 empty.rmdir()
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
         raise ValueError(
-            f"{name!r} could not be fetched ({reason}); possible is {PREPARED[name].by_hand} "
-            f"put into {root} by hand."
+            f"{name!r} could not be fetched ({reason}); possible is {_by_hand(name, root)}."
         ) from error
     finally:
         shutil.rmtree(partly, ignore_errors=True)
+
+
+def _check_reachable(name: str, root: Path) -> None:
+    """Refuse to start where there is no network: TFDS would try again for many minutes."""
+    try:
+        request = urllib.request.Request(PREPARED[name].address, method="HEAD")
+        with contextlib.suppress(urllib.error.HTTPError):  # an answer, whatever it says
+            urllib.request.urlopen(request, timeout=_PATIENCE).close()
+    except (OSError, ValueError) as error:
+        reason = str(getattr(error, "reason", error)).rstrip(".")
+        raise ValueError(
+            f"{PREPARED[name].address} cannot be reached ({reason}); possible is "
+            f"{_by_hand(name, root)}."
+        ) from error
+
+
+def _by_hand(name: str, root: Path) -> str:
+    folder, _, file = PREPARED[name].address.rpartition("/")
+    what = f"the four .gz files of {folder}" if "mnist" in folder else f"{folder}/{file}, unpacked,"
+    return f"to put {what} into {root / PREPARED[name].builder.split('/')[0]} by hand"
 
 
 @contextlib.contextmanager

@@ -13,7 +13,8 @@ from jaxtyping import Int, Num
 from demjax import algorithms, data, hierarchy, linkage, models
 from demjax.base import Algorithm, ClientData, Task
 from demjax.deal import deal, load
-from demjax.experiment import DEFAULTS, Experiment
+from demjax.defaults import DEFAULTS
+from demjax.experiment import Experiment
 from demjax.local import LocalTraining, local_training
 from demjax.metrics import Measures, measure
 from demjax.task import classification

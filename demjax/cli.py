@@ -1,4 +1,4 @@
-"""The command line: ``demjax run``, ``demjax partition`` and ``demjax compare``."""
+"""The command line: ``demjax run``, ``partition``, ``compare`` and ``datasets``."""
 
 import argparse
 import dataclasses
@@ -13,7 +13,18 @@ from typing import Any, NoReturn
 
 import jax
 
-from demjax import __version__, assemble, config, experiment, memory, options, runs, showing
+from demjax import (
+    __version__,
+    assemble,
+    config,
+    defaults,
+    experiment,
+    memory,
+    options,
+    runs,
+    shelf,
+    showing,
+)
 from demjax.experiment import Experiment
 from demjax.presets import PRESETS
 from demjax.record import DONE, FAILED, INTERRUPTED, WRONG, Recorder, first_line, say, table
@@ -89,9 +100,15 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     compare.set_defaults(command=_compare)
     compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder")
 
+    datasets = commands.add_parser("datasets", help="which data sets there are, and which are here")
+    datasets.set_defaults(command=_datasets)
+    datasets.add_argument("--data-dir", type=Path, metavar="DIR", help="folder to search")
+    datasets.add_argument("--fetch", metavar="NAME", help="download one to that folder")
+
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
-        command = {_run: run, _partition: dealing}.get(parsed.command, compare)
+        of = {_run: run, _partition: dealing, _compare: compare, _datasets: datasets}
+        command = of[parsed.command]
         close = difflib.get_close_matches(unknown[0], command._option_string_actions, 1, 0.75)
         hint = f"perhaps {close[0]!r} was meant" if close else f"{command.prog} --help lists all"
         raise ValueError(f"The argument {unknown[0]!r} is unknown; {hint}.")
@@ -113,7 +130,7 @@ def _add_options(parser: argparse.ArgumentParser, fields: Sequence[dataclasses.F
         one, many, _ = experiment.option_types(field)
         metavar = {int: "N", float: "X", str: "NAME"}[one or many or str]
         default = "" if field.default is None else f" [{field.default}]"
-        choices = experiment.CHOICES.get(field.metadata["choices"] or "", ())
+        choices = defaults.CHOICES.get(field.metadata["choices"] or "", ())
         possible = f": {', '.join(choices)}" if choices else ""
         groups[field.metadata["group"]].add_argument(
             "--" + field.name.replace("_", "-"),
@@ -211,4 +228,11 @@ def _compare(parsed: argparse.Namespace) -> int:
     if empty:
         raise ValueError(f"The run {empty[0]} ended before anything was measured.")
     print(table(finals))
+    return DONE
+
+
+def _datasets(parsed: argparse.Namespace) -> int:
+    """``demjax datasets``: a table of all, or one fetched."""
+    folder = parsed.data_dir
+    print(shelf.listing(folder) if parsed.fetch is None else shelf.fetch(parsed.fetch, folder))
     return DONE

@@ -8,8 +8,8 @@ from typing import Any
 
 import tomli_w
 
-from demjax.defaults import CONFLICTS, PARTITIONS
-from demjax.experiment import SPECIAL, Experiment
+from demjax.defaults import CONFLICTS, PARTITIONS, SPECIAL
+from demjax.experiment import Experiment
 from demjax.options import nearest
 
 

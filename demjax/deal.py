@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int
 
 from demjax import data
-from demjax.defaults import PUBLISHED
+from demjax.defaults import CONVOLUTIONAL, PUBLISHED
 from demjax.experiment import Experiment
 
 
@@ -31,11 +31,34 @@ def load(experiment: Experiment) -> data.Dataset:
     """An experiment's data set, not normalised.
 
     Raises:
-        ValueError: If the data are missing or damaged.
+        ValueError: If the data are missing or damaged, or not what the partition or model takes.
     """
-    if experiment.data_dir is not None and not Path(experiment.data_dir).is_dir():
-        raise ValueError(f"The data folder {experiment.data_dir} does not exist or is no folder.")
-    return data.load(experiment.dataset, data_dir=experiment.data_dir)
+    folder = experiment.data_dir
+    one_file = experiment.dataset == "npz"
+    if folder is not None and not (Path(folder).is_dir() or (one_file and Path(folder).exists())):
+        raise ValueError(f"The data folder {folder} does not exist or is no folder.")
+    if experiment.partition == "published" and folder is not None:
+        found = data.find(experiment.dataset, Path(folder))
+        if found is not None and found.shuffled:
+            raise ValueError(
+                f"The published partition deals {experiment.dataset!r} in the order of its "
+                f"original files, but the data in {folder} are prepared by TFDS, which shuffles "
+                "them; possible is a folder with the original files."
+            )
+    dataset = data.load(
+        experiment.dataset,
+        data_dir=folder,
+        seed=experiment.seed,
+        owners=experiment.clients,
+        alpha=experiment.synthetic_alpha,
+        beta=experiment.synthetic_beta,
+    )
+    if experiment.model in CONVOLUTIONAL and dataset.x.ndim != 4:
+        raise ValueError(
+            f"The model {experiment.model!r} takes pictures, but an input of "
+            f"{experiment.dataset!r} has the shape {dataset.x.shape[1:]}; possible are --model linear and --model mlp."
+        )
+    return dataset
 
 
 def deal(experiment: Experiment, dataset: data.Dataset) -> Dealt:

@@ -3,12 +3,8 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from demjax import data, linkage
-from demjax.defaults import CONFLICTS, PARTITIONS
 
 
 def _option(
@@ -38,7 +34,15 @@ class Experiment:
     eval_every: int = _option(1, "rounds between two measurements", "What", 1)
 
     dataset: str = _option("digits", "data set", "Data", choices="DATASETS")
-    data_dir: str | None = _option(None, "folder with the data set's files", "Data")
+    data_dir: str | None = _option(
+        None, "folder with the data set's files, for npz also the file", "Data"
+    )
+    synthetic_alpha: float = _option(
+        1.0, "how much clients' models differ, α, for synthetic", "Data", 0.0, 1e3
+    )
+    synthetic_beta: float = _option(
+        1.0, "how much clients' inputs differ, β, for synthetic", "Data", 0.0, 1e3
+    )
     partition: str = _option("labels", "who gets which examples", "Data", choices="PARTITIONS")
     clients: int = _option(50, "number of clients", "Data", 1)
     labels_per_client: int | None = _option(
@@ -188,60 +192,6 @@ class Experiment:
     min_size: int | None = _option(
         None, "fewest clients of a group; smaller ones join the nearest [1]", "Organization", 1
     )
-
-
-DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "demlearn": {
-        "levels": 3,
-        "mix": 0.6,
-        "prox": 0.002,
-        "period": 1,
-        "soft": 1.0,
-        "amplification": 1.0,
-        "amplified_rounds": 5,
-        "beta": None,
-        "beta_decay": 0.7,
-        "beta_floor": 0.001,
-        "start": "own",
-        "weigh": "clients",
-        "average_layers": None,
-        "features": "weights",
-        "feature_layers": None,
-        "sketch": None,
-        "metric": "euclidean",
-        "linkage": "average",
-        "linkage_backend": "xla",
-        "groups": None,
-        "heights": None,
-        "slots": 32,
-        "min_size": 1,
-    },
-    "fedavg": {"mix": None, "server_lr": None, "server_momentum": None},
-    "fedprox": {"prox": 0.5},
-    "local_only": {},
-}
-"""The options that only some algorithms use, and their defaults there."""
-
-CHOICES: Mapping[str, tuple[str, ...]] = {
-    "ALGORITHMS": tuple(DEFAULTS),
-    "DATASETS": data.NAMES,
-    "PARTITIONS": tuple(PARTITIONS),
-    "CONFLICTS": tuple(CONFLICTS),
-    "PIXELS": ("centred", "per_pixel", "published", "standardized", "unit"),
-    "STORES": ("bytes", "floats"),
-    "MODELS": ("cifar_cnn", "cnn", "linear", "mlp"),
-    "PRECISIONS": ("bf16", "float32", "tf32"),
-    "METRICS": ("correlation", "cosine", "euclidean", "sqeuclidean"),
-    "LINKAGES": linkage.METHODS,
-    "BACKENDS": linkage.BACKENDS,
-    "FEATURES": ("gradients", "updates", "weights"),
-    "STARTS": ("own", "parent", "root"),
-    "WEIGHINGS": ("clients", "examples"),
-}
-
-
-SPECIAL = frozenset(name for options in DEFAULTS.values() for name in options)
-"""All options that only some algorithms use."""
 
 
 def option_types(field: dataclasses.Field) -> tuple[type | None, type | None, bool]:

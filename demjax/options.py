@@ -6,11 +6,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from demjax.defaults import CONFLICTS, DEALING, PARTITIONS, PUBLISHED
-from demjax.experiment import CHOICES, DEFAULTS, SPECIAL, Experiment, option_types
+from demjax.defaults import (
+    CHOICES,
+    CONFLICTS,
+    CONVOLUTIONAL,
+    DEALING,
+    DEFAULTS,
+    PARTITIONS,
+    PUBLISHED,
+    SPECIAL,
+)
+from demjax.experiment import Experiment, option_types
 
 PUBLISHED_CLIENTS = 50
-WITH_DROPOUT = ("cifar_cnn", "cnn")
 
 
 def unused_options(experiment: Experiment) -> list[tuple[str, str]]:
@@ -82,10 +90,10 @@ def resolve(experiment: Experiment) -> Experiment:
             f"--cohort was given as {resolved.cohort}, but there are {resolved.clients} clients; "
             f"possible is 1 to {resolved.clients}."
         )
-    if resolved.dropout is not None and resolved.model not in WITH_DROPOUT:
+    if resolved.dropout is not None and resolved.model not in CONVOLUTIONAL:
         raise ValueError(
             f"--dropout was given as {resolved.dropout}, but the model {resolved.model!r} has "
-            f"none; possible are the models {', '.join(WITH_DROPOUT)}."
+            f"none; possible are the models {', '.join(CONVOLUTIONAL)}."
         )
     _check_dealing(resolved)
     return resolved

@@ -11,8 +11,8 @@ import numpy as np
 from demjax import plots
 from demjax.data import save_partition
 from demjax.deal import Dealt, deal, load
-from demjax.defaults import DEALING
-from demjax.experiment import SPECIAL, Experiment
+from demjax.defaults import DEALING, SPECIAL
+from demjax.experiment import Experiment
 from demjax.options import resolve, unused_options
 
 PICTURES = (".pdf", ".png", ".svg")

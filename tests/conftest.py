@@ -3,6 +3,8 @@
 import os
 from typing import NamedTuple
 
+os.environ["DEMJAX_CACHE"] = ""  # tests that keep data say where
+
 # Nearly all of the suite's time is compiling small programs, each run once or twice.
 os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0 " + os.environ.get("XLA_FLAGS", "")
 

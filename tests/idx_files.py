@@ -1,5 +1,6 @@
 """IDX files in bytes, for the tests that read them."""
 
+import gzip
 import struct
 
 import numpy as np
@@ -30,3 +31,15 @@ def arrays():
 
 
 IMAGES, LABELS = arrays()["train-images-idx3-ubyte"], arrays()["train-labels-idx1-ubyte"]
+
+
+def write_all(folder, *, ending="", mark="-", **replaced):
+    """Write the four files; ``replaced`` gives other bytes for ``train_images`` and so on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, array in arrays().items():
+        content = idx_bytes(array)
+        content = replaced.get("_".join(name.split("-")[:2]), content)
+        if content is not None:
+            name = name.replace("-idx", f"{mark}idx") + ending
+            (folder / name).write_bytes(gzip.compress(content) if ending else content)
+    return folder

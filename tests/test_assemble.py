@@ -7,7 +7,8 @@ import pytest
 from idx_files import idx_bytes
 
 from demjax import assemble
-from demjax.experiment import CHOICES, DEFAULTS, Experiment
+from demjax.defaults import CHOICES, DEFAULTS
+from demjax.experiment import Experiment
 from demjax.options import resolve
 
 

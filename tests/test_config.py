@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demjax.config import override, read_toml, to_toml
-from demjax.experiment import CHOICES, Experiment
+from demjax.defaults import CHOICES
+from demjax.experiment import Experiment
 from demjax.options import resolve
 
 

@@ -5,7 +5,8 @@ import pytest
 from deals import failure, same
 
 from demjax import data, deal
-from demjax.experiment import CHOICES, Experiment
+from demjax.defaults import CHOICES
+from demjax.experiment import Experiment
 from demjax.options import resolve
 
 DIGITS = data.digits()

@@ -3,8 +3,8 @@
 import pytest
 
 from demjax.config import read_toml, to_toml
-from demjax.defaults import CONFLICTS, DEALING, PARTITIONS
-from demjax.experiment import CHOICES, DEFAULTS, Experiment
+from demjax.defaults import CHOICES, CONFLICTS, DEALING, DEFAULTS, PARTITIONS
+from demjax.experiment import Experiment
 from demjax.options import nearest, resolve, unused_options
 
 

@@ -1,4 +1,4 @@
-"""Data sets by name, read from good files and refused from bad ones."""
+"""IDX files of MNIST and its relatives: read from good files, refused from bad ones."""
 
 import gzip
 import hashlib
@@ -9,23 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from deals import failure
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from idx_files import FILES, IMAGES, LABELS, arrays, idx_bytes
+from idx_files import FILES, IMAGES, LABELS, arrays, idx_bytes, write_all
 
-from demjax.data import datasets, digits, load, mnist, read_idx, scale_to_unit, standardize_pixels
-
-
-def write_all(folder, *, ending="", mark="-", **replaced):
-    """Write the four files; ``replaced`` gives other bytes for ``train_images`` and so on."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, array in arrays().items():
-        content = idx_bytes(array)
-        content = replaced.get("_".join(name.split("-")[:2]), content)
-        if content is not None:
-            name = name.replace("-idx", f"{mark}idx") + ending
-            (folder / name).write_bytes(gzip.compress(content) if ending else content)
-    return folder
+from demjax.data import fashion_mnist, load, mnist, read_idx
 
 
 def data_dir():
@@ -35,43 +21,6 @@ def data_dir():
     if not any((Path(folder) / "mnist").glob("train-labels*")):
         pytest.skip(f"there is no MNIST in {folder}")
     return folder
-
-
-# ---- digits and names -----------------------------------------------------------------------
-
-
-def test_digits_are_the_pictures_of_scikit_learn_in_its_order():
-    from sklearn.datasets import load_digits
-
-    data, source = digits(), load_digits()
-    assert (data.x.shape, data.x.dtype) == ((1797, 8, 8, 1), np.float32)
-    assert (data.y.shape, data.y.dtype) == ((1797,), np.int32)
-    assert (data.classes, data.train_count, data.name) == (10, 1797, "digits")
-    np.testing.assert_array_equal(data.x[..., 0] * 16, source.images)
-    np.testing.assert_array_equal(data.y, source.target)
-    assert (data.x.min(), data.x.max()) == (0, 1)
-
-
-def test_load_finds_every_name(tmp_path):
-    write_all(tmp_path)
-    for name in datasets.NAMES:
-        assert load(name, data_dir=tmp_path).name == name
-    assert len(load("digits").y) == 1797
-
-
-@pytest.mark.parametrize(
-    ("wrong", "nearest"), [("mnits", "mnist"), ("digit", "digits"), ("MNIST", "mnist"), ("", "")]
-)
-def test_an_unknown_name_is_answered_with_the_nearest_and_all(wrong, nearest):
-    sentence = failure(lambda: load(wrong), repr(wrong), "digits", "mnist")
-    assert f"nearest name is '{nearest}" in sentence
-
-
-def test_mnist_without_a_folder_asks_for_one():
-    failure(lambda: load("mnist"), "mnist", "data_dir")
-
-
-# ---- the IDX files of MNIST -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ending", ["", ".gz"])
@@ -173,57 +122,39 @@ def test_mnist_itself():
     assert pictures == "2646ac647ad5339dbf082846283269ea"
 
 
-# ---- normalisation ------------------------------------------------------------------------------
+# ---- its relatives ------------------------------------------------------------------------------
 
 
-def test_scaling_is_a_division():
-    x = np.arange(256, dtype=np.uint8).reshape(4, 8, 8, 1)
-    scaled = scale_to_unit(x)
-    assert scaled.dtype == np.float32
-    np.testing.assert_allclose(scaled.ravel(), np.arange(256) / 255, rtol=1e-7)
-    np.testing.assert_array_equal(scale_to_unit(x, maximum=1), x)
-    assert x[-1, -1, -1, 0] == 255
-    for maximum in (0, -1, np.nan, np.inf):
-        failure(lambda maximum=maximum: scale_to_unit(x, maximum=maximum), maximum)
+@pytest.mark.parametrize("subfolder", ["", "fashion_mnist", "fashion-mnist", "FashionMNIST/raw"])
+def test_fashion_mnist_is_in_files_of_the_same_names(tmp_path, subfolder):
+    write_all(tmp_path / subfolder)
+    data = fashion_mnist(data_dir=tmp_path)
+    np.testing.assert_array_equal(data.x[:7, :, :, 0], IMAGES)
+    np.testing.assert_array_equal(data.y[:7], LABELS)
+    assert (data.name, data.classes, data.train_count) == ("fashion_mnist", 10, 7)
+    if subfolder:
+        failure(lambda: mnist(data_dir=tmp_path), *FILES, "demjax datasets --fetch mnist")
 
 
-def test_standardising_by_hand():
-    x = np.array([[[[0], [7]]], [[[10], [7]]]], np.uint8)  # two pictures of 1×2 pixels
-    standardized = standardize_pixels(x)
-    assert standardized.dtype == np.float32
-    # the first pixel: mean 5, population std 5; the second never changes
-    expected = [[[[-5 / 5.001], [0]]], [[[5 / 5.001], [0]]]]
-    np.testing.assert_allclose(standardized, expected, rtol=1e-6)
-    assert x[0, 0, 1, 0] == 7
-    failure(lambda: standardize_pixels(x[:0]), "at least one")
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_standardising_is_the_published_formula_also_across_chunks(dtype):
-    x = np.random.default_rng(0).integers(0, 256, (9001, 3, 2, 1)).astype(dtype)
-    x[:, 0, 0] = 255
-    exact = x.astype(np.float64)
-    expected = (exact - exact.mean(axis=0)) / (np.std(exact, axis=0) + 0.001)
-    np.testing.assert_allclose(standardize_pixels(x), expected, rtol=0, atol=1e-5)
-    assert (standardize_pixels(x)[:, 0, 0] == 0).all()
-
-
-@settings(deadline=None, max_examples=30)
-@given(seed=st.integers(0, 2**32 - 1), count=st.integers(2, 40))
-def test_a_standardised_pixel_has_mean_0_and_std_just_below_1(seed, count):
-    x = np.random.default_rng(seed).integers(0, 256, (count, 2, 2, 1), dtype=np.uint8)
-    standardized = standardize_pixels(x).astype(np.float64)
-    std = x.astype(np.float64).std(axis=0)
-    np.testing.assert_allclose(standardized.mean(axis=0), 0, atol=1e-5)
-    np.testing.assert_allclose(standardized.std(axis=0), std / (std + 0.001), atol=1e-5)
-
-
-def test_one_mean_and_deviation_of_the_training_pictures_standardizes_all():
-    generator = np.random.default_rng(0)
-    x = generator.uniform(0, 1, (30, 4, 4, 1)).astype(np.float32)
-    by = x[:20].astype(np.float64)
-    expected = (x - by.mean()) / (np.sqrt(((by - by.mean()) ** 2).mean()) + 0.001)
-    standardized = datasets.standardize(x, by=x[:20])
-    assert standardized.dtype == np.float32
-    np.testing.assert_allclose(standardized, expected, rtol=1e-4, atol=1e-6)
-    failure(lambda: datasets.standardize(x, by=x[:0]), "at least one")
+@pytest.mark.parametrize(
+    ("name", "split", "classes"), [("emnist", "byclass", 62), ("emnist_balanced", "balanced", 47)]
+)
+def test_emnist_is_turned_upright_and_has_its_labels(tmp_path, name, split, classes):
+    (tmp_path / "gzip").mkdir()
+    for file, array in arrays().items():
+        array = array % classes if array.ndim == 3 else array + classes - 10
+        path = tmp_path / "gzip" / f"emnist-{split}-{file.replace('t10k', 'test')}.gz"
+        path.write_bytes(gzip.compress(idx_bytes(array.astype(np.uint8))))
+    data = load(name, data_dir=tmp_path)
+    assert data.x.shape == (12, 3, 4, 1)  # the files hold pictures of 4×3, column by column
+    for row in range(3):
+        for column in range(4):
+            np.testing.assert_array_equal(
+                data.x[:7, row, column, 0], IMAGES[:, column, row] % classes
+            )
+    np.testing.assert_array_equal(data.y[:7], LABELS.astype(int) + classes - 10)
+    assert (data.classes, data.name) == (classes, name)
+    beyond = np.full(7, classes, np.uint8)
+    path = tmp_path / "gzip" / f"emnist-{split}-train-labels-idx1-ubyte.gz"
+    path.write_bytes(idx_bytes(beyond))
+    failure(lambda: load(name, data_dir=tmp_path), path, f"0 to {classes - 1}")

@@ -1,0 +1,219 @@
+"""LEAF's folders of JSON files, whose natural clients are the users that made the examples."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Int, Num
+
+from demjax.data.dataset import Dataset, checked_classes, checked_inputs, within
+
+_FEMNIST_PIXELS, _FEMNIST_CLASSES = 784, 62
+_LEAST_SIDE = 8
+
+
+class _Piece(NamedTuple):
+    """Examples of one user in one file."""
+
+    user: str
+    x: Num[np.ndarray, " T D"]
+    y: Int[np.ndarray, " T"]
+
+
+def leaf(*, data_dir: str | Path) -> Dataset:
+    """Read a data set of numbers in LEAF's format.
+
+    Each file is ``{"users": [name, …], "num_samples": [count, …], "user_data": {name: {"x":
+    [[number, …], …], "y": [label, …]}, …}}``. A user may have a single example, one label, no
+    test examples, or parts in several files. Users without any example are left out. Files are
+    read one after another, a second or so for 10 MB; ``load`` keeps the result.
+
+    Args:
+        data_dir: A folder with files in ``train`` and ``test``, or not split, in ``all_data`` or
+            by themselves. The folder may also be in it, named ``data``, ``leaf`` or ``leaf/data``.
+
+    Returns:
+        The data set: training examples of all users in the order of their names, then test
+        examples likewise. Inputs of a square number of pixels, 8×8 or larger, become pictures
+        ``[T, H, H, 1]``, in uint8 where they are whole 255ths; others stay float32 ``[T, D]``.
+        There are as many labels as the largest tells, but 62 for pictures of 28×28 with one
+        above 9 (FEMNIST, of which a sample may lack the last letters). ``owner`` counts users.
+
+    Raises:
+        ValueError: A file is missing or damaged, leads out of the folder, or holds text.
+
+    Source: Caldas et al., LEAF: A Benchmark for Federated Settings, arXiv 1812.01097.
+    """
+    root = Path(data_dir)
+    parts = leaf_files(root)
+    if parts is None:
+        raise ValueError(
+            f"{root} holds no JSON files of LEAF, which are looked for in its subfolders train and "
+            "test, in all_data, and in the folder itself; likewise in data, leaf and leaf/data."
+        )
+    pieces = [
+        sorted((piece for file in files for piece in _pieces(file)), key=lambda piece: piece.user)
+        for files in parts
+    ]
+    every = [piece for part in pieces for piece in part]
+    if not pieces[0]:
+        raise ValueError(f"The files in {parts[0][0].parent} hold no example of any user.")
+    widths = {piece.x.shape[1]: piece.user for piece in every}
+    if len(widths) > 1:
+        (one, a), (other, b) = list(widths.items())[:2]
+        raise ValueError(
+            f"The inputs of the user {a!r} in {root} are {one} numbers long and those of {b!r} "
+            f"{other}, but all must have one length."
+        )
+    number = {user: owner for owner, user in enumerate(sorted({piece.user for piece in every}))}
+    owner = np.repeat(
+        np.array([number[piece.user] for piece in every], np.int32), [len(p.y) for p in every]
+    )
+    y = np.concatenate([piece.y for piece in every])
+    train_count = sum(len(piece.y) for piece in pieces[0])
+    del pieces
+    x = _joined(every)
+    classes = int(y.max()) + 1
+    if math.prod(x.shape[1:]) == _FEMNIST_PIXELS and 10 < classes < _FEMNIST_CLASSES:
+        classes = _FEMNIST_CLASSES
+    return Dataset(x, y, classes, train_count, name="leaf", owner=owner)
+
+
+def leaf_files(root: Path) -> Sequence[Sequence[Path]] | None:
+    """The files of the training part, and of the test part where there is one; else ``None``.
+
+    Raises:
+        ValueError: A file leads out of the folder, or there are test files only.
+    """
+    roots = [root / folder for folder in ("", "data", "leaf", "leaf/data")]
+    for folder in roots:
+        train, test = _json_files(root, folder / "train"), _json_files(root, folder / "test")
+        if train:
+            return (train, test)
+        if test:
+            raise ValueError(f"{folder} holds files in test, but none in train.")
+    for folder in (*(folder / "all_data" for folder in roots), root, root / "leaf"):
+        if files := _json_files(root, folder):
+            return (files,)
+    return None
+
+
+def _json_files(root: Path, folder: Path) -> list[Path]:
+    try:
+        files = sorted(path for path in folder.glob("*.json") if path.is_file())
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be read ({error.strerror}).") from error
+    return [within(root, path) for path in files]
+
+
+def _pieces(path: Path) -> Iterator[_Piece]:
+    """The examples of each user in a file, users without any left out."""
+    content = _parsed(path)
+    users, counts = content.get("users"), content.get("num_samples")
+    data = content.get("user_data")
+    if (
+        not (isinstance(users, list) and isinstance(counts, list) and isinstance(data, dict))
+        or not all(isinstance(user, str) for user in users)
+        or not len(set(users)) == len(users) == len(counts)
+    ):
+        raise ValueError(
+            f"{path} must hold a list of users, each once, their num_samples, as many, and their "
+            "user_data by name, as LEAF writes them."
+        )
+    if set(users) != set(data):
+        odd = min(set(users) ^ set(data))
+        raise ValueError(f"{path} names the user {odd!r} in only one of users and user_data.")
+    for user, count in zip(users, counts, strict=True):
+        examples = data.pop(user)  # the numbers as Python objects take far more memory than arrays
+        piece = _piece(path, user, examples)
+        if count != len(piece.y):
+            raise ValueError(
+                f"{path} holds {len(piece.y)} examples of the user {user!r}, "
+                f"but its num_samples says {count}."
+            )
+        if len(piece.y):
+            yield piece
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}).") from error
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without end
+        reason = str(error).rstrip(".")
+        raise ValueError(f"{path} is no whole JSON file ({reason}).") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, not an object as LEAF's files.")
+    return content
+
+
+def _piece(path: Path, user: str, examples: Any) -> _Piece:
+    where = f"the user {user!r} in {path}"
+    if not isinstance(examples, dict) or not {"x", "y"} <= examples.keys():
+        raise ValueError(f"The examples of {where} are not given as x and y.")
+    x, y = _array(examples["x"], where), _array(examples["y"], where)
+    if len(x) != len(y):
+        raise ValueError(f"There are {len(x)} inputs and {len(y)} labels of {where}.")
+    if not len(y):
+        return _Piece(user, np.zeros((0, 0), np.float32), np.zeros(0, np.int32))
+    if x.ndim != 2:
+        raise ValueError(
+            f"The inputs of {where} have the shape {x.shape}, but a flat list of numbers for each "
+            "example is expected."
+        )
+    labels = checked_classes(y, f"The data of {where}")
+    return _Piece(user, _compact(checked_inputs(x, f"The data of {where}")), labels)
+
+
+def _array(values: Any, where: str) -> np.ndarray:
+    """A list of numbers, or of lists of them, as an array."""
+    try:
+        array = np.array(values)
+    except (ValueError, OverflowError):  # lists of different lengths
+        array = np.array(None)
+    if array.dtype.kind in "US":
+        raise ValueError(
+            f"The data of {where} are text, but only numbers are read; possible are FEMNIST, "
+            "Synthetic and others of numbers, not Shakespeare, Sent140 or Reddit."
+        )
+    if array.dtype.kind not in "uif" or not array.ndim:
+        raise ValueError(
+            f"The data of {where} are not lists of numbers, of one length for all inputs."
+        )
+    return array
+
+
+def _side(width: int) -> int | None:
+    """The height of pictures of so many pixels, ``None`` where they are none."""
+    side = math.isqrt(width)
+    return side if side * side == width and side >= _LEAST_SIDE else None
+
+
+def _compact(x: Num[np.ndarray, " T D"]) -> Num[np.ndarray, " T D"]:
+    """Pictures of whole 255ths as bytes, a quarter of the memory; all else as float32."""
+    x = x.astype(np.float32)
+    if _side(x.shape[1]) is None or x.min() < 0 or x.max() > 1:
+        return x
+    scaled = x * 255
+    whole = np.rint(scaled)
+    return whole.astype(np.uint8) if np.abs(scaled - whole).max() < 1e-3 else x
+
+
+def _joined(pieces: list[_Piece]) -> Num[np.ndarray, " T *shape"]:
+    """All inputs, each piece let go as soon as it is copied."""
+    exact = all(piece.x.dtype == np.uint8 for piece in pieces)
+    width = pieces[0].x.shape[1]
+    x = np.empty((sum(len(p.y) for p in pieces), width), np.uint8 if exact else np.float32)
+    start = 0
+    pieces.reverse()
+    while pieces:
+        part = pieces.pop().x
+        end = start + len(part)
+        x[start:end] = part if exact or part.dtype != np.uint8 else part / np.float32(255)
+        start = end
+    side = _side(width)
+    return x if side is None else x.reshape(-1, side, side, 1)

@@ -1,0 +1,160 @@
+"""NumPy's ``.npz`` files: one's own data, and the arrays of others, never with pickled objects."""
+
+import math
+import struct
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy
+
+from demjax.data.dataset import Dataset, checked_classes, checked_inputs, within
+
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+def npz(*, data_dir: str | Path) -> Dataset:
+    """Read one's own data from an ``.npz`` file.
+
+    Args:
+        data_dir: The file, or a folder that holds exactly one. Its arrays: inputs ``x [T, …]``,
+            uint8 (pixels in 0…255) or other numbers, which become float32 as they are; whole
+            labels ``y [T]`` from 0 on; and, if wanted, the natural client of each example
+            ``owner [T]`` (any whole numbers, which are numbered anew in their order), how many
+            of the first examples are for training ``train_count``, and ``classes``.
+
+    Returns:
+        The data set.
+
+    Raises:
+        ValueError: The file is missing or damaged, its arrays do not fit together, or one of
+            them holds pickled objects, which could run any program and are never read.
+    """
+    path = npz_file(Path(data_dir))
+    arrays = read_arrays(path, required=("x", "y"), optional=("owner", "train_count", "classes"))
+    x = checked_inputs(arrays["x"], f"x in {path}")
+    classes = _number(arrays, "classes", path, low=1)
+    y = checked_classes(arrays["y"], f"y in {path}", classes=classes)
+    if len(x) != len(y):
+        raise ValueError(f"{path} holds {len(x)} inputs x and {len(y)} labels y, not one for each.")
+    train_count = _number(arrays, "train_count", path, low=1, high=len(y))
+    owner = arrays.get("owner")
+    if owner is not None:
+        if owner.shape != y.shape or owner.dtype.kind not in "iu":
+            raise ValueError(
+                f"owner in {path} is of type {owner.dtype} and shape {owner.shape}, but a whole "
+                f"number for each of {len(y)} examples is expected."
+            )
+        owner = np.unique(owner, return_inverse=True)[1].astype(np.int32)
+    return Dataset(
+        x,
+        y,
+        classes=int(y.max()) + 1 if classes is None else classes,
+        train_count=len(y) if train_count is None else train_count,
+        name="npz",
+        owner=owner,
+    )
+
+
+def npz_file(path: Path) -> Path:
+    """The ``.npz`` file that a path names, or that is alone in a folder."""
+    if not path.is_dir():
+        return path
+    found = sorted(each for each in path.glob("*.npz") if each.is_file())
+    if len(found) != 1:
+        names = ", ".join(each.name for each in found[:4]) or "none"
+        raise ValueError(
+            f"{path} must hold exactly one .npz file, but it holds {names}; "
+            "possible is also --data-dir with the file itself."
+        )
+    return within(path, found[0])
+
+
+def read_arrays(
+    path: Path, *, required: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """Read some arrays of an ``.npz`` file, after a look at the headers of all.
+
+    Args:
+        path: The file.
+        required: The arrays that must be there.
+        optional: The arrays that may be there.
+
+    Returns:
+        Those that are there.
+
+    Raises:
+        ValueError: The file or an array of it is missing or damaged, an array holds pickled
+            objects, or a member's name leads elsewhere.
+    """
+    try:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError(f"{path} is no .npz file, or is cut off, so it is not read.")
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            for member in members:
+                _check_member(path, archive, member)
+        names = [member.filename.removesuffix(".npy") for member in members]
+        missing = [name for name in required if name not in names]
+        if missing:
+            raise ValueError(
+                f"{path} lacks the array {missing[0]}; it holds {', '.join(names) or 'nothing'}."
+            )
+        if len(set(names)) != len(names):
+            raise ValueError(f"{path} holds two arrays of one name, of which only one can be.")
+        with np.load(path, allow_pickle=False) as source:
+            return {name: source[name] for name in (*required, *optional) if name in names}
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist, but an .npz file is expected there.") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error) as error:
+        reason = str(error).rstrip(".")
+        raise ValueError(f"{path} is damaged ({reason}), so it must be fetched again.") from error
+    except (NotImplementedError, RuntimeError) as error:  # encrypted, or packed in a rare way
+        raise ValueError(f"{path} is packed in a way that is not read here.") from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}).") from error
+
+
+def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Refuse names with folders, pickled objects, and headers that promise other sizes."""
+    name = member.filename
+    if not name.endswith(".npy") or any(mark in name for mark in ("/", "\\", "..", ":")):
+        raise ValueError(
+            f"{path} holds a member named {name!r}, but only arrays can be members, "
+            "named without folders and ending in .npy."
+        )
+    with archive.open(member) as file:
+        try:
+            version = npy.read_magic(file)
+            shape, _, dtype = _HEADERS[version](file)
+            header = file.tell()
+        except (ValueError, KeyError, OverflowError) as error:
+            raise ValueError(f"{name} in {path} is no array that NumPy wrote.") from error
+    if dtype.hasobject:
+        raise ValueError(
+            f"{name} in {path} holds pickled objects, which could run any program, "
+            "so they are not read; possible are arrays of numbers."
+        )
+    if member.file_size - header != math.prod(shape) * dtype.itemsize:
+        raise ValueError(
+            f"{name} in {path} takes {member.file_size - header} bytes, but an array of the shape "
+            f"{shape} and type {dtype} takes {math.prod(shape) * dtype.itemsize}."
+        )
+
+
+def _number(
+    arrays: dict[str, np.ndarray], name: str, path: Path, *, low: int, high: int = 100_000
+) -> int | None:
+    """A whole number among the arrays, or ``None`` where there is none of the name."""
+    value = arrays.get(name)
+    if value is None:
+        return None
+    if value.size != 1 or value.dtype.kind not in "iu" or not low <= value.item() <= high:
+        raise ValueError(
+            f"{name} in {path} must be one whole number from {low} to {high}, "
+            f"not {value.ravel()[:3].tolist()}."
+        )
+    return int(value.item())

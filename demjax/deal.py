@@ -56,7 +56,8 @@ def load(experiment: Experiment) -> data.Dataset:
     if experiment.model in CONVOLUTIONAL and dataset.x.ndim != 4:
         raise ValueError(
             f"The model {experiment.model!r} takes pictures, but an input of "
-            f"{experiment.dataset!r} has the shape {dataset.x.shape[1:]}; possible are --model linear and --model mlp."
+            f"{experiment.dataset!r} has the shape {dataset.x.shape[1:]}; possible are "
+            "--model linear and --model mlp."
         )
     return dataset
 

@@ -30,7 +30,12 @@ class Normalization:
 
     def __call__(self, x: Any) -> Any:
         """Normalise inputs ``[..., *shape]``, an array of NumPy's or of JAX's, into float32."""
-        return (x.astype(np.float32) - self.shift) / self.divisor
+        scaled = x.astype(np.float32)
+        if isinstance(scaled, np.ndarray):  # in place: pictures of a whole data set are large
+            scaled -= self.shift
+            scaled /= self.divisor
+            return scaled
+        return (scaled - self.shift) / self.divisor
 
 
 def unit(*, maximum: float = 255.0) -> Normalization:

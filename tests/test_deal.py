@@ -46,7 +46,7 @@ def dealt(source=DIGITS, /, **options):
             lambda y: data.planted(y, clients=20, seed=5, groups=4, labels_per_group=2).partition,
         ),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, dict) else value.__name__,
 )
 def test_the_options_of_a_rule_reach_it(options, wanted):
     found = dealt(clients=20, seed=5, **options)

@@ -159,7 +159,7 @@ def test_one_file_of_vectors_can_be_run(tmp_path):
     path, out = tmp_path / "mine.npz", tmp_path / "out"
     y = rng.integers(0, 3, 200)
     np.savez(path, x=rng.normal(size=(200, 4)) + y[:, None], y=y)
-    small = ["--model", "linear", "--clients", 4, "--rounds", 1, "--levels", 1, "--epochs", 1]
+    small = ["--algorithm", "fedavg", "--model", "linear", "--clients", 4, "--rounds", 1]
     arguments = ["run", "--dataset", "npz", "--data-dir", path, "--out", out, "--devices", 1]
     assert cli.main([*map(str, [*arguments, *small])]) == 0
     assert "mine.npz" in (out / "config.toml").read_text()

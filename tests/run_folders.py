@@ -19,7 +19,7 @@ def table(path, rows):
 
 
 def small(out, *, finished=True, labels=True, **options):
-    """Five clients, three measured rounds, two levels: groups {0 1} {2 3} {4}, then {0 1 2} {3 4}."""
+    """Five clients, two levels, three measured rounds: {0 1} {2 3} {4}, then {0 1 2} {3 4}."""
     out.mkdir(parents=True)
     config = {"algorithm": "demlearn", "rounds": 2, "clients": 5, "dataset": "digits", **options}
     lines = [f"{name} = {json.dumps(value)}" for name, value in config.items()]

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,12 @@ CELLS_AT_MOST = 120_000
 def encode(runs: Sequence[Run]) -> str:
     """The numbers of runs as JSON that can stand in a ``<script>``.
 
-    A run has its ``name``, the columns of its ``metrics``, the ``tree`` of each round (``null``
-    where it was not kept) and its ``labels`` (likewise). A tree has the measured ``rounds``; of each,
-    ``spe`` and ``gen``, the clients' measures times 10,000, or -1; and ``groups``, a row of
-    clients for each level, the lowest first, or 0 where they are those of the round before. Of each
-    client, ``labels`` has label, training examples, test examples, label, and so on. Of more rounds
-    than fit into a page, an even choice with the first and the last is in the tree.
+    A run has its ``name``, the columns of its ``metrics``, its ``tree`` (``null`` where it was not
+    kept) and its ``labels`` (likewise). A tree has the measured ``rounds``; of each round ``spe``
+    and ``gen``, the clients' measures times 10,000, or -1; and ``groups``, a row of clients for
+    each level, the lowest first, or 0 where they are those of the round before. Of each client,
+    ``labels`` has label, training examples, test examples, label, and so on. Of more rounds than
+    fit into a page, an even choice with the first and the last is in the tree.
     """
     cells = CELLS_AT_MOST // max(len(runs), 1)
     data = [
@@ -60,7 +61,7 @@ def _tree(clients: Clients, cells: int) -> dict[str, Any]:
     if measured > most:
         shown = np.unique(np.linspace(0, measured - 1, most).round().astype(np.int64))
     groups = clients.groups[shown]
-    same = [False, *(np.array_equal(a, b) for a, b in zip(groups, groups[1:], strict=False))]
+    same = [False, *(np.array_equal(a, b) for a, b in pairwise(groups))]
     return {
         "measured": measured,
         "rounds": clients.rounds[shown].tolist(),

@@ -32,39 +32,71 @@ function mean(scores) {
   return known.length ? known.reduce((a, b) => a + b, 0) / known.length / 1e4 : null;
 }
 
-/** The panel about a group in a round; `all` shows every member. */
-function membersPanel(run, i, node, { client, all, choose, showAll }) {
-  const { tree, labels } = run;
-  if (!node) return [html("h3", {}, "No such group in this round"), html("p", {}, "Choose another one in the tree.")];
-  const [spe, gen] = [tree.spe[i], tree.gen[i]];
-  const name = nameOf(node);
-  const number = (value) => html("td", { class: "number" }, value);
-  const score = (value) => number(digits(value < 0 ? null : value / 1e4));
-  const shown = all ? node.members : node.members.slice(0, MEMBERS_AT_FIRST);
-  const rows = shown.map((member) => {
-    const button = html("button", { class: "plain", "aria-pressed": String(member === client) }, String(member));
-    button.addEventListener("click", () => choose({ client: member }));
-    const held = labels && heldBy(labels, [member]);
-    return html("tr", { class: member === client ? "chosen" : null }, html("th", { scope: "row" }, button),
-      ...(held ? [html("td", {}, ...labelChips(held.by, 4)), number(held.train), number(held.test)] : []),
-      score(spe[member]), score(gen[member]));
-  });
-  const heads = ["client", ...(labels ? ["labels (examples)", "training", "tests"] : []), "C-SPE", "C-GEN"];
-  const held = labels && heldBy(labels, node.members);
-  const more = html("button", { class: "all" }, `Show all ${node.members.length}`);
+const ROWS = new WeakMap(); // of a run, so that a thousand rows are made only once
+
+/** A client's row in the table of members; its scores are still to be written. */
+function rowOf(run, client, choose) {
+  if (!ROWS.has(run)) ROWS.set(run, new Map());
+  const made = ROWS.get(run);
+  if (made.has(client)) return made.get(client);
+  const number = (text = "") => html("td", { class: "number" }, text);
+  const button = html("button", { class: "plain", type: "button" }, String(client));
+  button.addEventListener("click", () => choose({ client }));
+  const held = run.labels && heldBy(run.labels, [client]);
+  const spe = number(), gen = number();
+  const line = html("tr", {}, html("th", { scope: "row" }, button),
+    ...(held ? [html("td", {}, ...labelChips(held.by, 4)), number(held.train), number(held.test)] : []), spe, gen);
+  made.set(client, { line, button, spe, gen });
+  return made.get(client);
+}
+
+/** The panel about a group, into `place`; the function that it returns fills it for a round. */
+function membersPanel(place, { choose, showAll }) {
+  const title = html("h3"), means = html("p", { class: "small" }), held = html("p", { class: "small" });
+  const heads = html("tr"), body = html("tbody");
+  const list = html("div", { class: "members", tabindex: 0, role: "region", "aria-label": "Members" },
+    html("table", {}, html("thead", {}, heads), body));
+  const more = html("button", { class: "all", type: "button" });
   more.addEventListener("click", showAll);
-  return [
-    html("h3", {}, `${name[0].toUpperCase()}${name.slice(1)}: ${counted(node.members.length, "client")} in round ${tree.rounds[i]}`),
-    html("p", { class: "small" }, "Plain means of members: ", `C-SPE ${digits(mean(node.members.map((one) => spe[one])))}, `,
-      `C-GEN ${digits(mean(node.members.map((one) => gen[one])))}.`),
-    held ? html("p", { class: "small" }, "Examples by label: ", ...labelChips(held.by, 12))
-      : html("p", { class: "small" }, "This run folder holds no labels.csv, so labels are not shown."),
-    html("div", { class: "members", tabindex: 0, role: "region", "aria-label": "Members" }, html("table", {},
-      html("thead", {}, html("tr", {}, ...heads.map((head, at) =>
-        html("th", { scope: "col", class: at === 0 || head.startsWith("labels") ? null : "number" }, head)))),
-      html("tbody", {}, ...rows))),
-    shown.length < node.members.length ? more : null,
-  ].filter(Boolean);
+  place.append(title, means, held, list, more);
+  let before = []; // rows that are there stay there, with the focus and the place in the list
+
+  return (run, i, node, { client, all }) => {
+    const { tree, labels } = run;
+    const [spe, gen] = [tree.spe[i], tree.gen[i]];
+    const members = node ? node.members : [];
+    const name = node ? nameOf(node) : "";
+    title.textContent = node
+      ? `${name[0].toUpperCase()}${name.slice(1)}: ${counted(members.length, "client")} in round ${tree.rounds[i]}`
+      : `No such group in round ${tree.rounds[i]}`;
+    means.textContent = node
+      ? `Plain means of members: C-SPE ${digits(mean(members.map((one) => spe[one])))}, C-GEN ${digits(mean(members.map((one) => gen[one])))}.`
+      : "Choose another one in the tree.";
+    held.replaceChildren(...(labels
+      ? ["Examples by label: ", ...labelChips(heldBy(labels, members).by, 12)]
+      : ["This run folder holds no labels.csv, so labels are not shown."]));
+    held.hidden = list.hidden = !node;
+    const names = ["client", ...(labels ? ["label: examples", "training", "tests"] : []), "C-SPE", "C-GEN"];
+    heads.replaceChildren(...names.map((head, at) =>
+      html("th", { scope: "col", class: at === 0 || head.startsWith("label") ? null : "number" }, head)));
+    const shown = all ? members : members.slice(0, MEMBERS_AT_FIRST);
+    const rows = shown.map((member) => {
+      const row = rowOf(run, member, choose);
+      row.spe.textContent = digits(spe[member] < 0 ? null : spe[member] / 1e4);
+      row.gen.textContent = digits(gen[member] < 0 ? null : gen[member] / 1e4);
+      row.button.setAttribute("aria-pressed", String(member === client));
+      row.line.classList.toggle("chosen", member === client);
+      return row.line;
+    });
+    if (rows.length !== before.length || rows.some((row, at) => row !== before[at])) {
+      const focused = document.activeElement;
+      body.replaceChildren(...rows);
+      if (body.contains(focused)) focused.focus({ preventScroll: true });
+      before = rows;
+    }
+    more.hidden = shown.length === members.length;
+    more.textContent = `Show all ${members.length}`;
+  };
 }
 
 /** With whom a client shares its lowest group most often: client and share of rounds. */

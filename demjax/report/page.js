@@ -29,6 +29,7 @@ function hierarchy(runs, place) {
     draw();
   };
   const { picture, draw: drawTree } = treePicture(choose);
+  const fillMembers = membersPanel(members, { choose, showAll: () => { state.all = true; draw(); } });
 
   /** After another run was chosen: its rounds, and what it can be coloured by. */
   const open = () => {
@@ -50,20 +51,14 @@ function hierarchy(runs, place) {
     const round = `round ${tree.rounds[i]}`;
     said.textContent = round;
     slider.setAttribute("aria-valuetext", round);
+    find.value = client ?? "";
     const { root, all } = drawTree(run, i, state);
     const node = group === "root" ? root : all.find((one) => one.parent && one.key === group);
     const counts = Array.from({ length: tree.levels }, (_, at) => all.filter((one) => one.parent && one.level === at + 1).length);
     live.textContent = `In ${round}: ${counts.length ? counts.map((count, at) => `${counted(count, "group")} on level ${at + 1}`).reverse().join(", ") : "no groups"}.`;
     legend.replaceChildren(...colouring(run, state.mode).legend.map(([paint, name]) =>
       html("li", {}, html("span", { class: "swatch", style: `background: ${paint}` }), name)));
-    const focused = document.activeElement, inside = members.contains(focused) && focused.textContent;
-    const scrolled = members.querySelector(".members")?.scrollTop ?? 0;
-    members.replaceChildren(...membersPanel(run, i, node, {
-      client, all: state.all, choose, showAll: () => { state.all = true; draw(); },
-    }));
-    const list = members.querySelector(".members");
-    if (list) list.scrollTop = scrolled;
-    if (inside) [...members.querySelectorAll("button")].find((one) => one.textContent === inside)?.focus({ preventScroll: true });
+    fillMembers(run, i, node, state);
     journey.replaceChildren(...clientPanel(run, i, client, choose));
   };
 
@@ -103,7 +98,7 @@ function hierarchy(runs, place) {
   });
   const labelled = (text, input, extra = "") => html("label", { class: extra }, text, input);
   place.append(
-    html("p", { class: "small" }, "Move through the rounds with the slider. Choose a group to see its members, a client to see where it goes. ",
+    html("p", { class: "small hint" }, "Move through the rounds with the slider. Choose a group to see its members, a client to see where it goes. ",
       "With the keyboard: Tab to the tree, arrows to go through it, Enter to choose."),
     html("div", { class: "controls" }, grown.length > 1 ? labelled("Run", which) : null,
       play, labelled("Round", slider, "slide"), said,

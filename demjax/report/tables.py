@@ -51,9 +51,11 @@ def notes(runs: Sequence[Run]) -> str:
     for run in runs:
         if run.status == UNFINISHED:
             rounds = run.metrics.get("round")
-            last = "nothing was" if rounds is None else f"round {int(rounds[-1])} was the last that"
-            when = f"when this page was made, {last} measured"
-            said.append(f"The run {run.name} has no summary: it goes on or was stopped; {when}.")
+            last = "nothing" if rounds is None else f"rounds up to {int(rounds[-1])}"
+            said.append(
+                f"The run {run.name} is not finished: it goes on, or was killed; here is what was "
+                f"measured when this page was made, {last}."
+            )
         elif run.status != "done":
             said.append(f"The run {run.name} ended early: {run.status}.")
     return "".join(f'<p class="note">{escape(sentence)}</p>' for sentence in said)
@@ -75,8 +77,9 @@ def _table(
         + "</tr>"
         for name, cells in rows
     )
+    kind = "wide short" if short and len(rows) > 12 else "wide"
     return (
-        f'<div class="{"wide short" if short else "wide"}"><table><caption>{escape(caption)}</caption>'
+        f'<div class="{kind}"><table><caption>{escape(caption)}</caption>'
         f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 

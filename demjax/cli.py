@@ -26,9 +26,10 @@ from demjax import (
     shelf,
     showing,
 )
+from demjax.events import Row, event_file
 from demjax.experiment import Experiment
 from demjax.presets import PRESETS
-from demjax.record import DONE, FAILED, INTERRUPTED, WRONG, Recorder, first_line, say, table
+from demjax.record import DONE, FAILED, INTERRUPTED, WRONG, Recorder, compare, first_line, say
 from demjax.simulate import programs, watch
 from demjax.spread import spread_over, use_cores
 
@@ -89,6 +90,9 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     run.add_argument(
         "--devices", type=int, metavar="N", help="devices to spread clients over [all; CPU cores]"
     )
+    run.add_argument(
+        "--tensorboard", action="store_true", help="also write a TensorBoard event file"
+    )
     _add_options(run, dataclasses.fields(Experiment))
 
     dealing = commands.add_parser(
@@ -99,9 +103,9 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     dealing.add_argument("--picture", type=Path, help="new .png, .svg or .pdf file of it")
     _add_options(dealing, showing.options())
 
-    compare = commands.add_parser("compare", help="the last measures of several runs side by side")
-    compare.set_defaults(command=_compare)
-    compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder")
+    comparing = commands.add_parser("compare", help="the last measures of runs side by side")
+    comparing.set_defaults(command=_compare)
+    comparing.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder")
 
     datasets = commands.add_parser("datasets", help="which data sets there are, and which are here")
     datasets.set_defaults(command=_datasets)
@@ -161,8 +165,8 @@ def _run(parsed: argparse.Namespace) -> int:
     asked = _asked(parsed)
     resolved = options.resolve(asked)
     runs.check_free(parsed.out)
-    with _devices(parsed.devices):
-        return _watched(parsed.out, asked, resolved)
+    with event_file(parsed.out, wanted=parsed.tensorboard) as also, _devices(parsed.devices):
+        return _watched(parsed.out, asked, resolved, also)
 
 
 def _asked(parsed: argparse.Namespace) -> Experiment:
@@ -190,7 +194,9 @@ def _devices(asked: int | None) -> AbstractContextManager:
     return spread_over(asked)
 
 
-def _watched(out: Path, asked: Experiment, resolved: Experiment) -> int:
+def _watched(
+    out: Path, asked: Experiment, resolved: Experiment, also: Callable[[Row], None]
+) -> int:
     built = assemble.build(resolved)
     for user, name in options.unused_options(asked):
         print(f"demjax: {user} has no use for --{name.replace('_', '-')}.", file=sys.stderr)
@@ -214,7 +220,7 @@ def _watched(out: Path, asked: Experiment, resolved: Experiment) -> int:
         take_measures=built.take_measures,
         compiled=compiled,
     )
-    return Recorder(out, resolved).record(moments)
+    return Recorder(out, resolved, also).record(moments)
 
 
 def _partition(parsed: argparse.Namespace) -> int:
@@ -226,12 +232,7 @@ def _partition(parsed: argparse.Namespace) -> int:
 
 def _compare(parsed: argparse.Namespace) -> int:
     """``demjax compare``: the last measures of several runs, side by side."""
-    summaries = [(str(out), runs.read_summary(out)) for out in parsed.runs]
-    finals = [(out, summary["final"], summary["status"]) for out, summary in summaries]
-    empty = [out for out, final, _ in finals if not final]
-    if empty:
-        raise ValueError(f"The run {empty[0]} ended before anything was measured.")
-    print(table(finals))
+    print(compare(parsed.runs))
     return DONE
 
 

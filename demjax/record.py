@@ -3,7 +3,7 @@
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from demjax import runs
+from demjax.events import Row
 from demjax.experiment import Experiment
 from demjax.metrics import Measures
 from demjax.simulate import Moment
@@ -21,11 +22,20 @@ DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
 
 class Recorder:
-    """Writes a run down as it happens: the one place of the command line that keeps state."""
+    """Writes a run down as it happens: the one place of the command line that keeps state.
 
-    def __init__(self, out: Path, resolved: Experiment):
+    Args:
+        out: The run's folder.
+        resolved: Its options.
+        also: What else each row of ``metrics.csv`` goes to.
+    """
+
+    def __init__(
+        self, out: Path, resolved: Experiment, also: Callable[[Row], None] = lambda row: None
+    ):
         self.out = out
         self.resolved = resolved
+        self.also = also
         self.rows: list[dict[str, Any]] = []
         self.round_seconds: list[float] = []
         self.measure_seconds: list[float] = []
@@ -91,6 +101,7 @@ class Recorder:
         row = runs.metrics_row(done, measures, seconds)
         runs.append(self.out / runs.CLIENTS, runs.clients_rows(done, measures))
         runs.append(self.out / runs.METRICS, [row])
+        self.also(row)
         self.rows.append(row)
         last = {"C-SPE": row["c_spe"], "C-GEN": row["c_gen"], "Global": row["global"]}
         if not bar.disable:
@@ -117,6 +128,20 @@ class Recorder:
             **self.environment,
         }
         runs.write_summary(self.out, summary)
+
+
+def compare(outs: Sequence[Path]) -> str:
+    """The last measures of run folders as a table.
+
+    Raises:
+        ValueError: If a folder holds no finished run, or one of which nothing was measured.
+    """
+    summaries = [(str(out), runs.read_summary(out)) for out in outs]
+    finals = [(out, summary["final"], summary["status"]) for out, summary in summaries]
+    empty = [out for out, final, _ in finals if not final]
+    if empty:
+        raise ValueError(f"The run {empty[0]} ended before anything was measured.")
+    return table(finals)
 
 
 def table(finals: Sequence[tuple[str, dict[str, Any], str]]) -> str:

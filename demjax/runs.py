@@ -7,6 +7,7 @@
 ``metrics.csv``           one row a measurement, the moment it is known
 ``clients.csv``           each client's measures and groups, likewise
 ``summary.json``          how the run ended, its last row, times, device and versions
+``events.out.tfevents.*`` the rows of ``metrics.csv`` for TensorBoard, if asked for
 ========================= ====================================================================
 """
 

@@ -14,7 +14,7 @@ import pytest
 
 import demjax
 
-HEAVY = ("tensorflow", "tensorflow_datasets", "matplotlib", "sklearn")
+HEAVY = ("tensorflow", "tensorflow_datasets", "matplotlib", "sklearn", "tensorboardX")
 INNER = {
     "base": 0,
     "cohorts": 0,

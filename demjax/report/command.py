@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,12 +23,15 @@ def add(commands: "argparse._SubParsersAction") -> None:
     )
 
 
-def write(runs: list[Path], out: Path | None = None) -> Path:
+def write(
+    runs: Sequence[Path], out: Path | None = None, *, figures: Mapping[str, str] | None = None
+) -> Path:
     """Write the report of run folders.
 
     Args:
         runs: The folders, at least one.
         out: New file for the page; by default ``report.html`` in the first folder.
+        figures: Further figures, SVG by title.
 
     Returns:
         The file.
@@ -39,7 +43,7 @@ def write(runs: list[Path], out: Path | None = None) -> Path:
     out = runs[0] / NAME if out is None else out
     if out.exists() or out.is_symlink():
         raise ValueError(f"{out} exists and would be overwritten; possible is --out NEW_FILE.")
-    text = page(read_runs)
+    text = page(read_runs, figures=figures)
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
         partial.write_text(text, encoding="utf-8")

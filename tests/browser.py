@@ -24,8 +24,11 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 def executable():
-    """The browser of this machine, or ``None``."""
-    return next((found for found in map(shutil.which, NAMES) if found), None)
+    """The browser of this machine, or ``None``; some systems have a name that only says no."""
+    for found in filter(None, map(shutil.which, NAMES)):
+        if not subprocess.run([found, "--version"], capture_output=True, check=False).returncode:
+            return found
+    return None
 
 
 class Page:
@@ -129,10 +132,8 @@ class Page:
 
 
 @contextmanager
-def opened(profile: Path):
-    """A page of a new browser, whose files go into the folder ``profile``."""
-    name = executable()
-    assert name is not None
+def opened(name: str, profile: Path):
+    """A page of a new browser ``name``, whose files go into the folder ``profile``."""
     read_commands, write_commands = os.pipe()
     read_answers, write_answers = os.pipe()
 

@@ -9,10 +9,6 @@ import run_folders
 
 from demjax import report
 
-pytestmark = pytest.mark.skipif(
-    browser.executable() is None, reason="needs Chromium (make browser installs it)"
-)
-
 TEXT = "document.querySelector('{}').textContent"
 GROUPS = "[...document.querySelectorAll('.tree .group')].map((one) => one.ariaLabel)"
 
@@ -20,7 +16,10 @@ GROUPS = "[...document.querySelectorAll('.tree .group')].map((one) => one.ariaLa
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """A browser that shows nothing yet."""
-    with browser.opened(tmp_path_factory.mktemp("profile")) as opened:
+    name = browser.executable()
+    if name is None:
+        pytest.skip("needs Chromium, which make browser installs")
+    with browser.opened(name, tmp_path_factory.mktemp("profile")) as opened:
         yield opened
 
 
@@ -176,6 +175,21 @@ def test_a_thousand_clients_are_blocks_that_do_not_freeze(page, tmp_path):
         "return (performance.now() - begin) / 1e4; })()"
     )
     assert seconds < 1  # a move takes some hundredths
+    assert page.said == []
+
+
+def test_figures_are_shown_as_pictures(page, tmp_path):
+    drawn = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20"><script>no</script></svg>'
+    )
+    run = report.read(run_folders.small(tmp_path / "run"))
+    path = tmp_path / "page.html"
+    path.write_text(report.page([run], figures={"a < b": drawn}), encoding="utf-8")
+    page.said.clear()
+    page.open(path)
+    page.until("document.querySelector('#hierarchy').textContent")
+    assert page.ask("document.querySelector('figure img').naturalWidth") == 30
+    assert page.ask(TEXT.format("figcaption")) == "a < b"
     assert page.said == []
 
 

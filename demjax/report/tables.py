@@ -14,7 +14,7 @@ def summary(runs: Sequence[Run]) -> str:
     """How each run ended: its last measures, times, device and versions, a column a run."""
     rows: list[tuple[str, list[str]]] = [
         ("how it ended", [_ended(run) for run in runs]),
-        ("algorithm", [str(run.config.get("algorithm", "")) for run in runs]),
+        ("algorithm", [str(run.config.get("algorithm", "–")) for run in runs]),
         ("data", [_data(run) for run in runs]),
         ("rounds", [_rounds(run) for run in runs]),
     ]

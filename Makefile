@@ -17,7 +17,7 @@ demo: $(VENV)/.installed
 	@echo "demo-control: FedAvg whose clients are set to 0.4 of their own model and 0.6 of the global one."
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

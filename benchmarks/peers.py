@@ -38,7 +38,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import machine
-from peers_processes import HERE, LeftOutError, environment, last_error, run_side
+from peers_processes import HERE, LeftOutError, environment, last_error, run_side, surroundings
 from peers_report import fastest, write_table
 
 WAYS = {
@@ -106,7 +106,7 @@ def export(asked: argparse.Namespace, python: Path, folder: Path) -> None:
     """Write the split and the first models, in a process of its own."""
     command = [str(python), str(HERE / "peers" / "export.py"), "--data-dir", asked.data_dir]
     models = sorted({*asked.models, *asked.peer_models})
-    settings = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])}
+    settings = surroundings()
     done = subprocess.run(
         [*command, "--out", str(folder), "--models", *models],
         capture_output=True,

@@ -11,11 +11,19 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+from machine import LARGE_PAGES
+
 HERE = Path(__file__).parent
 
 
 class LeftOutError(Exception):
     """Why a side cannot take part, in one sentence."""
+
+
+def surroundings() -> dict[str, str]:
+    """What every side finds around it: these scripts, and memory in large pages where it can be."""
+    paths = os.pathsep.join([str(HERE), str(HERE.parent)])
+    return {**LARGE_PAGES, **os.environ, "PYTHONPATH": paths}
 
 
 def environment(peer: str, folder: Path, python: str) -> Path:
@@ -98,7 +106,7 @@ def run_side(command: list[str], limit: float, every: float = 1.0) -> dict:
     Returns:
         What it told, with ``peak_memory_bytes``; or ``error``, one line.
     """
-    settings = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])}
+    settings = surroundings()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         started = time.time()
         process = subprocess.Popen(

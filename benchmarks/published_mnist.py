@@ -10,9 +10,7 @@ The setting is that of Nguyen et al., arXiv 2007.03278, with 50 clients on MNIST
 """
 
 import argparse
-import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -20,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Queue
 
-from machine import cpu_model
+from curves import curve
+from machine import keep
 
 ALGORITHMS = (
     "fedavg",
@@ -68,8 +67,6 @@ def algorithm_named(name: str, local):
 
 def run_one(name: str, seed: int, data_dir: str, rounds: int, out: Path) -> None:
     """One run, from the raw files to a JSON file of its curve."""
-    import jax
-    import numpy as np
     import optax
 
     import demjax
@@ -81,59 +78,9 @@ def run_one(name: str, seed: int, data_dir: str, rounds: int, out: Path) -> None
     task = demjax.classification(demjax.models.CNN(classes=10), clients.x[0])
     local = demjax.local_training(task, optax.sgd(0.05), epochs=2, batch_size=10)
     measured = [number for number in MEASURED if number <= rounds]
-    moments = demjax.watch(
-        algorithm_named(name, local),
-        task,
-        clients,
-        rounds=rounds,
-        key=jax.random.key(seed),
-        eval_every=measured,
-    )
-    curve, round_seconds, measure_seconds, diverged_after = [], [], [], None
-    for moment in moments:
-        if moment.round > 0:
-            round_seconds.append(moment.round_seconds)
-        taken = moment.measures
-        if taken is None:
-            continue
-        measure_seconds.append(moment.measure_seconds)
-        curve.append(
-            {
-                "round": moment.round,
-                "c_spe": float(taken.c_spe),
-                "c_gen": float(taken.c_gen),
-                "global": float(taken.global_score),
-                "g_spe": [float(v) if v == v else None for v in np.asarray(taken.g_spe)[:-1]],
-                "g_gen": [float(v) if v == v else None for v in np.asarray(taken.g_gen)[:-1]],
-                "group_sizes": [
-                    sorted((int(s) for s in row if s), reverse=True)
-                    for row in np.asarray(taken.hierarchy.size)
-                ],
-                "diverged": int(taken.diverged),
-            }
-        )
-        print(name, seed, json.dumps(curve[-1]), flush=True)
-        if taken.diverged > 0:
-            diverged_after = moment.round
-            break
-    result = {
-        "algorithm": name,
-        "seed": seed,
-        "rounds": rounds,
-        "diverged_after": diverged_after,
-        "round_seconds": float(np.median(round_seconds)),
-        "measure_seconds": float(np.median(measure_seconds)),
-        "compile_seconds": moment.compile_seconds,
-        "machine": {"cpu": cpu_model(), "cores": len(os.sched_getaffinity(0))},
-        "versions": {
-            "python": platform.python_version(),
-            **{name: sys.modules[name].__version__ for name in ("jax", "numpy", "demjax")},
-        },
-        "curve": curve,
-    }
-    partial = out.with_suffix(".partial")
-    partial.write_text(json.dumps(result, indent=1) + "\n")
-    partial.replace(out)
+    algorithm = algorithm_named(name, local)
+    found = curve(algorithm, task, clients, rounds=rounds, seed=seed, measured=measured, name=name)
+    keep({"algorithm": name, "seed": seed, "rounds": rounds, **found}, out)
 
 
 def run_all(arguments: argparse.Namespace) -> int:

@@ -1,6 +1,6 @@
 """demjax: democratized and federated learning of thousands of clients, vectorized in JAX."""
 
-from demjax import data, hierarchy, linkage, metrics, models, structure
+from demjax import data, hierarchy, linkage, metrics, models, plots, structure
 from demjax.algorithms import demlearn, fedavg, fedprox, local_only
 from demjax.base import Algorithm, ClientData, Hierarchy, Models, Task
 from demjax.local import LocalTraining, Pull, local_training
@@ -35,6 +35,7 @@ __all__ = [
     "measure",
     "metrics",
     "models",
+    "plots",
     "simulate",
     "spread_over",
     "structure",

@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Float, Int
+from jaxtyping import Int, Num
 
 from demjax import algorithms, data, hierarchy, linkage, models
 from demjax.base import Algorithm, ClientData, Task
-from demjax.experiment import DEFAULTS, Experiment
+from demjax.deal import deal, load
+from demjax.defaults import DEFAULTS
+from demjax.experiment import Experiment
 from demjax.local import LocalTraining, local_training
 from demjax.metrics import Measures, measure
 from demjax.task import classification
@@ -35,6 +36,7 @@ STARTS: Mapping[str, Callable] = {
     "root": hierarchy.from_root,
 }
 MODELS: Mapping[str, Callable] = {
+    "cifar_cnn": models.CifarCNN,
     "cnn": models.CNN,
     "linear": models.Linear,
     "mlp": models.MLP,
@@ -61,12 +63,17 @@ PRODUCTS: Mapping[str, str] = {
 
 
 class Run(NamedTuple):
-    """What ``simulate`` and ``watch`` need of an experiment."""
+    """What ``simulate`` and ``watch`` need of an experiment, and who has which examples.
+
+    ``y`` are the labels that were dealt, before any conflict.
+    """
 
     algorithm: Algorithm
     task: Task
     clients: ClientData
     take_measures: Callable[..., Measures]
+    partition: data.Partition
+    y: Int[np.ndarray, " T"]
 
 
 def build(experiment: Experiment) -> Run:
@@ -81,15 +88,18 @@ def build(experiment: Experiment) -> Run:
     Raises:
         ValueError: If the data are missing or damaged, or cannot be dealt as asked.
     """
-    dataset = _loaded(experiment)
-    partition = _partition(experiment, dataset.y)
-    kinds = None
-    if experiment.conflict != "none":
-        dataset, kinds = _planted(experiment, dataset, partition)
-    x = _scaled(experiment, dataset, partition)
-    clients = data.client_data(x, dataset.y, partition)
-    model = MODELS[experiment.model](classes=dataset.classes)
-    task = classification(model, clients.x[0], compute=COMPUTE[experiment.precision])
+    dataset = load(experiment)
+    dealt = deal(experiment, dataset)
+    dataset = dealt.dataset
+    x, inputs = _inputs(experiment, dataset, dealt.partition)
+    clients = data.client_data(x, dataset.y, dealt.partition)
+    rate = {} if experiment.dropout is None else {"dropout_rate": experiment.dropout}
+    task = classification(
+        MODELS[experiment.model](classes=dataset.classes, **rate),
+        clients.x[0],
+        compute=COMPUTE[experiment.precision],
+        inputs=inputs,
+    )
     local = local_training(
         task,
         optax.sgd(experiment.lr),
@@ -100,8 +110,10 @@ def build(experiment: Experiment) -> Run:
     params = jax.eval_shape(task.init, run_key(experiment))
     for names in (experiment.average_layers, experiment.feature_layers):
         linkage.chosen_layers(params, names or ())
-    take_measures = measure(task, clients, kinds=kinds)
-    return Run(_algorithm(experiment, local), task, clients, take_measures)
+    take_measures = measure(task, clients, kinds=dealt.kinds)
+    return Run(
+        _algorithm(experiment, local), task, clients, take_measures, dealt.partition, dealt.y
+    )
 
 
 def run_key(experiment: Experiment) -> jax.Array:
@@ -114,71 +126,41 @@ def products(experiment: Experiment) -> AbstractContextManager:
     return jax.default_matmul_precision(PRODUCTS[experiment.precision])
 
 
-def _loaded(experiment: Experiment) -> data.Dataset:
-    folder = experiment.data_dir
-    one_file = experiment.dataset == "npz"
-    if folder is not None and not (Path(folder).is_dir() or (one_file and Path(folder).exists())):
-        raise ValueError(f"The data folder {folder} does not exist or is no folder.")
-    if experiment.partition == "published" and folder is not None:
-        found = data.find(experiment.dataset, Path(folder))
-        if found is not None and found.shuffled:
-            raise ValueError(
-                "The published partition deals MNIST in the order of its original files, but the "
-                f"data in {folder} are prepared by TFDS, which shuffles them; possible is a folder "
-                "with the four IDX files."
-            )
-    dataset = data.load(
-        experiment.dataset,
-        data_dir=folder,
-        seed=experiment.seed,
-        owners=experiment.clients,
-        alpha=experiment.synthetic_alpha,
-        beta=experiment.synthetic_beta,
-    )
-    if experiment.model == "cnn" and dataset.x.ndim != 4:
+def _inputs(
+    experiment: Experiment, dataset: data.Dataset, partition: data.Partition
+) -> tuple[Num[np.ndarray, " T *shape"], data.Normalization | None]:
+    """Inputs as the device holds them, and what each step has still to do to them."""
+    whole = dataset.x.dtype == np.uint8
+    if experiment.store == "bytes" and not whole:
         raise ValueError(
-            f"The model 'cnn' takes pictures, but an input of {experiment.dataset!r} has the shape "
-            f"{dataset.x.shape[1:]}; possible are --model linear and --model mlp."
+            f"The inputs of {experiment.dataset!r} are no bytes but {dataset.x.dtype}; possible is "
+            "--store floats."
         )
-    return dataset
+    normalization = _normalization(experiment, dataset.x, np.concatenate(partition.train))
+    if experiment.store == "bytes":
+        return dataset.x, normalization
+    return normalization(dataset.x), None
 
 
-def _scaled(
-    experiment: Experiment, dataset: data.Dataset, partition: data.Partition
-) -> Float[np.ndarray, " T *shape"]:
-    if experiment.pixels == "published":
-        return data.standardize_pixels(dataset.x)
-    maximum = 255.0 if dataset.x.dtype == np.uint8 else 1.0
-    unit = data.scale_to_unit(dataset.x, maximum=maximum)
-    if experiment.pixels == "unit":
-        return unit
-    return data.standardize(unit, by=unit[np.concatenate(partition.train)])
-
-
-def _planted(
-    experiment: Experiment, dataset: data.Dataset, partition: data.Partition
-) -> tuple[data.Dataset, Int[np.ndarray, " N"]]:
-    kinds = experiment.kinds
-    of = data.planted_kinds(experiment.clients, kinds)
-    if experiment.conflict == "rotated":
-        return dataset._replace(x=data.rotated(dataset.x, partition, kinds)), of
-    y = data.relabelled(dataset.y, partition, kinds, dataset.classes)
-    return dataset._replace(y=y), of
-
-
-def _partition(experiment: Experiment, y: Any) -> data.Partition:
-    common: dict[str, Any] = {
-        "clients": experiment.clients,
-        "seed": experiment.seed,
-        "test_fraction": experiment.test_fraction,
+def _normalization(
+    experiment: Experiment, x: Num[np.ndarray, " T *shape"], train: Int[np.ndarray, " S"]
+) -> data.Normalization:
+    maximum = 255.0 if x.dtype == np.uint8 else 1.0
+    makers: Mapping[str, Callable[[], data.Normalization]] = {
+        "centred": lambda: data.centred(maximum=maximum),
+        "per_pixel": lambda: data.per_pixel(x, rows=train),
+        "standardized": lambda: data.overall(x, rows=train, maximum=maximum),
+        "unit": lambda: data.unit(maximum=maximum),
     }
-    if experiment.partition == "iid":
-        return data.iid(y, **common)
-    if experiment.partition == "labels":
-        return data.labels(y, labels_per_client=experiment.labels_per_client, **common)
-    if experiment.partition == "dirichlet":
-        return data.dirichlet(y, alpha=experiment.dirichlet_alpha, **common)
-    return data.published_mnist(y)
+    published: Mapping[str, Callable[[], data.Normalization]] = {
+        "cifar10": makers["centred"],
+        "cifar10_jpeg": makers["centred"],
+        "fashion_mnist": lambda: data.overall(x, maximum=maximum),
+        "leaf": makers["unit"],
+    }
+    if experiment.pixels == "published":
+        return published.get(experiment.dataset, lambda: data.per_pixel(x))()
+    return makers[str(experiment.pixels)]()
 
 
 def _organization(options: dict[str, Any]) -> dict[str, Any]:

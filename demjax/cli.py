@@ -1,4 +1,4 @@
-"""The command line: ``demjax run``, ``demjax compare`` and ``demjax datasets``."""
+"""The command line: ``demjax run``, ``partition``, ``compare`` and ``datasets``."""
 
 import argparse
 import dataclasses
@@ -13,7 +13,18 @@ from typing import Any, NoReturn
 
 import jax
 
-from demjax import __version__, assemble, config, experiment, memory, options, runs, shelf
+from demjax import (
+    __version__,
+    assemble,
+    config,
+    defaults,
+    experiment,
+    memory,
+    options,
+    runs,
+    shelf,
+    showing,
+)
 from demjax.experiment import Experiment
 from demjax.presets import PRESETS
 from demjax.record import DONE, FAILED, INTERRUPTED, WRONG, Recorder, first_line, say, table
@@ -73,31 +84,17 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     run.set_defaults(command=_run)
     run.add_argument("--out", type=Path, required=True, help="new folder for the results")
     run.add_argument(
-        "--config",
-        type=Path,
-        help="TOML file of options, which win over a preset; flags win over both",
-    )
-    run.add_argument(
         "--devices", type=int, metavar="N", help="devices to spread clients over [all; CPU cores]"
     )
-    names = ", ".join(PRESETS)
-    run.add_argument("--preset", metavar="NAME", help=f"options that go together: {names}")
-    fields = dataclasses.fields(Experiment)
-    titles = dict.fromkeys(field.metadata["group"] for field in fields)
-    groups = {title: run.add_argument_group(title) for title in titles}
-    for field in fields:
-        one, many, _ = experiment.option_types(field)
-        metavar = {int: "N", float: "X", str: "NAME"}[one or many or str]
-        default = "" if field.default is None else f" [{field.default}]"
-        choices = experiment.CHOICES.get(field.metadata["choices"] or "", ())
-        possible = f": {', '.join(choices)}" if choices else ""
-        groups[field.metadata["group"]].add_argument(
-            "--" + field.name.replace("_", "-"),
-            type=_reader(field),
-            default=argparse.SUPPRESS,
-            metavar=metavar if one else f"{metavar},…",
-            help=(field.metadata["help"] + possible + default).replace("%", "%%"),
-        )
+    _add_options(run, dataclasses.fields(Experiment))
+
+    dealing = commands.add_parser(
+        "partition", help="deal a data set to clients, and show who has what", allow_abbrev=False
+    )
+    dealing.set_defaults(command=_partition)
+    dealing.add_argument("--out", type=Path, help="new .npz file for it")
+    dealing.add_argument("--picture", type=Path, help="new .png, .svg or .pdf file of it")
+    _add_options(dealing, showing.options())
 
     compare = commands.add_parser("compare", help="the last measures of several runs side by side")
     compare.set_defaults(command=_compare)
@@ -110,11 +107,38 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
 
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
-        command = {_run: run, _compare: compare, _datasets: datasets}[parsed.command]
+        of = {_run: run, _partition: dealing, _compare: compare, _datasets: datasets}
+        command = of[parsed.command]
         close = difflib.get_close_matches(unknown[0], command._option_string_actions, 1, 0.75)
         hint = f"perhaps {close[0]!r} was meant" if close else f"{command.prog} --help lists all"
         raise ValueError(f"The argument {unknown[0]!r} is unknown; {hint}.")
     return parsed
+
+
+def _add_options(parser: argparse.ArgumentParser, fields: Sequence[dataclasses.Field]) -> None:
+    """A flag for each option of an experiment, and where else options come from."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        help="TOML file of options, which win over a preset; flags win over both",
+    )
+    names = ", ".join(PRESETS)
+    parser.add_argument("--preset", metavar="NAME", help=f"options that go together: {names}")
+    titles = dict.fromkeys(field.metadata["group"] for field in fields)
+    groups = {title: parser.add_argument_group(title) for title in titles}
+    for field in fields:
+        one, many, _ = experiment.option_types(field)
+        metavar = {int: "N", float: "X", str: "NAME"}[one or many or str]
+        default = "" if field.default is None else f" [{field.default}]"
+        choices = defaults.CHOICES.get(field.metadata["choices"] or "", ())
+        possible = f": {', '.join(choices)}" if choices else ""
+        groups[field.metadata["group"]].add_argument(
+            "--" + field.name.replace("_", "-"),
+            type=_reader(field),
+            default=argparse.SUPPRESS,
+            metavar=metavar if one else f"{metavar},…",
+            help=(field.metadata["help"] + possible + default).replace("%", "%%"),
+        )
 
 
 def _reader(field: dataclasses.Field) -> Callable[[str], Any]:
@@ -130,6 +154,15 @@ def _reader(field: dataclasses.Field) -> Callable[[str], Any]:
 
 def _run(parsed: argparse.Namespace) -> int:
     """``demjax run``: check everything, then run and write down as it goes."""
+    asked = _asked(parsed)
+    resolved = options.resolve(asked)
+    runs.check_free(parsed.out)
+    with _devices(parsed.devices):
+        return _watched(parsed.out, asked, resolved)
+
+
+def _asked(parsed: argparse.Namespace) -> Experiment:
+    """The experiment of a preset, a file and flags, each winning over the one before."""
     names = [field.name for field in dataclasses.fields(Experiment)]
     if parsed.preset is not None and parsed.preset not in PRESETS:
         hint = options.nearest(parsed.preset, PRESETS)
@@ -137,11 +170,7 @@ def _run(parsed: argparse.Namespace) -> int:
     filed = config.read_toml(parsed.config) if parsed.config else {}
     filed = config.override(PRESETS.get(parsed.preset, {}), filed)
     given = {name: getattr(parsed, name) for name in names if hasattr(parsed, name)}
-    asked = Experiment(**config.override(filed, given))
-    resolved = options.resolve(asked)
-    runs.check_free(parsed.out)
-    with _devices(parsed.devices):
-        return _watched(parsed.out, asked, resolved)
+    return Experiment(**config.override(filed, given))
 
 
 def _devices(asked: int | None) -> AbstractContextManager:
@@ -159,9 +188,8 @@ def _devices(asked: int | None) -> AbstractContextManager:
 
 def _watched(out: Path, asked: Experiment, resolved: Experiment) -> int:
     built = assemble.build(resolved)
-    for name in options.unused_options(asked):
-        flag = name.replace("_", "-")
-        print(f"demjax: {asked.algorithm} has no use for --{flag}.", file=sys.stderr)
+    for user, name in options.unused_options(asked):
+        print(f"demjax: {user} has no use for --{name.replace('_', '-')}.", file=sys.stderr)
     print("compiling", file=sys.stderr)
     key, parts = assemble.run_key(resolved), built[:3]
     try:
@@ -173,7 +201,7 @@ def _watched(out: Path, asked: Experiment, resolved: Experiment) -> int:
     examples = built.clients.x.nbytes + built.clients.y.nbytes
     memory.check_fits(needs, present, clients=resolved.clients, examples=examples)
     print(f"needs {memory.gigabytes(needs)} of memory", file=sys.stderr)
-    runs.create(out, config.to_toml(resolved))
+    runs.create(out, config.to_toml(resolved), built.partition, built.y)
     moments = watch(
         *parts,
         rounds=resolved.rounds,
@@ -183,6 +211,13 @@ def _watched(out: Path, asked: Experiment, resolved: Experiment) -> int:
         compiled=compiled,
     )
     return Recorder(out, resolved).record(moments)
+
+
+def _partition(parsed: argparse.Namespace) -> int:
+    """``demjax partition``: deal a data set, say who has what, and write it down."""
+    asked = _asked(parsed)
+    print(showing.show(asked, out=parsed.out, picture=parsed.picture))
+    return DONE
 
 
 def _compare(parsed: argparse.Namespace) -> int:

@@ -8,7 +8,8 @@ from typing import Any
 
 import tomli_w
 
-from demjax.experiment import SPECIAL, Experiment
+from demjax.defaults import CONFLICTS, PARTITIONS, SPECIAL
+from demjax.experiment import Experiment
 from demjax.options import nearest
 
 
@@ -39,13 +40,23 @@ def override(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, 
     """Options of a file, with those given by hand in their place.
 
     A file written by a run holds its algorithm's own defaults: under another algorithm they
-    would mean something else, so they are dropped with it; likewise the scale of the inputs
-    under other data.
+    would mean something else, so they are dropped with it; likewise those of a partition and of a
+    conflict, and the scale of the inputs under other data.
     """
     kept = dict(options)
     before = kept.get("algorithm", Experiment.algorithm)
     if given.get("algorithm", before) != before:
         kept = {name: value for name, value in kept.items() if name not in SPECIAL}
+    lost: set[str] = set()
+    used: set[str] = set()
+    for choice, table in (("partition", PARTITIONS), ("conflict", CONFLICTS)):
+        before = kept.get(choice, getattr(Experiment, choice))
+        after = given.get(choice, before)
+        used |= set(table.get(after, ()))
+        if after != before:
+            lost |= set(table.get(before, ()))
+    lost -= {"test_fraction", "kinds"} & used  # they mean the same everywhere
+    kept = {name: value for name, value in kept.items() if name not in lost}
     if {"dataset", "partition"} & given.keys():
         kept.pop("pixels", None)
     return kept | dict(given)

@@ -3,11 +3,8 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from demjax import data, linkage
 
 
 def _option(
@@ -48,27 +45,66 @@ class Experiment:
     )
     partition: str = _option("labels", "who gets which examples", "Data", choices="PARTITIONS")
     clients: int = _option(50, "number of clients", "Data", 1)
-    labels_per_client: int = _option(2, "labels of each client, for labels", "Data", 1)
-    dirichlet_alpha: float = _option(
-        0.5, "evenness of labels over clients, for dirichlet", "Data", 1e-6, 1e6
+    labels_per_client: int | None = _option(
+        None, "labels of each client [labels, planted 2]", "Data", 1
     )
-    test_fraction: float = _option(
-        0.2, "share of each client's examples held back for tests", "Data", 0.01, 0.99
+    label_sigma: float | None = _option(
+        None,
+        "log-normal spread σ of how much a client has of a label [labels 1; planted 0]",
+        "Data",
+        0.0,
+        1e6,
     )
-    conflict: str = _option(
-        "none", "planted conflict between kinds of clients", "Data", choices="CONFLICTS"
+    dirichlet_alpha: float | None = _option(
+        None, "evenness of labels over clients, or of sizes for quantity [0.5]", "Data", 1e-6, 1e6
     )
-    kinds: int = _option(4, "kinds of clients, for a conflict", "Data", 1)
+    min_examples: int | None = _option(
+        None, "fewest examples of a client [dirichlet, quantity 2]", "Data", 2
+    )
+    partition_file: str | None = _option(
+        None, "file of a partition, for file; demjax partition and every run write one", "Data"
+    )
+    test_fraction: float | None = _option(
+        None,
+        "share of a client's examples held back for tests, where data have none set apart [0.2]",
+        "Data",
+        0.01,
+        0.99,
+    )
+    conflict: str = _option("none", "planted conflict of clients", "Data", choices="CONFLICTS")
+    kinds: int | None = _option(None, "kinds of clients [conflicts, planted 4]", "Data", 1)
+    noise: float | None = _option(
+        None,
+        "deviation of the noise of the last kind, in parts of the range of the inputs [noisy 0.5]",
+        "Data",
+        0.0,
+        100.0,
+    )
     pixels: str | None = _option(
         None,
-        "scale of the inputs: published (each pixel by its mean and deviation over the whole data "
-        "set, tests too), standardized (all by one mean and deviation of the training examples) or "
-        "unit (0…1); by default published for the published partition, else standardized",
+        "scale of the inputs: standardized (all pixels by one mean and deviation), per_pixel (each "
+        "by its own), both of the training examples; unit (0…1); centred (−1…1); published (as in "
+        "the experiment published on the data set, tests included); by default published for the "
+        "published partition, else standardized",
         "Data",
         choices="PIXELS",
     )
+    store: str = _option(
+        "floats",
+        "pictures on the device: floats, scaled beforehand, or bytes, a quarter of the memory, "
+        "scaled in each step",
+        "Data",
+        choices="STORES",
+    )
 
     model: str = _option("cnn", "model", "Training", choices="MODELS")
+    dropout: float | None = _option(
+        None,
+        "dropout of the model while it trains, where it has any [cnn 0.4, cifar_cnn 0.5]",
+        "Training",
+        0.0,
+        0.99,
+    )
     epochs: int = _option(2, "local epochs in a round", "Training", 1)
     batch_size: int = _option(10, "examples in a batch", "Training", 1)
     lr: float = _option(0.05, "learning rate of local SGD", "Training", 0.0, 1e3)
@@ -156,59 +192,6 @@ class Experiment:
     min_size: int | None = _option(
         None, "fewest clients of a group; smaller ones join the nearest [1]", "Organization", 1
     )
-
-
-DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "demlearn": {
-        "levels": 3,
-        "mix": 0.6,
-        "prox": 0.002,
-        "period": 1,
-        "soft": 1.0,
-        "amplification": 1.0,
-        "amplified_rounds": 5,
-        "beta": None,
-        "beta_decay": 0.7,
-        "beta_floor": 0.001,
-        "start": "own",
-        "weigh": "clients",
-        "average_layers": None,
-        "features": "weights",
-        "feature_layers": None,
-        "sketch": None,
-        "metric": "euclidean",
-        "linkage": "average",
-        "linkage_backend": "xla",
-        "groups": None,
-        "heights": None,
-        "slots": 32,
-        "min_size": 1,
-    },
-    "fedavg": {"mix": None, "server_lr": None, "server_momentum": None},
-    "fedprox": {"prox": 0.5},
-    "local_only": {},
-}
-"""The options that only some algorithms use, and their defaults there."""
-
-CHOICES: Mapping[str, tuple[str, ...]] = {
-    "ALGORITHMS": tuple(DEFAULTS),
-    "DATASETS": data.NAMES,
-    "PARTITIONS": ("dirichlet", "iid", "labels", "published"),
-    "CONFLICTS": ("none", "relabelled", "rotated"),
-    "PIXELS": ("published", "standardized", "unit"),
-    "MODELS": ("cnn", "linear", "mlp"),
-    "PRECISIONS": ("bf16", "float32", "tf32"),
-    "METRICS": ("correlation", "cosine", "euclidean", "sqeuclidean"),
-    "LINKAGES": linkage.METHODS,
-    "BACKENDS": linkage.BACKENDS,
-    "FEATURES": ("gradients", "updates", "weights"),
-    "STARTS": ("own", "parent", "root"),
-    "WEIGHINGS": ("clients", "examples"),
-}
-
-
-SPECIAL = frozenset(name for options in DEFAULTS.values() for name in options)
-"""All options that only some algorithms use."""
 
 
 def option_types(field: dataclasses.Field) -> tuple[type | None, type | None, bool]:

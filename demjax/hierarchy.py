@@ -143,7 +143,8 @@ def mix_down(
     """Let every model take on some of its parent's, from the root down.
 
     ``w_child ← (1 − α) w_child + α w_parent``, the parent already mixed: groups, level by
-    level, and at last the clients, whose parent is the lowest group that holds them.
+    level, and at last the clients, whose parent is the lowest group that holds them. A group
+    model that is not finite makes all mixed models so.
 
     Args:
         client: One model for each client, leaves ``[N, ...]``.
@@ -168,18 +169,19 @@ def mix_down(
         )
     parents, lowest = parent_place(hierarchy), lowest_place(hierarchy)
 
-    def mix_leaf(client_leaf, group_leaf):
-        flat = group_leaf.reshape(levels * slots, *group_leaf.shape[2:])
-        for level in range(levels - 2, -1, -1):
-            rows = slice(level * slots, (level + 1) * slots)
-            mixed = soft_update(flat[rows], flat[parents[level]], mix[level + 1])
-            flat = flat.at[rows].set(mixed)
-        return soft_update(client_leaf, flat[lowest], mix[0]), flat.reshape(group_leaf.shape)
+    # Mixing is linear, so what of whose mean ends where is found once, on numbers, not on models.
+    share = jnp.eye(levels * slots)
+    for level in range(levels - 2, -1, -1):
+        rows = slice(level * slots, (level + 1) * slots)
+        mixed = soft_update(share[rows], share[parents[level]], mix[level + 1])
+        share = share.at[rows].set(mixed)
 
-    leaves, tree = jax.tree.flatten(client)
-    mixed = [mix_leaf(c, g) for c, g in zip(leaves, jax.tree.leaves(group), strict=True)]
-    clients, groups = zip(*mixed, strict=True)
-    return jax.tree.unflatten(tree, clients), jax.tree.unflatten(tree, groups)
+    def mix_bank(bank):
+        return jnp.einsum("pq,q...->p...", share, bank, precision=lax.Precision.HIGHEST)
+
+    bank = jax.tree.map(mix_bank, places_bank(group))
+    mixed = jax.tree.map(lambda own, bank: soft_update(own, bank[lowest], mix[0]), client, bank)
+    return mixed, jax.tree.map(lambda bank, old: bank.reshape(old.shape), bank, group)
 
 
 def from_own(client: Params, group: Params, hierarchy: Hierarchy) -> Params:

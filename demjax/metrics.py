@@ -20,7 +20,7 @@ from demjax.base import (
     finite_clients,
 )
 from demjax.hierarchy import membership, places_bank
-from demjax.spread import over_clients
+from demjax.spread import over_clients, over_wanted
 from demjax.structure import Structure, describe, label_sets
 
 
@@ -187,7 +187,8 @@ def measure(
         size = models.hierarchy.size
         exists = size.reshape(-1) > 0
         member = membership(models.hierarchy).reshape(-1, count)
-        group = over_clients(score_some, data, (places_bank(models.group), member, exists))
+        bank = places_bank(models.group), member, exists
+        group = over_wanted(score_some, data, bank, exists)
         tests = jnp.sum(member * test_size, axis=1)
         group_spe = jnp.where(tests > 0, group[:, 0] / jnp.maximum(tests, 1), jnp.nan)
         group_gen = jnp.where(exists, group[:, 1] / total, jnp.nan).reshape(size.shape)

@@ -6,18 +6,37 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from demjax.experiment import CHOICES, DEFAULTS, SPECIAL, Experiment, option_types
+from demjax.defaults import (
+    CHOICES,
+    CONFLICTS,
+    CONVOLUTIONAL,
+    DEALING,
+    DEFAULTS,
+    PARTITIONS,
+    PUBLISHED,
+    SPECIAL,
+)
+from demjax.experiment import Experiment, option_types
 
 PUBLISHED_CLIENTS = 50
 
 
-def unused_options(experiment: Experiment) -> list[str]:
-    """Options that were given, but mean nothing to the experiment's algorithm."""
-    used = DEFAULTS.get(experiment.algorithm, {})
+def unused_options(experiment: Experiment) -> list[tuple[str, str]]:
+    """Options that were given, but mean nothing here, each with what has no use for it."""
+    partition, conflict = experiment.partition, experiment.conflict
+    dealing = {**PARTITIONS.get(partition, {}), **CONFLICTS.get(conflict, {})}
+    dealer = f"the partition {partition}"
+    if conflict != "none":
+        dealer += f" with the conflict {conflict}"
+    uses = [
+        (experiment.algorithm, SPECIAL, DEFAULTS.get(experiment.algorithm, {})),
+        (dealer, DEALING, dealing),
+    ]
     return [
-        field.name
+        (user, field.name)
+        for user, all_options, used in uses
         for field in dataclasses.fields(experiment)
-        if field.name in SPECIAL - set(used) and getattr(experiment, field.name) is not None
+        if field.name in all_options - set(used) and getattr(experiment, field.name) is not None
     ]
 
 
@@ -37,13 +56,18 @@ def resolve(experiment: Experiment) -> Experiment:
     """
     for field in dataclasses.fields(experiment):
         _check_option(field, getattr(experiment, field.name))
-    defaults = DEFAULTS[experiment.algorithm]
-    filled: dict[str, Any] = dict.fromkeys(SPECIAL - set(defaults))
+    defaults = {
+        **DEFAULTS[experiment.algorithm],
+        **PARTITIONS[experiment.partition],
+        **CONFLICTS[experiment.conflict],
+    }
+    filled: dict[str, Any] = dict.fromkeys((SPECIAL | DEALING) - set(defaults))
     for name, default in defaults.items():
         given = getattr(experiment, name)
         filled[name] = default if given is None else given
-    if experiment.data_dir is not None:
-        filled["data_dir"] = str(Path(experiment.data_dir).absolute())
+    for name in ("data_dir", "partition_file"):
+        if (path := filled.get(name, getattr(experiment, name))) is not None:
+            filled[name] = str(Path(path).absolute())
     if experiment.pixels is None:
         published = experiment.partition == "published"
         filled["pixels"] = "published" if published else "standardized"
@@ -66,17 +90,38 @@ def resolve(experiment: Experiment) -> Experiment:
             f"--cohort was given as {resolved.cohort}, but there are {resolved.clients} clients; "
             f"possible is 1 to {resolved.clients}."
         )
-    if resolved.partition == "published" and resolved.dataset != "mnist":
+    if resolved.dropout is not None and resolved.model not in CONVOLUTIONAL:
         raise ValueError(
-            f"The published partition deals MNIST, but the data set is {resolved.dataset!r}; "
-            "possible is --dataset mnist, or another --partition."
+            f"--dropout was given as {resolved.dropout}, but the model {resolved.model!r} has "
+            f"none; possible are the models {', '.join(CONVOLUTIONAL)}."
+        )
+    _check_dealing(resolved)
+    return resolved
+
+
+def _check_dealing(resolved: Experiment) -> None:
+    """Refuse a published partition of other data, a file that is missing, kinds nobody can be."""
+    if resolved.partition == "published" and resolved.dataset not in PUBLISHED:
+        there = ", ".join(name for name in PUBLISHED if name in CHOICES["DATASETS"])
+        raise ValueError(
+            f"There is no published partition of the data set {resolved.dataset!r}; possible is "
+            f"--dataset with one of {there}, or another --partition."
         )
     if resolved.partition == "published" and resolved.clients != PUBLISHED_CLIENTS:
         raise ValueError(
             f"The published partition has {PUBLISHED_CLIENTS} clients, but {resolved.clients} were "
             f"asked for; possible is --clients {PUBLISHED_CLIENTS}."
         )
-    return resolved
+    if resolved.partition == "file" and resolved.partition_file is None:
+        raise ValueError(
+            "The partition is to be read from a file, but none was named; possible is "
+            "--partition-file with a file that demjax partition or a run wrote."
+        )
+    if resolved.kinds is not None and resolved.kinds > resolved.clients:
+        raise ValueError(
+            f"--kinds was given as {resolved.kinds}, but there are {resolved.clients} clients; "
+            f"possible is 1 to {resolved.clients}."
+        )
 
 
 def _check_cut(resolved: Experiment, levels: int | None, cuts: Mapping[str, Any]) -> None:

@@ -3,22 +3,39 @@
 from collections.abc import Mapping
 from typing import Any
 
+_PUBLISHED: Mapping[str, Any] = {
+    "algorithm": "demlearn",
+    "dataset": "mnist",
+    "partition": "published",
+    "model": "cnn",
+    "epochs": 2,
+    "batch_size": 10,
+    "lr": 0.05,
+    "rounds": 100,
+    "prox": 0.002,
+    "mix": 0.6,
+    "levels": 3,
+    "features": "weights",
+    "metric": "euclidean",
+    "linkage": "average",
+}
+
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "published": {
-        "algorithm": "demlearn",
-        "dataset": "mnist",
-        "partition": "published",
-        "model": "cnn",
-        "epochs": 2,
-        "batch_size": 10,
-        "lr": 0.05,
-        "rounds": 100,
-        "prox": 0.002,
-        "mix": 0.6,
-        "levels": 3,
-        "features": "weights",
-        "metric": "euclidean",
-        "linkage": "average",
+    "published": _PUBLISHED,
+    "published_fashion_mnist": {**_PUBLISHED, "dataset": "fashion_mnist", "mix": 0.7},
+    "published_cifar10": {
+        **_PUBLISHED,
+        "dataset": "cifar10",
+        "model": "cifar_cnn",
+        "mix": 0.7,
+    },
+    "published_femnist": {
+        **_PUBLISHED,
+        "dataset": "leaf",
+        "partition": "natural",
+        "pixels": "published",
+        "dropout": 0.0,
+        "mix": 0.7,
     },
     "recommended": {
         "algorithm": "demlearn",
@@ -33,4 +50,4 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "mix": (0.6, 0.3, 0.3),
     },
 }
-"""Options that go together: the published run, and what serves best where clients conflict."""
+"""Options that go together: the published runs, and what serves best where clients conflict."""

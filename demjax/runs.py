@@ -2,6 +2,7 @@
 
 ========================= ====================================================================
 ``config.toml``           every option; ``demjax run --config`` reruns it exactly
+``partition.npz``         which examples each client has, for ``data.load_partition``
 ``metrics.csv``           one row a measurement, the moment it is known
 ``clients.csv``           each client's measures and groups, likewise
 ``summary.json``          how the run ended, its last row, times, device and versions
@@ -23,10 +24,12 @@ import jax
 import numpy as np
 
 from demjax import __version__
+from demjax.data import Partition, save_partition
 from demjax.metrics import Measures
 
 PINNED = ("round", "c_spe", "c_gen", "global")
 CONFIG, METRICS, CLIENTS, SUMMARY = "config.toml", "metrics.csv", "clients.csv", "summary.json"
+PARTITION = "partition.npz"
 
 
 def check_free(out: Path) -> None:
@@ -55,8 +58,16 @@ def check_free(out: Path) -> None:
         raise ValueError(f"The output folder {out} cannot be written: {error.strerror}.") from None
 
 
-def create(out: Path, config: str) -> None:
-    """Make the run folder and write its ``config.toml``.
+def create(
+    out: Path, config: str, partition: Partition | None = None, y: np.ndarray | None = None
+) -> None:
+    """Make the run folder and write its ``config.toml`` and its ``partition.npz``.
+
+    Args:
+        out: The folder.
+        config: What ``config.toml`` holds.
+        partition: Which examples each client has; ``None`` writes no file of it.
+        y: The labels that it was made for.
 
     Raises:
         ValueError: If the folder cannot take a new run.
@@ -66,6 +77,8 @@ def create(out: Path, config: str) -> None:
         out.mkdir(parents=True, exist_ok=True)
         with (out / CONFIG).open("x", encoding="utf-8") as file:
             file.write(config)
+        if partition is not None and y is not None:
+            save_partition(partition, out / PARTITION, y=y)
     except OSError as error:
         raise ValueError(f"The output folder {out} cannot be written: {error.strerror}.") from None
 
@@ -73,6 +86,7 @@ def create(out: Path, config: str) -> None:
 def discard(out: Path) -> None:
     """Take back what ``create`` wrote, when a run ended before anything was measured."""
     (out / CONFIG).unlink(missing_ok=True)
+    (out / PARTITION).unlink(missing_ok=True)
     if not any(out.iterdir()):
         out.rmdir()
 

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Bool
 
 AXIS = "clients"
 
@@ -90,6 +91,33 @@ def over_clients(function: Callable, shared: Any, dealt: Any) -> Any:
         return result
     # Parts that are uneven would be padded and cut at every step that follows.
     return jax.tree.map(lambda leaf: everywhere(leaf[:count]), result)
+
+
+def over_wanted(function: Callable, shared: Any, dealt: Any, wanted: Bool[Array, " P"]) -> Any:
+    """Like ``over_clients`` where the work is in some rows only: all devices get as many of them.
+
+    Args:
+        function: Works on any number of rows, on each for itself.
+        shared: Arrays that all get whole.
+        dealt: Arrays of ``P`` rows.
+        wanted: The rows that are work.
+
+    Returns:
+        What the function returns, in the order of the rows.
+    """
+    devices = devices_at_work()
+    if devices == 1:
+        return function(shared, dealt)
+    order = jnp.argsort(~wanted)
+    order = jnp.pad(order, (0, -order.size % devices), mode="edge")
+    order = order.reshape(-1, devices).T.reshape(-1)
+    result = over_clients(function, shared, jax.tree.map(lambda leaf: leaf[order], dealt))
+
+    def put_back(leaf):
+        rows = jnp.zeros((wanted.size, *leaf.shape[1:]), leaf.dtype)
+        return everywhere(rows.at[order].set(leaf))
+
+    return jax.tree.map(put_back, result)
 
 
 def over_columns(function: Callable, stacked: list[jax.Array], shared: Any, sums: Any) -> Any:

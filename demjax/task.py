@@ -1,5 +1,7 @@
 """What one client learns: the loss and the score of one model on examples."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,11 @@ from demjax.base import Params, Task
 
 
 def classification(
-    model: nn.Module, example: Num[Array, " *shape"], *, compute: DTypeLike = jnp.float32
+    model: nn.Module,
+    example: Num[Array, " *shape"],
+    *,
+    compute: DTypeLike = jnp.float32,
+    inputs: Callable[[Num[Array, " B *shape"]], Float[Array, " B *shape"]] | None = None,
 ) -> Task:
     """Classification by a Flax module, trained on the mean cross-entropy.
 
@@ -23,6 +29,8 @@ def classification(
         example: One input, for its shape.
         compute: Numbers that the module computes with; with ``jnp.bfloat16`` parameters, their
             gradients, and all after the logits stay in single precision.
+        inputs: What is done to inputs before the module sees them, such as a
+            ``data.Normalization`` of bytes; by default nothing.
 
     Returns:
         The task; its score is 1 where the largest logit is the label's, 0 elsewhere.
@@ -32,6 +40,7 @@ def classification(
         return model.init(key, jnp.asarray(example, jnp.float32)[None], train=False)["params"]
 
     def logits_of(params, x, **options):
+        x = x if inputs is None else inputs(x)
         # The gradient of a conversion is converted back, so that updates are not rounded.
         params, x = jax.tree.map(lambda leaf: leaf.astype(compute), (params, x))
         return jnp.asarray(model.apply({"params": params}, x, **options), jnp.float32)

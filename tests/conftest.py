@@ -1,20 +1,28 @@
 """What several test files share: float64, ragged client data, and trees of groups as lists."""
 
+import gc
 import os
 from typing import NamedTuple
 
 os.environ["DEMJAX_CACHE"] = ""  # tests that keep data say where
 
-# Nearly all of the suite's time is compiling small programs, each run once or twice.
-os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0 " + os.environ.get("XLA_FLAGS", "")
-
 import jax
 import jax.numpy as jnp
+import jaxlib
 import numpy as np
 import pytest
 
 from demjax import use_cores
 from demjax.base import ClientData
+
+# Nearly all of the suite's time is compiling small programs, each run once or twice. Of flags
+# given twice the last counts, so that XLA_FLAGS can ask for any of this to be as it is for users.
+cheap = ["--xla_backend_optimization_level=0"]
+if jaxlib.version.__version_info__ < (0, 12):  # XLA stops at a flag that a later one may not know
+    cheap += ["--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1"]
+os.environ["XLA_FLAGS"] = " ".join([*cheap, os.environ.get("XLA_FLAGS", "")])
+jax.config.update("jax_traceback_in_locations_limit", 0)
+gc.set_threshold(50_000, 20, 100)  # tracing makes many small objects, most of which stay
 
 use_cores(2)  # what is not in the context of spread_over uses the first
 assert len(jax.devices("cpu")) == 2  # now nobody can ask for others

@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from idx_files import idx_bytes
 
 from demjax import assemble
-from demjax.experiment import CHOICES, DEFAULTS, Experiment
+from demjax.defaults import CHOICES, DEFAULTS
+from demjax.experiment import Experiment
 from demjax.options import resolve
 
 
@@ -39,6 +41,59 @@ def test_inputs_are_standardized_by_training_examples_only():
     unit = assemble.build(resolve(Experiment(clients=8, partition="iid", pixels="unit"))).clients
     assert float(unit.x.min()) == 0.0
     assert float(unit.x.max()) == 1.0
+
+
+@pytest.fixture(scope="module")
+def mnist_files(tmp_path_factory):
+    """Forty pictures of 8×8 pixels in MNIST's files."""
+    folder = tmp_path_factory.mktemp("mnist")
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 30), ("t10k", 10)):
+        pictures = rng.integers(0, 256, (count, 8, 8), np.uint8)
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(idx_bytes(pictures))
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
+    return str(folder)
+
+
+@pytest.mark.parametrize("pixels", CHOICES["PIXELS"])
+def test_bytes_are_scaled_in_the_step_as_floats_are_beforehand(pixels, mnist_files):
+    options = {"dataset": "mnist", "data_dir": mnist_files, "clients": 4, "partition": "iid"}
+    options["levels"] = 2
+    built = {
+        store: assemble.build(
+            resolve(Experiment(pixels=pixels, store=store, model="linear", **options))
+        )
+        for store in ("bytes", "floats")
+    }
+    types = {store: run.clients.x.dtype for store, run in built.items()}
+    assert types == {"bytes": np.uint8, "floats": np.float32}
+    params = built["floats"].task.init(jax.random.key(0))
+    gradients = []
+    for run in built.values():
+        rows = run.clients.train[0, :6]
+        x, y = run.clients.x[rows], run.clients.y[rows]
+        gradient = jax.grad(run.task.loss)(params, x, y, jnp.ones(6), jax.random.key(0))
+        gradients.append(np.concatenate([g.ravel() for g in jax.tree.leaves(gradient)]))
+    np.testing.assert_allclose(*gradients, rtol=1e-5, atol=1e-5)
+    assert np.abs(gradients[0]).max() > 1e-3
+
+
+def test_only_bytes_can_be_held_as_bytes():
+    with pytest.raises(ValueError, match="float32; possible is --store floats"):
+        assemble.build(resolve(Experiment(store="bytes", clients=8)))
+
+
+def test_dropout_is_the_models():
+    built = {
+        rate: assemble.build(resolve(Experiment(model="cnn", dropout=rate, clients=8)))
+        for rate in (0.0, None)
+    }
+    for rate, run in built.items():
+        params = run.task.init(jax.random.key(0))
+        x, y = run.clients.x[:4], run.clients.y[:4]
+        losses = [run.task.loss(params, x, y, jnp.ones(4), jax.random.key(seed)) for seed in (0, 1)]
+        assert (losses[0] == losses[1]) == (rate == 0.0)
 
 
 def test_more_clients_than_examples_and_more_labels_than_classes_are_sentences():

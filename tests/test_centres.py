@@ -1,10 +1,14 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from demjax.linkage.centres import Kind, centres_at, leaders, moved
+from demjax.linkage import centres
+from demjax.linkage.centres import Kind, centres_at, moved
+
+leaders = jax.jit(centres.leaders)  # compiled once for each number of clients
 
 
 def by_hand(poor):

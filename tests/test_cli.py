@@ -12,10 +12,13 @@ import tomllib
 
 import numpy as np
 import pytest
+from deals import same
 
-from demjax import cli, runs
+from demjax import cli, data, runs
 
-SMALL = ["--model", "linear", "--clients", "8", "--rounds", "4", "--levels", "2", "--epochs", "1"]
+SMALLEST = ["--model", "linear", "--clients", "8", "--rounds", "4", "--epochs", "1"]
+SMALL = [*SMALLEST, "--levels", "2"]
+PLAIN = [*SMALLEST, "--algorithm", "fedavg"]  # compiles faster, where any algorithm will do
 
 
 def run(*arguments):
@@ -65,6 +68,16 @@ def test_a_run_leaves_the_pinned_files(finished):
     assert list(clients[0]) == ["round", "client", "c_spe", "c_gen", "group_l1", "group_l2"]
 
 
+def test_a_run_keeps_its_partition_which_another_run_can_take(finished, tmp_path):
+    y = data.digits().y
+    mine = data.load_partition(finished / "partition.npz", y=y)
+    assert same(mine, data.labels(y, clients=8, seed=0))
+    filed = ["--partition", "file", "--partition-file", finished / "partition.npz"]
+    again = tmp_path / "again"
+    assert run("run", *SMALL, "--eval-every", 3, *filed, "--seed", 0, "--out", again) == 0
+    assert without_seconds(again) == without_seconds(finished)
+
+
 def test_two_devices_give_the_same_numbers(finished, tmp_path, capsys):
     both = [*SMALL, "--eval-every", 3, "--devices", 2, "--out", tmp_path / "run"]
     assert run("run", *both) == 0
@@ -108,9 +121,8 @@ ORGANIZED = {
 
 
 def test_every_way_of_organizing_is_written_down_and_reruns_exactly(tmp_path):
-    few = [word for word in SMALL if word not in ("--levels", "2")]
     options = [word for pair in ORGANIZED.items() for word in pair]
-    assert run("run", *few, *options, "--rounds", 2, "--out", tmp_path / "one") == 0
+    assert run("run", *SMALLEST, *options, "--rounds", 2, "--out", tmp_path / "one") == 0
     config = tomllib.loads((tmp_path / "one" / "config.toml").read_text())
     assert config["mix"] == [0.6, 0.4, 0.2]
     assert config["weigh"] == ["clients", "examples", "clients"]
@@ -129,9 +141,8 @@ def test_every_way_of_organizing_is_written_down_and_reruns_exactly(tmp_path):
 
 
 def test_a_tree_may_be_cut_at_heights(tmp_path):
-    few = [word for word in SMALL if word not in ("--levels", "2")]
     cut = ["--heights", "0.1,1.5", "--slots", 6, "--rounds", 1]
-    assert run("run", *few, *cut, "--out", tmp_path / "run") == 0
+    assert run("run", *SMALLEST, *cut, "--out", tmp_path / "run") == 0
     config = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
     assert (config["heights"], config["slots"], config["levels"]) == ([0.1, 1.5], 6, 2)
     assert int(rows_of(tmp_path / "run")[-1]["groups_l1"]) <= 6
@@ -252,7 +263,7 @@ def test_a_full_disk_ends_the_run_with_what_was_written(tmp_path, capsys, monkey
 
     monkeypatch.setattr(runs, "append", full)
     out = tmp_path / "run"
-    assert run("run", *SMALL, "--out", out) == 1
+    assert run("run", *PLAIN, "--out", out) == 1
     assert "No space left on device" in capsys.readouterr().err
     assert [row["round"] for row in rows_of(out)] == ["0", "1"]
     assert json.loads((out / "summary.json").read_text())["status"] == "failed"
@@ -263,7 +274,7 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path):
     # What is started in the background inherits an ignored SIGINT, so it is set as at a terminal.
     start = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
     start += "from demjax.cli import entry; entry()"
-    command = [sys.executable, "-c", start, "run", "--model", "linear", "--rounds", "1000000"]
+    command = [sys.executable, "-c", start, "run", *PLAIN, "--rounds", "1000000"]
     process = subprocess.Popen(
         [*command, "--out", out], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -320,7 +331,7 @@ def test_a_failure_that_nobody_foresaw_still_leaves_a_summary(tmp_path, capsys, 
         raise ZeroDivisionError("never seen before")
 
     monkeypatch.setattr(runs, "clients_rows", broken)
-    assert run("run", *SMALL, "--out", tmp_path / "run") == 1
+    assert run("run", *PLAIN, "--out", tmp_path / "run") == 1
     assert "never seen before" in capsys.readouterr().err
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "failed"
 
@@ -333,7 +344,7 @@ def test_an_interruption_before_the_first_measure_leaves_nothing(tmp_path, capsy
     monkeypatch.setattr(cli, "watch", interrupted)
     before = signal.getsignal(signal.SIGINT)
     try:
-        assert run("run", *SMALL, "--out", tmp_path / "run") == 130
+        assert run("run", *PLAIN, "--out", tmp_path / "run") == 130
     finally:
         signal.signal(signal.SIGINT, before)
     assert "nothing is kept" in capsys.readouterr().err
@@ -345,7 +356,7 @@ def test_an_interruption_of_the_compiler_leaves_nothing(tmp_path, capsys, monkey
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "programs", interrupted)
-    assert run("run", *SMALL, "--out", tmp_path / "run") == 130
+    assert run("run", *PLAIN, "--out", tmp_path / "run") == 130
     assert capsys.readouterr().err == "compiling\ndemjax: Interrupted.\n"
     assert not (tmp_path / "run").exists()
 
@@ -387,6 +398,7 @@ def test_an_unknown_preset_is_refused(tmp_path, capsys):
 
 def test_cohorts_and_precision_reach_the_run(tmp_path, capsys):
     words = ["run", "--model", "linear", "--clients", "12", "--rounds", "3", "--seed", "1"]
+    words += ["--levels", "1"]
     scores = {}
     for name, more in {
         "plain": [],

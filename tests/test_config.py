@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demjax.config import override, read_toml, to_toml
-from demjax.experiment import CHOICES, Experiment
+from demjax.defaults import CHOICES
+from demjax.experiment import Experiment
 from demjax.options import resolve
 
 
@@ -41,3 +42,22 @@ def test_options_given_by_hand_win_and_another_algorithm_inherits_nothing():
     other = override(options, {"algorithm": "fedavg"})
     assert other == {"algorithm": "fedavg", "lr": 0.1, "pixels": "standardized"}
     assert "pixels" not in override(options, {"partition": "published"})
+
+
+def test_another_partition_drops_the_options_of_the_one_before():
+    filed = {"partition": "labels", "labels_per_client": 3, "label_sigma": 1.0, "clients": 9}
+    filed |= {"test_fraction": 0.3, "conflict": "rotated", "kinds": 2}
+    kept = override(filed, {"partition": "planted"})
+    assert kept == {
+        "partition": "planted",
+        "clients": 9,
+        "test_fraction": 0.3,
+        "conflict": "rotated",
+        "kinds": 2,
+    }
+    assert override(filed, {"conflict": "none"}) == {
+        **{name: value for name, value in filed.items() if name != "kinds"},
+        "conflict": "none",
+    }
+    assert "test_fraction" not in override(filed, {"partition": "published"})
+    assert override(filed, {"seed": 1}) == filed | {"seed": 1}

@@ -117,11 +117,11 @@ def themselves(models, clients):
 
 @cache
 def simulated(row):
-    """Two whole runs side by side, and the program that made them.
+    """Two whole runs side by side, the program that made them, and what was traced for it.
 
     Leaves have the axis of the keys in front, and then, of the models, that of the rounds.
     """
-    algorithm, task, _ = counting(row)
+    algorithm, task, seen = counting(row)
 
     def whole(key):
         history = simulate(
@@ -130,7 +130,7 @@ def simulated(row):
         return history.measures, history.state
 
     run = jax.jit(jax.vmap(whole))
-    return jax.tree.map(np.asarray, run(KEYS)), run
+    return jax.tree.map(np.asarray, run(KEYS)), run, seen
 
 
 @cache
@@ -167,20 +167,16 @@ def test_the_state_keeps_its_tree_shapes_and_dtypes(row):
 
 @each_row
 def test_many_rounds_are_traced_once(row):
-    def traces(rounds):
-        algorithm, task, seen = counting(row)
+    algorithm, task, many = counting(row)
 
-        def whole(key):
-            history = simulate(
-                algorithm, task, CLIENTS, rounds=rounds, key=key, eval_every=2,
-                take_measures=themselves,
-            )  # fmt: skip
-            return history.measures, history.state
+    def whole(key):
+        history = simulate(
+            algorithm, task, CLIENTS, rounds=50, key=key, eval_every=2, take_measures=themselves
+        )
+        return history.measures, history.state
 
-        jax.eval_shape(whole, KEY)
-        return seen
-
-    few, many, (_, watching) = traces(2), traces(50), watched(row)
+    jax.eval_shape(whole, KEY)
+    (_, _, few), (_, watching) = simulated(row), watched(row)
     assert few["round"] == many["round"] == watching["round"] == 1
     # a loop may trace the loss more than once for one round, but not for each
     assert 1 <= few["loss"] == many["loss"] == watching["loss"] <= 4
@@ -188,7 +184,7 @@ def test_many_rounds_are_traced_once(row):
 
 @each_row
 def test_the_same_key_gives_the_same_bits_and_another_key_others(row):
-    outcome, run = simulated(row)
+    outcome, run, _ = simulated(row)
     tiny.same_bits(run(KEYS), outcome)
     assert tiny.differ(*[tiny.unstack(models.client) for models, _ in tiny.unstack(outcome)])
 

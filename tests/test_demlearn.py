@@ -222,6 +222,13 @@ NUMBERS = {
 
 
 @cache
+def fixed(choices):
+    """An algorithm, and its round with its numbers as they are."""
+    algorithm = demlearn(LOCAL, **dict(choices))
+    return algorithm, jax.jit(algorithm.round)
+
+
+@cache
 def traced(choices):
     """A round that takes its numbers as arguments, so that variants share one compilation."""
     choices = dict(choices)
@@ -243,12 +250,10 @@ def rounds(options, clients, count):
         choices["start"] = getattr(hierarchy, f"from_{choices['start']}")
     if "features" in choices:
         choices["features"] = getattr(linkage, choices["features"])()
-    algorithm = demlearn(LOCAL, **choices)
-    if choices == options:
-        one_round = jax.jit(algorithm.round)
-    else:
+    algorithm, one_round = fixed(tuple(sorted(choices.items())))
+    if choices != options:
         numbers = {name: options.get(name, value) for name, value in NUMBERS.items()}
-        one_round = partial(traced(tuple(choices.items())), numbers)
+        one_round = partial(traced(tuple(sorted(choices.items()))), numbers)
     state = algorithm.init(KEY, clients)
     for number in range(count):
         state, info = one_round(jax.random.fold_in(KEY, number), state, clients)
@@ -346,8 +351,8 @@ def test_an_unknown_method_is_told_before_anything_runs():
 @cache
 def organized():
     """States of seven rounds with a regrouping every third, and the reference's."""
-    algorithm = demlearn(LOCAL, period=3)
-    one_round, state = jax.jit(algorithm.round), algorithm.init(KEY, CLIENTS)
+    one_round = partial(traced((("period", 3),)), NUMBERS)
+    state = demlearn(LOCAL, period=3).init(KEY, CLIENTS)
     states, reference = [state], Reference(tiny.float64(LOCAL.init(KEY)), CLIENTS, period=3)
     found = []
     for number in range(7):

@@ -23,7 +23,7 @@ def bytes_of(tree):
 @pytest.mark.parametrize("algorithm", [demlearn, fedavg])
 def test_a_run_needs_its_data_and_its_state_and_some_work(algorithm):
     local = local_training(tiny.task(), optax.sgd(0.1), batch_size=4)
-    made = algorithm(local) if algorithm is fedavg else algorithm(local, levels=2)
+    made = algorithm(local) if algorithm is fedavg else algorithm(local, levels=1)
     parts = compiled(made)
     state = jax.jit(made.init)(jax.random.key(0), tiny.clients())
     least = bytes_of(state) + bytes_of(tiny.clients())

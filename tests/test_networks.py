@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from demjax.models import CNN, MLP, Linear, conv_direct, conv_product, networks
+from demjax.models import CNN, MLP, CifarCNN, Linear, conv_direct, conv_product, networks
 from demjax.models.networks import Conv2D, Dense, dropout, max_pool, uniform_fan_in
 
 FORMS = pytest.mark.parametrize("conv", [conv_direct, conv_product], ids=["direct", "product"])
@@ -35,6 +35,7 @@ def matrices(params):
     [
         (CNN(10), (28, 28, 1), 834_922),
         (CNN(62), (28, 28, 1), 834_922 + 52 * 513),
+        (CifarCNN(10), (32, 32, 3), 581_866),
         (Linear(10), (28, 28, 1), 7850),
         (MLP(10), (28, 28, 1), 784 * 200 + 200 + 200 * 10 + 10),
         (MLP(3, hidden=(5, 4)), (6,), 35 + 24 + 15),
@@ -288,3 +289,70 @@ def test_cnn_learns_from_pictures_of_bytes_as_from_the_same_numbers(conv):
     got, wanted = jax.jit(lambda x: (learn(params, x), learn(params, x.astype(float))))(x)
     for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
+class PlainCifar(nn.Module):
+    """The published network for CIFAR-10 in Flax's own layers."""
+
+    classes: int
+    filters: tuple
+    hidden: tuple
+
+    @nn.compact
+    def __call__(self, x):
+        for features in self.filters:
+            x = nn.max_pool(nn.relu(nn.Conv(features, (3, 3))(x)), (2, 2), strides=(2, 2))
+        x = x.reshape(x.shape[0], -1)
+        for width in self.hidden:
+            x = nn.relu(nn.Dense(width)(x))
+        return nn.Dense(self.classes)(x)
+
+
+@FORMS
+def test_the_network_for_cifar_is_its_layers(conv):
+    model = CifarCNN(3, filters=(2, 3), hidden=(5, 4), conv=conv)
+    shape = (9, 8, 3)
+    params = jax.tree.map(lambda leaf: leaf / 2, random_like(fresh(model, shape)))
+    plain = {f"Conv_{i}": params[f"Conv2D_{i}"] for i in range(2)}
+    plain |= {f"Dense_{i}": params[f"Dense_{i}"]["Dense_0"] for i in range(3)}
+    x = jnp.asarray(np.random.default_rng(3).normal(size=(3, *shape)), jnp.float32)
+    cotangent = jnp.asarray(np.random.default_rng(4).normal(size=(3, 3)), jnp.float32)
+
+    def gradient(apply):
+        return jax.jit(jax.value_and_grad(lambda params: jnp.sum(apply(params) * cotangent)))
+
+    other = PlainCifar(3, (2, 3), (5, 4))
+    got = gradient(lambda params: model.apply({"params": params}, x, train=False))(params)
+    wanted = gradient(lambda params: other.apply({"params": params}, x))(plain)
+    np.testing.assert_allclose(got[0], wanted[0], rtol=1e-4)
+    for i in range(2):
+        jax.tree.map(close, got[1][f"Conv2D_{i}"], wanted[1][f"Conv_{i}"])
+    for i in range(3):
+        jax.tree.map(close, got[1][f"Dense_{i}"]["Dense_0"], wanted[1][f"Dense_{i}"])
+
+
+def close(got, wanted):
+    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_the_network_for_cifar_drops_out_of_its_hidden_layers_while_it_trains():
+    model = CifarCNN(3, filters=(2,), hidden=(8, 6))
+    params = fresh(model, (4, 4, 1))
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 4, 1)), jnp.float32)
+
+    @jax.jit
+    def seen(key):
+        rngs = {"dropout": key}
+        _, state = model.apply(
+            {"params": params}, x, train=True, rngs=rngs, capture_intermediates=True
+        )
+        return state["intermediates"]
+
+    one, other = seen(jax.random.key(0)), seen(jax.random.key(1))
+    first = [each["Dense_0"]["__call__"][0] for each in (one, other)]
+    np.testing.assert_array_equal(*first)  # nothing is dropped before the first hidden layer
+    second = [each["Dense_1"]["__call__"][0] for each in (one, other)]
+    assert np.abs(second[0] - second[1]).max() > 1e-3
+    whole = CifarCNN(3, filters=(2,), hidden=(8, 6), dropout_rate=0.0)
+    kept = whole.apply({"params": params}, x, train=True)
+    np.testing.assert_allclose(kept, model.apply({"params": params}, x, train=False), rtol=1e-5)

@@ -3,7 +3,8 @@
 import pytest
 
 from demjax.config import read_toml, to_toml
-from demjax.experiment import CHOICES, DEFAULTS, Experiment
+from demjax.defaults import CHOICES, CONFLICTS, DEALING, DEFAULTS, PARTITIONS
+from demjax.experiment import Experiment
 from demjax.options import nearest, resolve, unused_options
 
 
@@ -43,6 +44,13 @@ def _sentence(**options):
         ({"min_size": 26}, ["--min-size", "26", "50 clients", "1 to 25"]),
         ({"partition": "published"}, ["published", "'digits'", "mnist"]),
         ({"partition": "published", "dataset": "mnist", "clients": 49}, ["49", "50"]),
+        ({"partition": "file"}, ["--partition-file", "none was named"]),
+        ({"partition": "planted", "kinds": 51}, ["--kinds", "51", "1 to 50"]),
+        ({"conflict": "rotatd"}, ["perhaps 'rotated' was meant", "noisy", "permuted"]),
+        ({"label_sigma": -1.0}, ["--label-sigma", "-1.0"]),
+        ({"min_examples": 1}, ["--min-examples", "1", "2 or more"]),
+        ({"noise": -0.1, "conflict": "noisy"}, ["--noise", "-0.1", "0.0 to 100.0"]),
+        ({"kinds": 0}, ["--kinds", "1 or more"]),
         ({"cohort": 51}, ["--cohort", "51", "50 clients", "1 to 50"]),
         ({"cohort": 0}, ["--cohort", "1 or more"]),
         ({"precision": "bf61"}, ["perhaps 'bf16' was meant", "float32"]),
@@ -68,6 +76,10 @@ def _sentence(**options):
         ({"sketch": 0}, ["--sketch", "1 or more"]),
         ({"min_size": 0}, ["--min-size", "1 or more"]),
         ({"rounds": True}, ["--rounds", "True"]),
+        ({"dropout": 1.0}, ["--dropout", "1.0", "0.0 to 0.99"]),
+        ({"dropout": 0.1, "model": "mlp"}, ["--dropout", "0.1", "'mlp'", "cifar_cnn, cnn"]),
+        ({"pixels": "centered"}, ["perhaps 'centred' was meant", "per_pixel"]),
+        ({"store": "byte"}, ["perhaps 'bytes' was meant", "floats"]),
     ],
 )
 def test_a_wrong_option_is_one_sentence_that_says_what_is_possible(options, words):
@@ -91,8 +103,34 @@ def test_given_options_win_over_the_algorithms_defaults():
 
 
 def test_options_the_algorithm_does_not_use_are_told():
-    assert unused_options(Experiment(algorithm="fedavg", levels=2, mix=0.5)) == ["levels"]
+    assert unused_options(Experiment(algorithm="fedavg", levels=2, mix=0.5)) == [
+        ("fedavg", "levels")
+    ]
     assert unused_options(Experiment(levels=2)) == []
+
+
+@pytest.mark.parametrize("partition", CHOICES["PARTITIONS"])
+@pytest.mark.parametrize("conflict", CHOICES["CONFLICTS"])
+def test_resolving_fills_in_what_a_partition_and_a_conflict_use_and_no_more(partition, conflict):
+    asked = Experiment(
+        partition=partition, conflict=conflict, dataset="mnist", partition_file="x", noise=0.1
+    )
+    resolved = resolve(asked)
+    used = {**PARTITIONS[partition], **CONFLICTS[conflict]}
+    for name in DEALING - {"partition_file", "noise"}:
+        assert getattr(resolved, name) == used.get(name)
+    assert (resolved.partition_file is not None) == (partition == "file")
+    assert resolved.noise == (0.1 if conflict == "noisy" else None)
+    assert resolve(resolved) == resolved
+    assert unused_options(resolved) == []
+
+
+def test_options_that_who_deals_does_not_use_are_told():
+    asked = Experiment(partition="iid", labels_per_client=2, conflict="rotated", kinds=2, noise=1.0)
+    user = "the partition iid with the conflict rotated"
+    assert unused_options(asked) == [(user, "labels_per_client"), (user, "noise")]
+    alone = Experiment(partition="published", test_fraction=0.3)
+    assert unused_options(alone) == [("the partition published", "test_fraction")]
 
 
 def test_nothing_near_is_not_guessed():

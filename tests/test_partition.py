@@ -2,15 +2,26 @@
 
 import math
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
-from deals import QUICK, everything, failure, label_vectors, per_client, same, seeds, sizes
+from deals import (
+    QUICK,
+    digest,
+    everything,
+    failure,
+    label_vectors,
+    per_client,
+    same,
+    seeds,
+    sizes,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from demjax.data import dirichlet, iid, labels
+from demjax.data import dirichlet, iid, labels, quantity
 
 fractions = st.floats(0.01, 0.99)
 
@@ -108,11 +119,56 @@ def test_dirichlet_deals_everything_and_leaves_nobody_short(
     assert sizes(partition).min() >= min_size
 
 
+@QUICK
+@given(
+    y=label_vectors,
+    data=st.data(),
+    seed=seeds,
+    alpha=st.sampled_from([1e-300, 0.01, 0.5, 10.0, 1e300]),
+    min_size=st.integers(2, 12),
+    test_fraction=fractions,
+)
+def test_quantity_deals_everything_and_leaves_nobody_short(
+    y, data, seed, alpha, min_size, test_fraction
+):
+    if len(y) < min_size:
+        return
+    clients = data.draw(st.integers(1, len(y) // min_size))
+    options = {"clients": clients, "seed": seed, "test_fraction": test_fraction}
+    partition = quantity(y, alpha=alpha, min_size=min_size, **options)
+    assert_partition(partition, y, clients=clients, test_fraction=test_fraction)
+    assert sizes(partition).sum() == len(y)
+    assert sizes(partition).min() >= min_size
+
+
 RULES = {
     "iid": lambda y, seed: iid(y, clients=12, seed=seed),
     "labels": lambda y, seed: labels(y, clients=12, seed=seed),
     "dirichlet": lambda y, seed: dirichlet(y, clients=12, seed=seed),
+    "quantity": lambda y, seed: quantity(y, clients=12, seed=seed),
 }
+PINNED = {
+    "iid": "2c83f8b507f25c3e",
+    "labels": "992804505b549be9",
+    "dirichlet": "ecb8d4fc78ab2718",
+    "quantity": "52a7ada2b5f25231",
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_seed_means_the_same_on_every_machine(rule):
+    assert digest(RULES[rule](np.arange(600) % 10, 3)) == PINNED[rule]
+
+
+@pytest.mark.parametrize("rule", [iid, labels, dirichlet, quantity])
+def test_twenty_thousand_clients_are_no_matter(rule):
+    y = np.arange(200_000) % 10
+    partition = rule(y, clients=20_000, seed=0)
+    held = everything(partition)
+    assert len(partition.train) == len(partition.test) == 20_000
+    assert len(held) == len(np.unique(held)) == len(y)
+    assert min(map(len, partition.train)) >= 1
+    assert min(map(len, partition.test)) >= 1
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -188,12 +244,35 @@ def test_dirichlet_at_its_ends_is_one_owner_and_equal_shares():
     assert np.abs(occur - 50).max() <= 1
 
 
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 5.0])
+def test_quantity_sizes_follow_their_distribution_and_labels_do_not(alpha):
+    clients, least, count = 500, 10, 2_000_000
+    y = (np.arange(count) % 2).astype(np.int8)
+    partition = quantity(y, clients=clients, alpha=alpha, min_size=least, seed=6)
+    share = (sizes(partition) - least) / (count - least * clients)
+    marginal = stats.beta(alpha, (clients - 1) * alpha)
+    for quantile in (0.3, 0.5, 0.7, 0.9):
+        below = (share <= marginal.ppf(quantile) + 0.5 / count).mean()
+        assert below == pytest.approx(quantile, abs=3.5 * math.sqrt(0.25 / clients))
+    assert share.var() == pytest.approx(marginal.var(), rel=0.35)
+    ones = np.array([y[mine].mean() for mine in per_client(partition)])
+    deviation = (ones - 0.5) * np.sqrt(sizes(partition)) * 2
+    assert deviation.std() == pytest.approx(1, abs=0.15)
+
+
+def test_quantity_at_its_ends_is_one_owner_and_equal_sizes():
+    y = np.zeros(1000, int)
+    alone = sizes(quantity(y, clients=10, alpha=1e-9, min_size=5, seed=0))
+    assert sorted(alone) == [5] * 9 + [955]
+    assert np.ptp(sizes(quantity(y, clients=10, alpha=1e12, seed=0))) <= 1
+
+
 # ---- wrong arguments ----------------------------------------------------------------------------
 
 Y = np.repeat(np.arange(4), 10)
 
 
-@pytest.mark.parametrize("rule", [iid, labels, dirichlet])
+@pytest.mark.parametrize("rule", [iid, labels, dirichlet, quantity])
 @pytest.mark.parametrize(
     ("wrong", "parts"),
     [
@@ -213,7 +292,7 @@ def test_wrong_arguments_of_every_rule(rule, wrong, parts):
     failure(lambda: rule(Y, **({"clients": 4, "seed": 0} | wrong)), *parts)
 
 
-@pytest.mark.parametrize("rule", [iid, labels, dirichlet])
+@pytest.mark.parametrize("rule", [iid, labels, dirichlet, quantity])
 @pytest.mark.parametrize("y", [Y.astype(float), Y.reshape(4, 10), []])
 def test_wrong_labels_of_every_rule(rule, y):
     failure(lambda: rule(y, clients=4, seed=0))
@@ -238,10 +317,12 @@ def test_a_label_too_rare_for_its_holders_is_named():
 
 @pytest.mark.parametrize("alpha", [0, -0.5, math.nan, math.inf])
 def test_alpha_must_be_positive(alpha):
-    failure(lambda: dirichlet(Y, clients=4, alpha=alpha, seed=0), "alpha", f"not {alpha}")
+    for rule in (dirichlet, quantity):
+        failure(partial(rule, Y, clients=4, alpha=alpha, seed=0), "alpha", f"not {alpha}")
 
 
 @pytest.mark.parametrize("min_size", [1, 0, 2.5])
 def test_min_size_must_be_possible(min_size):
-    failure(lambda: dirichlet(Y, clients=4, seed=0, min_size=min_size), "min_size", min_size)
-    failure(lambda: dirichlet(Y, clients=4, seed=0, min_size=11), "3 clients", "11", "not for 4")
+    for rule in (dirichlet, quantity):
+        failure(partial(rule, Y, clients=4, seed=0, min_size=min_size), "min_size", min_size)
+        failure(partial(rule, Y, clients=4, seed=0, min_size=11), "3 clients", "11", "not for 4")

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp, softmax
 
+from demjax.data import per_pixel
 from demjax.models import CNN, Linear
 from demjax.task import classification
 
@@ -108,6 +109,20 @@ def test_bytes_are_learned_from_as_the_same_numbers():
     one, other = LOSS(params, as_bytes, y, ones, KEY), LOSS(params, as_floats, y, ones, KEY)
     np.testing.assert_allclose(one, other, rtol=1e-6)
     np.testing.assert_array_equal(SCORE(params, as_bytes, y), SCORE(params, as_floats, y))
+
+
+def test_inputs_may_be_normalised_on_the_way_to_the_module():
+    params, _, y, _ = model_and_batch(0)
+    x = np.random.default_rng(0).integers(0, 256, (BATCH, *FEATURES), np.uint8)
+    normalization = per_pixel(x)
+    task = classification(Linear(CLASSES), x[0], inputs=normalization)
+    ones = jnp.ones(BATCH)
+    gradient = jax.jit(jax.grad(task.loss))(params, jnp.asarray(x), y, ones, KEY)
+    wanted = GRADIENT(params, jnp.asarray(normalization(x)), y, ones, KEY)
+    for name in ("kernel", "bias"):
+        np.testing.assert_allclose(layer(gradient)[name], layer(wanted)[name], rtol=1e-5, atol=1e-6)
+    beforehand = SCORE(params, jnp.asarray(normalization(x)), y)
+    np.testing.assert_array_equal(jax.jit(task.score)(params, jnp.asarray(x), y), beforehand)
 
 
 def test_the_key_decides_the_dropout_of_training_and_scores_know_none():

@@ -89,6 +89,6 @@ def _padded(
     """Rows of positions in ``held``, padded with 0 to the longest, at least 1; their lengths."""
     sizes = np.array([len(row) for row in rows], np.int32)
     padded = np.zeros((len(rows), max(1, sizes.max())), np.int32)
-    for client, row in enumerate(rows):
-        padded[client, : len(row)] = np.searchsorted(held, row)
+    flat = np.concatenate(rows)
+    padded[np.arange(padded.shape[1]) < sizes[:, np.newaxis]] = np.searchsorted(held, flat)
     return padded, sizes

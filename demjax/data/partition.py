@@ -5,16 +5,21 @@ least two examples, so that each has one to train on and one to test with. A cli
 are drawn label by label in proportion, as far as whole numbers allow.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any
-
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
-from demjax.data.clients import Partition, checked_labels
-
-EXAMPLES_AT_LEAST = 2
-"""The fewest examples of a client: one to train on and one to test with."""
+from demjax.data.clients import Partition
+from demjax.data.dealing import (
+    EXAMPLES_AT_LEAST,
+    check_alpha,
+    checked,
+    fill_up,
+    gathered,
+    is_whole,
+    rows,
+    split,
+    whole_parts,
+)
 
 
 def iid(
@@ -34,10 +39,10 @@ def iid(
     Raises:
         ValueError: An argument is outside its range.
     """
-    y = _checked(y, clients=clients, seed=seed, test_fraction=test_fraction)
+    y = checked(y, clients=clients, seed=seed, test_fraction=test_fraction)
     rng = np.random.default_rng(seed)
-    held = np.array_split(rng.permutation(len(y)), clients)
-    return _split(held, y, rng=rng, test_fraction=test_fraction)
+    sizes = len(y) // clients + (np.arange(clients) < len(y) % clients)
+    return split(rng.permutation(len(y)), sizes, y, rng=rng, test_fraction=test_fraction)
 
 
 def labels(
@@ -71,9 +76,25 @@ def labels(
 
     Source: after the MNIST experiment of Nguyen et al., arXiv 2007.03278 (``published_mnist``).
     """
-    y = _checked(y, clients=clients, seed=seed, test_fraction=test_fraction)
-    names = np.unique(y)
-    if not _is_whole(labels_per_client) or not 1 <= labels_per_client <= len(names):
+    y = checked(y, clients=clients, seed=seed, test_fraction=test_fraction)
+    first = np.arange(clients)
+    return deal_labels(
+        y, first, labels_per_client, seed=seed, sigma=sigma, test_fraction=test_fraction
+    )
+
+
+def deal_labels(
+    y: Int[np.ndarray, " T"],
+    first: Int[np.ndarray, " N"],
+    labels_per_client: int,
+    *,
+    seed: int,
+    sigma: float,
+    test_fraction: float,
+) -> Partition:
+    """Deal client u the labels ``(first[u] + j) % C``, ``j < k``, as ``labels`` describes it."""
+    clients, names = len(first), np.unique(y)
+    if not is_whole(labels_per_client) or not 1 <= labels_per_client <= len(names):
         raise ValueError(
             f"A client can have 1 to {len(names)} labels, as many as occur in these data, "
             f"not {labels_per_client}."
@@ -82,9 +103,9 @@ def labels(
         raise ValueError(f"The spread sigma must be at least 0 (and at most 1e100), not {sigma}.")
     rng = np.random.default_rng(seed)
     amount = sigma * rng.standard_normal((clients, labels_per_client))
-    held: list[list[np.ndarray]] = [[] for _ in range(clients)]
+    pools, owners = [], []
     for place, name in enumerate(names):
-        which = (place - np.arange(clients)) % len(names)  # this is the client's label j = which
+        which = (place - first) % len(names)  # this is the client's label j = which
         holders = np.flatnonzero(which < labels_per_client)
         pool = rng.permutation(np.flatnonzero(y == name))
         rest = len(pool) - EXAMPLES_AT_LEAST * len(holders)
@@ -97,11 +118,11 @@ def labels(
         if len(holders):
             logarithm = amount[holders, which[holders]]
             share = np.exp(logarithm - logarithm.max())
-            counts = EXAMPLES_AT_LEAST + _whole_parts(rest, share / share.sum())
-            _hand_out(pool, counts, holders, held)
-    return _split(
-        [np.concatenate(parts) for parts in held], y, rng=rng, test_fraction=test_fraction
-    )
+            counts = EXAMPLES_AT_LEAST + whole_parts(rest, share / share.sum())
+            pools.append(pool)
+            owners.append(np.repeat(holders, counts))
+    flat, sizes = gathered(pools, owners, clients)
+    return split(flat, sizes, y, rng=rng, test_fraction=test_fraction)
 
 
 def dirichlet(
@@ -135,95 +156,54 @@ def dirichlet(
 
     Source: label by label as Yurochkin et al., arXiv 1905.12022, without redrawing.
     """
-    if not _is_whole(min_size) or min_size < EXAMPLES_AT_LEAST:
-        raise ValueError(
-            f"The fewest examples of a client, min_size, must be a whole number of at least "
-            f"{EXAMPLES_AT_LEAST} (one to train on, one to test with), not {min_size}."
-        )
-    y = _checked(y, clients=clients, seed=seed, test_fraction=test_fraction, at_least=min_size)
-    if not 1e-300 <= alpha <= 1e300:
-        raise ValueError(f"The concentration alpha must be above 0 (1e-300 to 1e300), not {alpha}.")
+    y = checked(y, clients=clients, seed=seed, test_fraction=test_fraction, at_least=min_size)
+    check_alpha(alpha)
     rng = np.random.default_rng(seed)
-    parts: list[list[np.ndarray]] = [[] for _ in range(clients)]
+    pools, owners = [], []
     for name in np.unique(y):
         pool = rng.permutation(np.flatnonzero(y == name))
         share = rng.dirichlet(np.full(clients, float(alpha)))
-        _hand_out(pool, _whole_parts(len(pool), share), range(clients), parts)
-    held = [rng.permutation(np.concatenate(part)) for part in parts]
-    _fill_up(held, min_size)
-    return _split(held, y, rng=rng, test_fraction=test_fraction)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def _checked(
-    y: Any, *, clients: int, seed: int, test_fraction: float, at_least: int = EXAMPLES_AT_LEAST
-) -> np.ndarray:
-    y = checked_labels(y)
-    if not _is_whole(clients) or clients < 1:
-        raise ValueError(f"The number of clients must be a whole number above 0, not {clients}.")
-    if clients * at_least > len(y):
-        raise ValueError(
-            f"{len(y)} examples are enough for {len(y) // at_least} clients with at least "
-            f"{at_least} each, not for {clients}."
-        )
-    if not _is_whole(seed) or seed < 0:
-        raise ValueError(f"The seed must be a whole number of at least 0, not {seed}.")
-    if not 0 < test_fraction < 1:
-        raise ValueError(f"The test fraction must be above 0 and below 1, not {test_fraction}.")
-    return y
-
-
-def _whole_parts(total: int, share: Float[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
-    """Whole numbers that sum to the total, each within 1 of its share of it."""
-    cuts = np.rint(total * np.cumsum(share[:-1])).astype(np.int64)
-    return np.diff(np.minimum(cuts, total), prepend=0, append=total)
-
-
-def _hand_out(
-    pool: Int[np.ndarray, " _"],
-    counts: Int[np.ndarray, " _"],
-    holders: Iterable[int],
-    held: list[list[np.ndarray]],
-) -> None:
-    for holder, part in zip(holders, np.split(pool, np.cumsum(counts)[:-1]), strict=True):
-        held[holder].append(part)
-
-
-def _fill_up(held: list[np.ndarray], min_size: int) -> None:
-    """Move last examples of whoever has most until nobody has fewer than ``min_size``."""
+        pools.append(pool)
+        owners.append(np.repeat(np.arange(clients), whole_parts(len(pool), share)))
+    held = [rng.permutation(mine) for mine in rows(*gathered(pools, owners, clients))]
+    fill_up(held, min_size)
     sizes = np.array([len(mine) for mine in held])
-    for poor in np.flatnonzero(sizes < min_size):
-        for _ in range(min_size - sizes[poor]):
-            rich = sizes.argmax()  # above min_size as long as somebody is below it
-            held[poor] = np.append(held[poor], held[rich][-1])
-            held[rich] = held[rich][:-1]
-            sizes[rich] -= 1
+    return split(np.concatenate(held), sizes, y, rng=rng, test_fraction=test_fraction)
 
 
-def _split(
-    held: Sequence[np.ndarray], y: np.ndarray, *, rng: np.random.Generator, test_fraction: float
+def quantity(
+    y: Int[np.ndarray, " T"],
+    *,
+    clients: int,
+    alpha: float = 0.5,
+    seed: int,
+    min_size: int = EXAMPLES_AT_LEAST,
+    test_fraction: float = 0.2,
 ) -> Partition:
-    """Keep of each client's examples, label by label in proportion, some for testing.
+    """Deal all examples at random in amounts that differ: the skew is in sizes, not in labels.
 
-    Of n examples, t = round(n · fraction) are, at least 1 and at most n − 1; of a label that
-    occurs c times, t · c / n rounded down, and one more where the remainders are largest.
+    A client has ``min_size`` examples, and of the rest the share p_u, ``p ~ Dirichlet(α, …, α)``
+    over the clients.
+
+    Args:
+        y: Labels.
+        clients: Number of clients, 1 to the number of examples divided by ``min_size``.
+        alpha: α, above 0; small: few clients have nearly all; large: all clients alike.
+        seed: What the random choices follow from, 0 or above.
+        min_size: The fewest examples of a client, at least 2.
+        test_fraction: Share of each client's examples kept for testing, above 0 and below 1.
+
+    Returns:
+        The partition; every example is used.
+
+    Raises:
+        ValueError: An argument is outside its range.
+
+    Source: after the quantity skew of Li et al., arXiv 2102.02079, with a least size.
     """
-    train, test = [], []
-    for mine in held:
-        mine = rng.permutation(mine)
-        total = min(max(round(len(mine) * test_fraction), 1), len(mine) - 1)
-        _, kind, counts = np.unique(y[mine], return_inverse=True, return_counts=True)
-        quota, remainder = np.divmod(total * counts, len(mine))
-        ties = rng.permutation(len(counts))
-        largest_first = ties[np.argsort(-remainder[ties], kind="stable")]
-        quota[largest_first[: total - quota.sum()]] += 1
-        by_kind = np.argsort(kind, kind="stable")
-        rank = np.empty_like(kind)  # of each example among those of its label
-        rank[by_kind] = np.arange(len(mine)) - np.repeat(np.cumsum(counts) - counts, counts)
-        is_test = rank < quota[kind]
-        train.append(mine[~is_test])
-        test.append(mine[is_test])
-    return Partition(tuple(train), tuple(test))
+    y = checked(y, clients=clients, seed=seed, test_fraction=test_fraction, at_least=min_size)
+    check_alpha(alpha)
+    rng = np.random.default_rng(seed)
+    share = rng.dirichlet(np.full(clients, float(alpha)))
+    sizes = min_size + whole_parts(len(y) - min_size * clients, share)
+    return split(rng.permutation(len(y)), sizes, y, rng=rng, test_fraction=test_fraction)

@@ -1,11 +1,9 @@
-"""Pure functions that normalise pixels."""
-
-import math
+"""Pixels normalised at once, where a ``Normalization`` need not be kept."""
 
 import numpy as np
 from jaxtyping import Float, Num
 
-_PICTURES_AT_ONCE = 4096
+from demjax.data.normalization import overall, per_pixel, unit
 
 
 def scale_to_unit(
@@ -23,9 +21,7 @@ def scale_to_unit(
     Raises:
         ValueError: The maximum is not a positive number.
     """
-    if not 0 < maximum < math.inf:
-        raise ValueError(f"Pixels can be scaled by a maximum above 0 only, not by {maximum}.")
-    return np.asarray(x, np.float32) / np.float32(maximum)
+    return unit(maximum=maximum)(np.asarray(x))
 
 
 def standardize_pixels(x: Num[np.ndarray, " T *shape"]) -> Float[np.ndarray, " T *shape"]:
@@ -47,16 +43,7 @@ def standardize_pixels(x: Num[np.ndarray, " T *shape"]) -> Float[np.ndarray, " T
     Source: the published experiment of Nguyen et al., arXiv 2007.03278, for MNIST.
     """
     x = np.asarray(x)
-    if not x.shape or not x.shape[0]:
-        raise ValueError("Pixels can be standardised over at least one picture, not over none.")
-    mean = x.mean(axis=0, dtype=np.float64)
-    squares = np.zeros(x.shape[1:])
-    for start in range(0, len(x), _PICTURES_AT_ONCE):
-        squares += np.square(x[start : start + _PICTURES_AT_ONCE] - mean).sum(axis=0)
-    standardized = x.astype(np.float32)
-    standardized -= mean.astype(np.float32)
-    standardized /= (np.sqrt(squares / len(x)) + 0.001).astype(np.float32)
-    return standardized
+    return per_pixel(x)(x)
 
 
 def standardize(
@@ -78,8 +65,4 @@ def standardize(
     Raises:
         ValueError: There are no pictures in ``by``.
     """
-    by = np.asarray(by)
-    if not by.size:
-        raise ValueError("Pixels can be standardised by at least one picture, not by none.")
-    mean, deviation = by.mean(dtype=np.float64), by.std(dtype=np.float64)
-    return (x.astype(np.float32) - np.float32(mean)) / np.float32(deviation + 0.001)
+    return overall(np.asarray(by), maximum=1.0)(np.asarray(x))

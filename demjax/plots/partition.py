@@ -1,0 +1,135 @@
+"""Who has what, as a picture."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Int
+
+from demjax.base import ClientData
+from demjax.data import Partition
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+CLIENTS_AT_MOST = 200
+"""More columns than this would be narrower than what a screen shows."""
+
+_TRAIN, _TEST = "#0072b2", "#e69f00"  # blue and orange, which colour-blind people tell apart
+
+
+def labels_by_client(
+    clients: ClientData | Partition,
+    y: Int[np.ndarray, " T"] | None = None,
+    *,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draw how many examples of each label each client has, and above it how many it has in all.
+
+    Colours are logarithmic; white is none. Of more than 200 clients a random 200 are drawn, in
+    their order, always the same, and the picture says so.
+
+    Args:
+        clients: Who has which examples.
+        y: Labels of all examples, for a ``Partition``; ``ClientData`` has its own.
+        ax: Where to draw; by default in a new figure, as wide as the clients need.
+
+    Returns:
+        The axes: clients to the right, labels upwards.
+
+    Raises:
+        ValueError: A partition came without its labels.
+    """
+    import matplotlib.pyplot as plt  # here, so that importing demjax stays light
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import LogLocator
+
+    train, test, names = label_counts(clients, y)
+    count = len(train)
+    shown = np.arange(count)
+    if count > CLIENTS_AT_MOST:
+        shown = np.sort(np.random.default_rng(0).choice(count, CLIENTS_AT_MOST, replace=False))
+    train, test = train[shown], test[shown]
+    if ax is None:
+        _, ax = plt.subplots(figsize=size(count, len(names)), layout="constrained")
+    both = (train + test).T.astype(float)
+    image = ax.imshow(
+        np.where(both > 0, both, np.nan),
+        norm=LogNorm(1, max(2.0, both.max())),
+        cmap="viridis_r",
+        aspect="auto",
+        origin="lower",
+        interpolation="nearest",
+    )
+    ticks = LogLocator(subs=(1.0, 2.0, 5.0))
+    ax.figure.colorbar(
+        image, ax=ax, label="examples of a label", ticks=ticks, format="%d", pad=0.02
+    ).minorticks_off()
+    what = f"client ({CLIENTS_AT_MOST} of {count:,}, at random)" if count > len(shown) else "client"
+    ax.set(xlabel=what, ylabel="label")
+    _tick(ax.xaxis, shown, 10)
+    _tick(ax.yaxis, names, 16)
+
+    bars = ax.inset_axes((0, 1.03, 1, 0.28), sharex=ax)
+    places, trained = np.arange(len(shown)), train.sum(axis=1)
+    bars.bar(places, trained, width=1.0, color=_TRAIN, label="training")
+    bars.bar(places, test.sum(axis=1), width=1.0, bottom=trained, color=_TEST, label="test")
+    bars.tick_params(labelbottom=False, bottom=False)
+    bars.set(ylabel="examples", xlim=(-0.5, len(shown) - 0.5))
+    bars.spines[["top", "right"]].set_visible(False)
+    bars.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+    return ax
+
+
+def size(clients: int, labels: int) -> tuple[float, float]:
+    """Width and height of a picture of so many clients and labels, in inches."""
+    width = 0.09 * min(clients, CLIENTS_AT_MOST)
+    return min(max(width, 6.0), 12.0), min(max(0.2 * labels, 4.0), 9.0)
+
+
+def label_counts(
+    clients: ClientData | Partition, y: Int[np.ndarray, " T"] | None = None
+) -> tuple[Int[np.ndarray, " N C"], Int[np.ndarray, " N C"], Int[np.ndarray, " C"]]:
+    """How many training and test examples of each label each client has, and the labels.
+
+    Args:
+        clients: Who has which examples.
+        y: Labels of all examples, for a ``Partition``; ``ClientData`` has its own.
+
+    Raises:
+        ValueError: A partition came without its labels.
+    """
+    if isinstance(clients, ClientData):
+        y = np.asarray(clients.y)
+        parts = [
+            _held(np.asarray(table), np.asarray(size))
+            for table, size in (
+                (clients.train, clients.train_size),
+                (clients.test, clients.test_size),
+            )
+        ]
+    elif y is None:
+        raise ValueError("A partition holds no labels, so say with y which each example has.")
+    else:
+        parts = [
+            (np.concatenate(mine), np.array([len(one) for one in mine]))
+            for mine in (clients.train, clients.test)
+        ]
+    y = np.asarray(y)
+    names = np.unique(y)
+    tables = []
+    for held, sizes in parts:
+        code = np.repeat(np.arange(len(sizes)), sizes) * len(names)
+        code += np.searchsorted(names, y[held.astype(np.int64)])
+        counts = np.bincount(code, minlength=len(sizes) * len(names))
+        tables.append(counts.reshape(len(sizes), len(names)))
+    return tables[0], tables[1], names
+
+
+def _held(table: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return table[np.arange(table.shape[1]) < size[:, np.newaxis]], size
+
+
+def _tick(axis: Any, names: np.ndarray, most: int) -> None:
+    """Name at most so many places of an axis, evenly."""
+    places = np.arange(0, len(names), -(-len(names) // most))
+    axis.set_ticks(places, [str(name) for name in names[places]])

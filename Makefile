@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUNS ?= runs
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs browser clean
 
 demo: $(VENV)/.installed
 	rm -rf $(RUNS)/demo $(RUNS)/demo-fedavg $(RUNS)/demo-control
@@ -27,6 +27,15 @@ lint: $(VENV)/.installed-test
 docs: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
 	@echo "build/site/index.html"
+
+# Only tests/test_report_browser.py needs one, and skips without.
+browser:
+	@for name in chromium chromium-browser google-chrome google-chrome-stable chrome; do \
+	  if command -v $$name; then exit 0; fi; done; \
+	if command -v apt-get >/dev/null; then \
+	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update && $$sudo apt-get install --yes --no-install-recommends chromium; \
+	else echo "There is no apt-get here; install Chromium or Chrome by hand." >&2; exit 1; fi
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

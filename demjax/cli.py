@@ -1,4 +1,4 @@
-"""The command line: ``demjax run``, ``partition``, ``compare`` and ``datasets``."""
+"""The command line: ``demjax run``, ``partition``, ``compare``, ``report``, ``datasets``."""
 
 import argparse
 import dataclasses
@@ -21,6 +21,7 @@ from demjax import (
     experiment,
     memory,
     options,
+    report,
     runs,
     shelf,
     showing,
@@ -78,7 +79,9 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
         prog="demjax", description="Simulate learning systems of many clients.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"demjax {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(
+        required=True, dest="subcommand", metavar="COMMAND", parser_class=_Parser
+    )
 
     run = commands.add_parser("run", help="run one experiment", allow_abbrev=False)
     run.set_defaults(command=_run)
@@ -105,10 +108,11 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     datasets.add_argument("--data-dir", type=Path, metavar="DIR", help="folder to search")
     datasets.add_argument("--fetch", metavar="NAME", help="download one to that folder")
 
+    report.command.add(commands)
+
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
-        of = {_run: run, _partition: dealing, _compare: compare, _datasets: datasets}
-        command = of[parsed.command]
+        command = commands.choices[parsed.subcommand]
         close = difflib.get_close_matches(unknown[0], command._option_string_actions, 1, 0.75)
         hint = f"perhaps {close[0]!r} was meant" if close else f"{command.prog} --help lists all"
         raise ValueError(f"The argument {unknown[0]!r} is unknown; {hint}.")

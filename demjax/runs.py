@@ -3,6 +3,7 @@
 ========================= ====================================================================
 ``config.toml``           every option; ``demjax run --config`` reruns it exactly
 ``partition.npz``         which examples each client has, for ``data.load_partition``
+``labels.csv``            how many training and test examples of each label each client has
 ``metrics.csv``           one row a measurement, the moment it is known
 ``clients.csv``           each client's measures and groups, likewise
 ``summary.json``          how the run ended, its last row, times, device and versions
@@ -22,6 +23,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Int
 
 from demjax import __version__
 from demjax.data import Partition, save_partition
@@ -29,7 +31,7 @@ from demjax.metrics import Measures
 
 PINNED = ("round", "c_spe", "c_gen", "global")
 CONFIG, METRICS, CLIENTS, SUMMARY = "config.toml", "metrics.csv", "clients.csv", "summary.json"
-PARTITION = "partition.npz"
+PARTITION, LABELS = "partition.npz", "labels.csv"
 
 
 def check_free(out: Path) -> None:
@@ -61,12 +63,12 @@ def check_free(out: Path) -> None:
 def create(
     out: Path, config: str, partition: Partition | None = None, y: np.ndarray | None = None
 ) -> None:
-    """Make the run folder and write its ``config.toml`` and its ``partition.npz``.
+    """Make the run folder and write its ``config.toml``, ``partition.npz`` and ``labels.csv``.
 
     Args:
         out: The folder.
         config: What ``config.toml`` holds.
-        partition: Which examples each client has; ``None`` writes no file of it.
+        partition: Which examples each client has; ``None`` writes no files of it.
         y: The labels that it was made for.
 
     Raises:
@@ -79,16 +81,33 @@ def create(
             file.write(config)
         if partition is not None and y is not None:
             save_partition(partition, out / PARTITION, y=y)
+            append(out / LABELS, labels_rows(partition, y))
     except OSError as error:
         raise ValueError(f"The output folder {out} cannot be written: {error.strerror}.") from None
 
 
 def discard(out: Path) -> None:
     """Take back what ``create`` wrote, when a run ended before anything was measured."""
-    (out / CONFIG).unlink(missing_ok=True)
-    (out / PARTITION).unlink(missing_ok=True)
+    for name in (CONFIG, PARTITION, LABELS):
+        (out / name).unlink(missing_ok=True)
     if not any(out.iterdir()):
         out.rmdir()
+
+
+def labels_rows(partition: Partition, y: Int[np.ndarray, " T"]) -> list[dict[str, int]]:
+    """The rows of ``labels.csv``: how many examples of each label that it has each client has."""
+    rows = []
+    for client, (train, test) in enumerate(zip(*partition, strict=True)):
+        label, which = np.unique(y[np.concatenate([train, test])], return_inverse=True)
+        trained = np.bincount(which[: len(train)], minlength=len(label))
+        tested = np.bincount(which[len(train) :], minlength=len(label))
+        rows += [
+            {"client": client, "label": name, "train": some, "test": others}
+            for name, some, others in zip(
+                label.tolist(), trained.tolist(), tested.tolist(), strict=True
+            )
+        ]
+    return rows
 
 
 STRUCTURE = {

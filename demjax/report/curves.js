@@ -1,0 +1,164 @@
+// Curves over rounds: panels of lines, a legend that tells the values at the pointer.
+
+const FRAME = { width: 480, height: 270, left: 50, right: 12, top: 10, bottom: 36 };
+
+/** Round numbers between low and high, about as many as wanted. */
+function ticks(low, high, wanted) {
+  const rough = (high - low) / wanted || 1;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const size = [1, 2, 5, 10].map((one) => one * power).find((one) => one >= rough * 0.999);
+  const found = [];
+  for (let i = Math.ceil(low / size - 1e-9); i * size <= high + 1e-9 * size; i++) found.push(i * size);
+  return { size, found };
+}
+
+/** The y axis from 0 to 1, or no more than the values need. */
+function heights(series, fit) {
+  const values = series.flatMap((one) => one.values.filter((value) => value !== null));
+  if (!fit || !values.length) return [0, 1];
+  const low = Math.min(...values), high = Math.max(...values);
+  const { size } = ticks(low, high, 5);
+  const from = Math.floor(low / size + 1e-9) * size, to = Math.ceil(high / size - 1e-9) * size;
+  return to > from ? [from, to] : [from - size, to + size];
+}
+
+function path(one, x, y) {
+  let pen = "M", line = "";
+  one.values.forEach((value, i) => {
+    if (value === null) { pen = "M"; return; }
+    line += `${pen}${x(one.rounds[i]).toFixed(1)} ${y(value).toFixed(1)}`;
+    pen = "L";
+  });
+  return line;
+}
+
+/** What a chart shows, in words. */
+function told(panel) {
+  const ends = panel.series.map((one) => {
+    const known = one.rounds.map((round, i) => [round, one.values[i]]).filter(([, v]) => v !== null);
+    if (!known.length) return `${one.name}: no value`;
+    const [first, last] = [known[0], known[known.length - 1]];
+    return `${one.name}: ${digits(first[1], 3)} in round ${first[0]}, ${digits(last[1], 3)} in round ${last[0]}`;
+  });
+  return `${panel.title}. ${ends.join("; ")}.`;
+}
+
+/** One chart: `panel` has a title and series of name, rounds, values, colour and dash. */
+function chart(panel, fit) {
+  const { width, height, left, right, top, bottom } = FRAME;
+  const rounds = [...new Set(panel.series.flatMap((one) => one.rounds))].sort((a, b) => a - b);
+  const first = rounds[0] ?? 0, last = Math.max(rounds[rounds.length - 1] ?? 1, first + 1);
+  const [low, high] = heights(panel.series, fit);
+  const x = (round) => left + ((round - first) / (last - first)) * (width - left - right);
+  const y = (value) => height - bottom - ((value - low) / (high - low)) * (height - top - bottom);
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": told(panel) });
+  const rows = ticks(low, high, 5);
+  const places = Math.max(0, Math.min(4, -Math.floor(Math.log10(rows.size) + 1e-9)));
+  for (const value of rows.found) {
+    picture.append(
+      svg("line", { class: "grid", x1: left, x2: width - right, y1: y(value), y2: y(value) }),
+      svg("text", { class: "soft", x: left - 6, y: y(value) + 4, "text-anchor": "end" }, value.toFixed(places)),
+    );
+  }
+  for (const round of ticks(first, last, 6).found.filter(Number.isInteger)) {
+    picture.append(
+      svg("line", { class: "axis", x1: x(round), x2: x(round), y1: height - bottom, y2: height - bottom + 4 }),
+      svg("text", { class: "soft", x: x(round), y: height - bottom + 17, "text-anchor": "middle" }, String(round)),
+    );
+  }
+  picture.append(
+    svg("line", { class: "axis", x1: left, x2: width - right, y1: height - bottom, y2: height - bottom }),
+    svg("text", { class: "soft", x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle" }, "round"),
+  );
+  const at = svg("line", { class: "at", x1: 0, x2: 0, y1: top, y2: height - bottom, visibility: "hidden" });
+  picture.append(at);
+  for (const one of panel.series) {
+    const look = { stroke: colour(one.colour), "stroke-dasharray": DASHES[one.dash % DASHES.length] || null };
+    picture.append(svg("path", { class: "curve", d: path(one, x, y), ...look }));
+    if (one.rounds.length > 40) continue;
+    one.values.forEach((value, i) => {
+      if (value === null) return;
+      picture.append(svg("circle", { cx: x(one.rounds[i]), cy: y(value), r: 2.5, fill: look.stroke }));
+    });
+  }
+  const shown = panel.series.map(() => html("span", { class: "value" }));
+  const tell = (round) => panel.series.forEach((one, i) => {
+    const place = round === null ? one.values.length - 1 : one.rounds.indexOf(round);
+    shown[i].textContent = place < 0 ? "" : digits(one.values[place] ?? null, 3);
+  });
+  tell(null);
+  const where = html("span", { class: "value" });
+  picture.addEventListener("pointermove", (event) => {
+    const box = picture.getBoundingClientRect();
+    const pointed = ((event.clientX - box.left) / box.width) * width;
+    if (!rounds.length) return;
+    const near = rounds.reduce((a, b) => (Math.abs(x(b) - pointed) < Math.abs(x(a) - pointed) ? b : a));
+    for (const end of ["x1", "x2"]) at.setAttribute(end, x(near));
+    at.setAttribute("visibility", "visible");
+    where.textContent = `round ${near}`;
+    tell(near);
+  });
+  picture.addEventListener("pointerleave", () => {
+    at.setAttribute("visibility", "hidden");
+    where.textContent = "";
+    tell(null);
+  });
+  const legend = html("ul", { class: "legend" }, ...panel.series.map((one, i) => html("li", {},
+    svg("svg", { width: 26, height: 10, "aria-hidden": "true" }, svg("line", {
+      x1: 0, x2: 26, y1: 5, y2: 5, stroke: colour(one.colour), "stroke-width": 2.5,
+      "stroke-dasharray": DASHES[one.dash % DASHES.length] || null,
+    })), html("span", {}, one.name), shown[i])), html("li", {}, where));
+  return html("figure", { class: "chart" }, html("h3", {}, panel.title), picture, legend);
+}
+
+const MEASURES = [["C-SPE", "c_spe"], ["C-GEN", "c_gen"], ["Global", "global"]];
+
+/** The panels of one run, or of several side by side. */
+function panelsOf(runs) {
+  const line = (run, column, name, colour, dash) =>
+    ({ name, rounds: run.metrics.round ?? [], values: run.metrics[column] ?? [], colour, dash });
+  const levelsOf = (run, kind) =>
+    Object.keys(run.metrics).map((name) => name.match(`^${kind}_l(\\d+)$`)).filter(Boolean).map((found) => Number(found[1]));
+  const panels = runs.length === 1
+    ? [{ title: "Clients and global", series: MEASURES.map(([name, column], i) => line(runs[0], column, name, i, i)) }]
+    : MEASURES.map(([name, column]) => ({ title: name, series: runs.map((run, i) => line(run, column, run.name, i, i)) }));
+  for (const [title, kind] of [["G-SPE", "g_spe"], ["G-GEN", "g_gen"]]) {
+    const series = runs.flatMap((run, i) => levelsOf(run, kind).map((level) => {
+      const name = runs.length === 1 ? `level ${level}` : `${run.name}, level ${level}`;
+      return line(run, `${kind}_l${level}`, name, runs.length === 1 ? level - 1 : i, level - 1);
+    }));
+    if (series.length) panels.push({ title: `${title} of groups, by level`, series });
+  }
+  return panels;
+}
+
+/** All values of a run, as a table. */
+function valuesOf(run) {
+  const columns = Object.keys(run.metrics);
+  const number = (value) => (value === null ? "" : String(value));
+  return html("div", { class: "wide" }, html("table", {},
+    html("thead", {}, html("tr", {}, ...columns.map((name) => html("th", { scope: "col", class: "number" }, name)))),
+    html("tbody", {}, ...(run.metrics.round ?? []).map((_, i) => html("tr", {},
+      ...columns.map((name) => html("td", { class: "number" }, number(run.metrics[name][i]))))))));
+}
+
+/** Draw all curves into `place`. */
+function curves(runs, place) {
+  if (!runs.some((run) => run.metrics.round)) {
+    place.append(html("p", {}, "Nothing was measured."));
+    return;
+  }
+  const fit = html("input", { type: "checkbox", id: "fit" });
+  const charts = html("div", { class: "charts" });
+  const redraw = () => charts.replaceChildren(...panelsOf(runs).map((panel) => chart(panel, fit.checked)));
+  fit.addEventListener("change", redraw);
+  redraw();
+  place.append(html("div", { class: "controls" }, html("label", {}, fit, "fit the vertical axes to the values")), charts);
+  for (const run of runs) {
+    const more = html("details", {}, html("summary", {}, `All values of ${run.name}`));
+    more.addEventListener("toggle", () => {
+      if (more.open && more.children.length === 1) more.append(valuesOf(run));
+    });
+    place.append(more);
+  }
+}

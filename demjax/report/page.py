@@ -1,0 +1,71 @@
+"""Makes a report: one HTML page that needs nothing else, not even a network."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib import resources
+from string import Template
+
+from demjax import __version__
+from demjax.report import tables
+from demjax.report.encode import encode
+from demjax.report.folder import Run
+
+SCRIPTS = ("draw.js", "curves.js", "layout.js", "tree.js", "members.js", "page.js")
+"""The page's JavaScript, in the order in which it is read."""
+
+
+def page(runs: Sequence[Run], *, figures: Mapping[str, str] | None = None) -> str:
+    """The report of runs: summary, curves, an interactive tree, figures and options.
+
+    Args:
+        runs: The runs, at least one; names that occur twice get a number.
+        figures: Further figures, SVG by title.
+
+    Returns:
+        The page. It holds 4 digits of each number.
+
+    Raises:
+        ValueError: If there is no run.
+    """
+    if not runs:
+        raise ValueError("A report needs at least one run, but none was given.")
+    runs = _named_apart(runs)
+    title = ", ".join(run.name for run in runs)
+    return Template(_part("page.html")).substitute(
+        title=escape(title if len(runs) < 4 else f"{len(runs)} runs"),
+        version=escape(__version__),
+        style=_part("page.css"),
+        notes=tables.notes(runs),
+        summary=tables.summary(runs),
+        figures=_figures(figures or {}),
+        options=tables.options(runs),
+        data=encode(runs),
+        script="\n".join(_part(name) for name in SCRIPTS),
+    )
+
+
+def _part(name: str) -> str:
+    return resources.files("demjax.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _named_apart(runs: Sequence[Run]) -> list[Run]:
+    names = [run.name for run in runs]
+    return [
+        run._replace(name=f"{run.name} ({names[: place + 1].count(run.name)})")
+        if names.count(run.name) > 1
+        else run
+        for place, run in enumerate(runs)
+    ]
+
+
+def _figures(figures: Mapping[str, str]) -> str:
+    """Figures as pictures, so that neither their names nor their scripts meet the page's."""
+    if not figures:
+        return ""
+    shown = "".join(
+        '<figure><img alt="{0}" src="data:image/svg+xml;base64,{1}"><figcaption>{0}</figcaption>'
+        "</figure>".format(escape(title), base64.b64encode(svg.encode()).decode())
+        for title, svg in figures.items()
+    )
+    return f'<section aria-labelledby="figures"><h2 id="figures">Figures</h2>{shown}</section>'

@@ -1,0 +1,134 @@
+"""The tables of a report: how runs ended, and their options. Everything in them is escaped."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from demjax.report.folder import UNFINISHED, Run
+
+LAST = (("C-SPE", "c_spe"), ("C-GEN", "c_gen"), ("Global", "global"))
+"""The last measures, and their columns."""
+
+
+def summary(runs: Sequence[Run]) -> str:
+    """How each run ended: its last measures, times, device and versions, a column a run."""
+    rows: list[tuple[str, list[str]]] = [
+        ("how it ended", [_ended(run) for run in runs]),
+        ("algorithm", [str(run.config.get("algorithm", "")) for run in runs]),
+        ("data", [_data(run) for run in runs]),
+        ("rounds", [_rounds(run) for run in runs]),
+    ]
+    for name, column in LAST:
+        rows.append((name, [_last(run, column) for run in runs]))
+    for name, key in (
+        ("seconds in all", "total_seconds"),
+        ("… of compiling", "compile_seconds"),
+        ("… of a round", "round_seconds"),
+        ("… of a measurement", "measure_seconds"),
+    ):
+        rows.append((name, [_seconds(run.summary.get(key)) for run in runs]))
+    rows.append(("device", [_device(run.summary.get("device")) for run in runs]))
+    rows.append(("versions", [_versions(run.summary.get("versions")) for run in runs]))
+    return _table("How the runs ended" if len(runs) > 1 else "How the run ended", runs, rows)
+
+
+def options(runs: Sequence[Run]) -> str:
+    """All options of all runs, a column a run; those that differ come first."""
+    names = list(dict.fromkeys(name for run in runs for name in run.config))
+    rows = [(name, [_option(run.config.get(name)) for run in runs]) for name in names]
+    differing = [row for row in rows if len(set(row[1])) > 1]
+    same = [row for row in rows if len(set(row[1])) == 1]
+    if not differing:
+        return _table("Options", runs, rows, short=len(runs) == 1)
+    return _table("Options that differ", runs, differing) + _table(
+        "Options that are the same", runs[:1], same, heads=["all runs"], short=True
+    )
+
+
+def notes(runs: Sequence[Run]) -> str:
+    """What is to be said of runs that did not end as they should have."""
+    said = []
+    for run in runs:
+        if run.status == UNFINISHED:
+            rounds = run.metrics.get("round")
+            last = "nothing" if rounds is None else f"rounds up to {int(rounds[-1])}"
+            said.append(
+                f"The run {run.name} is not finished: it goes on, or was killed; here is what was "
+                f"measured when this page was made, {last}."
+            )
+        elif run.status != "done":
+            said.append(f"The run {run.name} ended early: {run.status}.")
+    return "".join(f'<p class="note">{escape(sentence)}</p>' for sentence in said)
+
+
+def _table(
+    caption: str,
+    runs: Sequence[Run],
+    rows: Sequence[tuple[str, Sequence[str]]],
+    heads: Sequence[str] | None = None,
+    short: bool = False,
+) -> str:
+    """A table; where its cells are short, it goes into several columns of text."""
+    heads = [run.name for run in runs] if heads is None else heads
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in cells[: len(heads)])
+        + "</tr>"
+        for name, cells in rows
+    )
+    kind = "wide short" if short and len(rows) > 12 else "wide"
+    return (
+        f'<div class="{kind}"><table><caption>{escape(caption)}</caption>'
+        f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _ended(run: Run) -> str:
+    return {"done": "done", UNFINISHED: "not finished"}.get(run.status, run.status)
+
+
+def _data(run: Run) -> str:
+    parts = [run.config.get("dataset"), run.config.get("partition")]
+    clients = run.config.get("clients")
+    return ", ".join([str(part) for part in parts if part] + [f"{clients} clients"] * bool(clients))
+
+
+def _rounds(run: Run) -> str:
+    measured = run.metrics.get("round")
+    done = run.summary.get("rounds_done", 0 if measured is None else int(measured[-1]))
+    asked = run.config.get("rounds")
+    return str(done) if asked in (None, done) else f"{done} of {asked}"
+
+
+def _last(run: Run, column: str) -> str:
+    values = run.metrics.get(column)
+    return "–" if values is None else f"{values[-1]:.4f}".replace("nan", "–")
+
+
+def _seconds(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, int | float) and value < 1000 else _plain(value)
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.0f}" if isinstance(value, int | float) else "–"
+
+
+def _device(device: Any) -> str:
+    if not isinstance(device, dict):
+        return "–"
+    kind, platform = str(device.get("kind", "")), str(device.get("platform", ""))
+    name = kind if kind == platform else f"{kind} ({platform})"
+    return f"{device.get('count', 1)} × {name}, {device.get('cores', '?')} cores of the host"
+
+
+def _versions(versions: Any) -> str:
+    if not isinstance(versions, dict):
+        return "–"
+    return ", ".join(f"{package} {version}" for package, version in versions.items())
+
+
+def _option(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return "–" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""The command line: ``demjax run``, ``partition``, ``compare`` and ``datasets``."""
+"""The command line: ``demjax run``, ``partition``, ``compare``, ``plot`` and ``datasets``."""
 
 import argparse
 import dataclasses
@@ -18,6 +18,7 @@ from demjax import (
     assemble,
     config,
     defaults,
+    drawing,
     experiment,
     memory,
     options,
@@ -100,6 +101,10 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     compare.set_defaults(command=_compare)
     compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder")
 
+    figures = commands.add_parser("plot", help="draw the figures of runs", allow_abbrev=False)
+    figures.set_defaults(command=_plot)
+    drawing.add_arguments(figures)
+
     datasets = commands.add_parser("datasets", help="which data sets there are, and which are here")
     datasets.set_defaults(command=_datasets)
     datasets.add_argument("--data-dir", type=Path, metavar="DIR", help="folder to search")
@@ -107,8 +112,8 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
 
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
-        of = {_run: run, _partition: dealing, _compare: compare, _datasets: datasets}
-        command = of[parsed.command]
+        of = {_run: run, _partition: dealing, _compare: compare, _plot: figures}
+        command = of.get(parsed.command, datasets)
         close = difflib.get_close_matches(unknown[0], command._option_string_actions, 1, 0.75)
         hint = f"perhaps {close[0]!r} was meant" if close else f"{command.prog} --help lists all"
         raise ValueError(f"The argument {unknown[0]!r} is unknown; {hint}.")
@@ -210,7 +215,7 @@ def _watched(out: Path, asked: Experiment, resolved: Experiment) -> int:
         take_measures=built.take_measures,
         compiled=compiled,
     )
-    return Recorder(out, resolved).record(moments)
+    return Recorder(out, resolved, assemble.parameters(built.task)).record(moments)
 
 
 def _partition(parsed: argparse.Namespace) -> int:
@@ -228,6 +233,12 @@ def _compare(parsed: argparse.Namespace) -> int:
     if empty:
         raise ValueError(f"The run {empty[0]} ended before anything was measured.")
     print(table(finals))
+    return DONE
+
+
+def _plot(parsed: argparse.Namespace) -> int:
+    """``demjax plot``: write the figures of runs, and say which."""
+    print(drawing.plot(parsed.runs, out=parsed.out, form=parsed.format, only=parsed.only))
     return DONE
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``demjax run``, ``partition``, ``compare``, ``report``, ``datasets``."""
+"""The command line: ``demjax run``, ``compare``, ``plot``, ``report`` and on data."""
 
 import argparse
 import dataclasses
@@ -18,6 +18,7 @@ from demjax import (
     assemble,
     config,
     defaults,
+    drawing,
     experiment,
     memory,
     options,
@@ -102,6 +103,10 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     compare = commands.add_parser("compare", help="the last measures of several runs side by side")
     compare.set_defaults(command=_compare)
     compare.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder")
+
+    figures = commands.add_parser("plot", help="draw the figures of runs", allow_abbrev=False)
+    figures.set_defaults(command=_plot)
+    drawing.add_arguments(figures)
 
     datasets = commands.add_parser("datasets", help="which data sets there are, and which are here")
     datasets.set_defaults(command=_datasets)
@@ -214,7 +219,7 @@ def _watched(out: Path, asked: Experiment, resolved: Experiment) -> int:
         take_measures=built.take_measures,
         compiled=compiled,
     )
-    return Recorder(out, resolved).record(moments)
+    return Recorder(out, resolved, assemble.parameters(built.task)).record(moments)
 
 
 def _partition(parsed: argparse.Namespace) -> int:
@@ -232,6 +237,12 @@ def _compare(parsed: argparse.Namespace) -> int:
     if empty:
         raise ValueError(f"The run {empty[0]} ended before anything was measured.")
     print(table(finals))
+    return DONE
+
+
+def _plot(parsed: argparse.Namespace) -> int:
+    """``demjax plot``: write the figures of runs, and say which."""
+    print(drawing.plot(parsed.runs, out=parsed.out, form=parsed.format, only=parsed.only))
     return DONE
 
 

@@ -23,9 +23,11 @@ DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 class Recorder:
     """Writes a run down as it happens: the one place of the command line that keeps state."""
 
-    def __init__(self, out: Path, resolved: Experiment):
+    def __init__(self, out: Path, resolved: Experiment, parameters: int | None = None):
         self.out = out
         self.resolved = resolved
+        self.parameters = parameters
+        self.organized = 0  # how often clients had, when their dendrogram was last written
         self.rows: list[dict[str, Any]] = []
         self.round_seconds: list[float] = []
         self.measure_seconds: list[float] = []
@@ -89,6 +91,10 @@ class Recorder:
 
     def _keep(self, done: int, measures: Measures, seconds: float, bar: tqdm) -> None:
         row = runs.metrics_row(done, measures, seconds)
+        made = measures.organization
+        if made is not None and (merges := runs.dendrogram_rows(done, made, self.organized)):
+            runs.append(self.out / runs.DENDROGRAMS, merges)
+            self.organized = int(made.times)
         runs.append(self.out / runs.CLIENTS, runs.clients_rows(done, measures))
         runs.append(self.out / runs.METRICS, [row])
         self.rows.append(row)
@@ -108,6 +114,7 @@ class Recorder:
         summary = {
             "status": status,
             "algorithm": self.resolved.algorithm,
+            "parameters": self.parameters,
             "rounds_done": len(self.round_seconds),
             "final": self.rows[-1] if self.rows else None,
             "compile_seconds": self.compile_seconds,

@@ -121,6 +121,12 @@ def run_key(experiment: Experiment) -> jax.Array:
     return jax.random.key(experiment.seed)
 
 
+def parameters(task: Task) -> int:
+    """How many numbers one client's model holds, from shapes alone."""
+    shapes = jax.eval_shape(task.init, jax.random.key(0))
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+
+
 def products(experiment: Experiment) -> AbstractContextManager:
     """Where programs of an experiment are traced, so that products are as precise as asked."""
     return jax.default_matmul_precision(PRODUCTS[experiment.precision])

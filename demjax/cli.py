@@ -1,4 +1,4 @@
-"""The command line: ``demjax run``, ``partition``, ``compare``, ``report``, ``datasets``."""
+"""The command line: ``demjax run``, ``compare``, ``plot``, ``report`` and on data."""
 
 import argparse
 import dataclasses
@@ -18,6 +18,7 @@ from demjax import (
     assemble,
     config,
     defaults,
+    drawing,
     experiment,
     memory,
     options,
@@ -49,7 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         parsed = _read(sys.argv[1:] if arguments is None else arguments)
-        return parsed.command(parsed)
+        outcome = parsed.command(parsed)  # how a run ended, or what there is to say
+        if not isinstance(outcome, str):
+            return outcome
+        print(outcome)
+        return DONE
     except ValueError as error:
         return say(str(error), WRONG)
     except KeyboardInterrupt:
@@ -104,8 +109,12 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     _add_options(dealing, showing.options())
 
     comparing = commands.add_parser("compare", help="the last measures of runs side by side")
-    comparing.set_defaults(command=_compare)
+    comparing.set_defaults(command=lambda parsed: compare(parsed.runs))
     comparing.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder")
+
+    figures = commands.add_parser("plot", help="draw the figures of runs", allow_abbrev=False)
+    figures.set_defaults(command=_plot)
+    drawing.add_arguments(figures)
 
     datasets = commands.add_parser("datasets", help="which data sets there are, and which are here")
     datasets.set_defaults(command=_datasets)
@@ -220,24 +229,17 @@ def _watched(
         take_measures=built.take_measures,
         compiled=compiled,
     )
-    return Recorder(out, resolved, also).record(moments)
+    return Recorder(out, resolved, assemble.parameters(built.task), also).record(moments)
 
 
-def _partition(parsed: argparse.Namespace) -> int:
-    """``demjax partition``: deal a data set, say who has what, and write it down."""
-    asked = _asked(parsed)
-    print(showing.show(asked, out=parsed.out, picture=parsed.picture))
-    return DONE
+def _partition(parsed: argparse.Namespace) -> str:
+    return showing.show(_asked(parsed), out=parsed.out, picture=parsed.picture)
 
 
-def _compare(parsed: argparse.Namespace) -> int:
-    """``demjax compare``: the last measures of several runs, side by side."""
-    print(compare(parsed.runs))
-    return DONE
+def _plot(parsed: argparse.Namespace) -> str:
+    return drawing.plot(parsed.runs, out=parsed.out, form=parsed.format, only=parsed.only)
 
 
-def _datasets(parsed: argparse.Namespace) -> int:
-    """``demjax datasets``: a table of all, or one fetched."""
+def _datasets(parsed: argparse.Namespace) -> str:
     folder = parsed.data_dir
-    print(shelf.listing(folder) if parsed.fetch is None else shelf.fetch(parsed.fetch, folder))
-    return DONE
+    return shelf.listing(folder) if parsed.fetch is None else shelf.fetch(parsed.fetch, folder)

@@ -27,15 +27,22 @@ class Recorder:
     Args:
         out: The run's folder.
         resolved: Its options.
+        parameters: How many numbers a model has.
         also: What else each row of ``metrics.csv`` goes to.
     """
 
     def __init__(
-        self, out: Path, resolved: Experiment, also: Callable[[Row], None] = lambda row: None
+        self,
+        out: Path,
+        resolved: Experiment,
+        parameters: int | None = None,
+        also: Callable[[Row], None] = lambda row: None,
     ):
         self.out = out
         self.resolved = resolved
+        self.parameters = parameters
         self.also = also
+        self.organized = 0  # how often clients had, when their dendrogram was last written
         self.rows: list[dict[str, Any]] = []
         self.round_seconds: list[float] = []
         self.measure_seconds: list[float] = []
@@ -99,6 +106,10 @@ class Recorder:
 
     def _keep(self, done: int, measures: Measures, seconds: float, bar: tqdm) -> None:
         row = runs.metrics_row(done, measures, seconds)
+        made = measures.organization
+        if made is not None and (merges := runs.dendrogram_rows(done, made, self.organized)):
+            runs.append(self.out / runs.DENDROGRAMS, merges)
+            self.organized = int(made.times)
         runs.append(self.out / runs.CLIENTS, runs.clients_rows(done, measures))
         runs.append(self.out / runs.METRICS, [row])
         self.also(row)
@@ -119,6 +130,7 @@ class Recorder:
         summary = {
             "status": status,
             "algorithm": self.resolved.algorithm,
+            "parameters": self.parameters,
             "rounds_done": len(self.round_seconds),
             "final": self.rows[-1] if self.rows else None,
             "compile_seconds": self.compile_seconds,

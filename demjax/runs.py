@@ -6,6 +6,7 @@
 ``labels.csv``            how many training and test examples of each label each client has
 ``metrics.csv``           one row a measurement, the moment it is known
 ``clients.csv``           each client's measures and groups, likewise
+``dendrograms.csv``       the merges of each dendrogram that clients were grouped by, likewise
 ``summary.json``          how the run ended, its last row, times, device and versions
 ``events.out.tfevents.*`` the rows of ``metrics.csv`` for TensorBoard, if asked for
 ========================= ====================================================================
@@ -27,12 +28,18 @@ import numpy as np
 from jaxtyping import Int
 
 from demjax import __version__
+from demjax.base import Organization
 from demjax.data import Partition, save_partition
 from demjax.metrics import Measures
 
 PINNED = ("round", "c_spe", "c_gen", "global")
 CONFIG, METRICS, CLIENTS, SUMMARY = "config.toml", "metrics.csv", "clients.csv", "summary.json"
-PARTITION, LABELS = "partition.npz", "labels.csv"
+PARTITION, LABELS, DENDROGRAMS = "partition.npz", "labels.csv", "dendrograms.csv"
+WRITTEN = (CONFIG, METRICS, CLIENTS, DENDROGRAMS, SUMMARY, PARTITION, LABELS)
+"""All files of a run folder."""
+
+DRAWN_CLIENTS = 2000
+"""Dendrograms of more clients are not written: nobody could see them, and they take much room."""
 
 
 def check_free(out: Path) -> None:
@@ -88,8 +95,8 @@ def create(
 
 
 def discard(out: Path) -> None:
-    """Take back what ``create`` wrote, when a run ended before anything was measured."""
-    for name in (CONFIG, PARTITION, LABELS):
+    """Take back what a run wrote, when it ended before anything was measured."""
+    for name in WRITTEN:
         (out / name).unlink(missing_ok=True)
     if not any(out.iterdir()):
         out.rmdir()
@@ -162,6 +169,36 @@ def clients_rows(round_number: int, measures: Measures) -> list[dict[str, Any]]:
             **{f"group_l{level + 1}": int(row[client]) for level, row in enumerate(groups)},
         }
         for client in range(spe.shape[0])
+    ]
+
+
+def dendrogram_rows(round_number: int, made: Organization, known: int) -> list[dict[str, Any]]:
+    """The rows of ``dendrograms.csv``: SciPy's linkage matrix of the last grouping, if it is new.
+
+    Args:
+        round_number: Rounds done.
+        made: How clients were organised then.
+        known: How many times clients had organised themselves when rows were last made, else 0.
+
+    Returns:
+        A row a merge, lowest first: clients are ``0 … N − 1``, and merge ``i`` is ``N + i``. No
+        rows without a new dendrogram, or of more than 2,000 clients, or where a distance is not
+        finite.
+    """
+    if int(made.times) <= known or len(made.before[-1]) > DRAWN_CLIENTS:
+        return []
+    merges = np.asarray(made.merges)
+    if not np.isfinite(merges).all():
+        return []
+    return [
+        {
+            "round": round_number,
+            "left": int(left),
+            "right": int(right),
+            "distance": str(distance),
+            "size": int(size),
+        }
+        for left, right, distance, size in merges
     ]
 
 

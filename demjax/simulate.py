@@ -119,17 +119,13 @@ def simulate(
         def one_round(number, state):
             return algorithm.round(jax.random.fold_in(key, number), state, clients)[0]
 
-        state = algorithm.init(_init_key(key), clients)
-        first = take(algorithm.models(state), clients)
-
         def until(state, span):
             state = lax.fori_loop(span[0], span[1], one_round, state)
             return state, take(algorithm.models(state), clients)
 
-        spans = jnp.asarray(list(pairwise(moments)), jnp.int32)
-        state, rest = lax.scan(until, state, spans)
-        join = partial(jax.tree.map, lambda one, more: jnp.concatenate([one[None], more]))
-        return state, join(first, rest)
+        # The first span is empty: what takes the measures is in the program once.
+        spans = jnp.asarray(list(pairwise([0, *moments])), jnp.int32)
+        return lax.scan(until, algorithm.init(_init_key(key), clients), spans)
 
     state, measures = run(key, clients)
     return History(np.asarray(moments), measures, state)

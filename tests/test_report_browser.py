@@ -131,7 +131,8 @@ def test_playing_goes_through_the_rounds_and_ends(page, tmp_path):
     show(page, tmp_path / "page.html", [run_folders.small(tmp_path / "run")])
     page.ask(
         "(() => { window.seen = []; const now = document.querySelector('#now');"
-        "new MutationObserver(() => seen.push(now.textContent)).observe(now, {childList: true}); })()"
+        "const watch = new MutationObserver(() => seen.push(now.textContent));"
+        "watch.observe(now, {childList: true}); })()"
     )
     page.click("#play")
     page.until("seen.length === 3")

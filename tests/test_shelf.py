@@ -10,8 +10,10 @@ from test_catalogue import write_everything
 from test_leaf import GOOD, some, write
 from test_npz import WRONG, X, Y
 
-from demjax import cli
+from demjax import assemble, cli
 from demjax.data import NAMES
+from demjax.experiment import Experiment
+from demjax.options import resolve
 
 
 def datasets(*arguments):
@@ -163,3 +165,17 @@ def test_one_file_of_vectors_can_be_run(tmp_path):
     arguments = ["run", "--dataset", "npz", "--data-dir", path, "--out", out, "--devices", 1]
     assert cli.main([*map(str, [*arguments, *small])]) == 0
     assert "mine.npz" in (out / "config.toml").read_text()
+
+
+def test_what_the_cache_gives_can_be_dealt_and_relabelled(tmp_path, monkeypatch):
+    users = {f"u{number}": some(20, seed=number) for number in range(4)}
+    write(tmp_path / "data" / "a.json", users)
+    options = {"dataset": "leaf", "data_dir": str(tmp_path / "data"), "model": "linear"}
+    options |= {"clients": 4, "partition": "iid", "levels": 1, "conflict": "relabelled", "kinds": 2}
+    built = []
+    for cache in ("", str(tmp_path / "cache"), str(tmp_path / "cache")):
+        monkeypatch.setenv("DEMJAX_CACHE", cache)
+        built.append(assemble.build(resolve(Experiment(**options))).clients)
+    for clients in built[1:]:
+        for one, other in zip(clients, built[0], strict=True):
+            np.testing.assert_array_equal(one, other)

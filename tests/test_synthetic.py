@@ -81,6 +81,7 @@ def test_a_seed_decides_everything():
     ("options", "found"),
     [
         ({"owners": 0}, "0"),
+        ({"owners": 20_001}, "20001"),
         ({"seed": -1}, "-1"),
         ({"alpha": -0.5}, "-0.5"),
         ({"beta": float("nan")}, "nan"),

@@ -1,5 +1,6 @@
 """LEAF's folders of JSON files, whose natural clients are the users that made the examples."""
 
+import contextlib
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -127,8 +128,7 @@ def _pieces(path: Path) -> Iterator[_Piece]:
         odd = min(set(users) ^ set(data))
         raise ValueError(f"{path} names the user {odd!r} in only one of users and user_data.")
     for user, count in zip(users, counts, strict=True):
-        examples = data.pop(user)  # the numbers as Python objects take far more memory than arrays
-        piece = _piece(path, user, examples)
+        piece = _piece(path, user, data.pop(user))
         if count != len(piece.y):
             raise ValueError(
                 f"{path} holds {len(piece.y)} examples of the user {user!r}, "
@@ -140,7 +140,7 @@ def _pieces(path: Path) -> Iterator[_Piece]:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes(), object_hook=_as_arrays)
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}).") from error
     except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without end
@@ -149,6 +149,15 @@ def _parsed(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, not an object as LEAF's files.")
     return content
+
+
+def _as_arrays(parsed: dict[str, Any]) -> dict[str, Any]:
+    """One user's numbers as arrays as soon as parsed: objects would take four times more."""
+    for key in {"x", "y"} & parsed.keys():
+        if isinstance(parsed[key], list):
+            with contextlib.suppress(ValueError, OverflowError):  # refused later, by user
+                parsed[key] = np.array(parsed[key])
+    return parsed
 
 
 def _piece(path: Path, user: str, examples: Any) -> _Piece:
@@ -172,7 +181,7 @@ def _piece(path: Path, user: str, examples: Any) -> _Piece:
 def _array(values: Any, where: str) -> np.ndarray:
     """A list of numbers, or of lists of them, as an array."""
     try:
-        array = np.array(values)
+        array = np.asarray(values)
     except (ValueError, OverflowError):  # lists of different lengths
         array = np.array(None)
     if array.dtype.kind in "US":

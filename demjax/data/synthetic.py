@@ -9,6 +9,9 @@ from demjax.data.dataset import Dataset
 MOST_EXAMPLES = 10_000
 """Most examples of a client; the log-normal law would give one in two hundred more."""
 
+MOST_OWNERS = 20_000
+"""Most clients: they have 7 million examples, 1.6 GB."""
+
 _INPUTS, _CLASSES = 60, 10
 
 
@@ -22,7 +25,7 @@ def synthetic(
     ``50 + ⌊lognormal(4, 2)⌋`` examples, of which only the first 10,000 are made.
 
     Args:
-        owners: Number of clients, 1 or more.
+        owners: Number of clients, 1 to 20,000.
         alpha: How much clients' models differ, 0 or more.
         beta: How much clients' inputs differ, 0 or more.
         seed: Decides all draws; 0 or more.
@@ -36,9 +39,9 @@ def synthetic(
 
     Source: Li et al., Federated Optimization in Heterogeneous Networks, arXiv 1812.06127.
     """
-    if owners < 1 or seed < 0:
+    if not 1 <= owners <= MOST_OWNERS or seed < 0:
         raise ValueError(
-            f"Synthetic data are made for 1 client or more by a seed of 0 or more, "
+            f"Synthetic data are made for 1 to {MOST_OWNERS} clients by a seed of 0 or more, "
             f"not for {owners} by {seed}."
         )
     if not (0 <= alpha < math.inf and 0 <= beta < math.inf):

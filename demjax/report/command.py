@@ -56,6 +56,5 @@ def write(
     return out
 
 
-def _report(parsed: argparse.Namespace) -> int:
-    print(write(parsed.runs, parsed.out))
-    return 0
+def _report(parsed: argparse.Namespace) -> str:
+    return str(write(parsed.runs, parsed.out))

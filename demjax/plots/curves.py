@@ -1,0 +1,207 @@
+"""The measures over rounds: settings compared, seeds as bands."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from demjax.plots.reading import Run
+from demjax.plots.settings import Setting, looks, settings
+from demjax.plots.style import (
+    BLACK,
+    BLUE,
+    COLUMN,
+    GREEN,
+    ORANGE,
+    PAGE,
+    VERMILLION,
+    axes_or_new,
+    fitting_columns,
+    folded,
+    legend_above,
+    new_figure,
+    style,
+    whole_rounds,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MEASURES: Mapping[str, str] = {
+    "global": "Global",
+    "g_gen": "G-GEN",
+    "g_spe": "G-SPE",
+    "c_spe": "C-SPE",
+    "c_gen": "C-GEN",
+}
+"""The measures in the order in which they are drawn, and what they are called."""
+
+_LOOKS: Mapping[str, dict[str, Any]] = {
+    "global": {"color": BLACK, "linestyle": "-", "marker": "o"},
+    "g_gen": {"color": GREEN, "linestyle": (0, (4, 1.5)), "marker": "^"},
+    "g_spe": {"color": ORANGE, "linestyle": (0, (5, 1.2, 1, 1.2)), "marker": "D"},
+    "c_spe": {"color": VERMILLION, "linestyle": (0, (2, 1)), "marker": "s"},
+    "c_gen": {"color": BLUE, "linestyle": (0, (1, 1.2)), "marker": "v"},
+}
+
+
+@style()
+def curve(
+    runs: Run | Sequence[Run],
+    *,
+    measure: str = "c_gen",
+    names: Sequence[str] | None = None,
+    legend: bool = True,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draw one measure over rounds, a line for each setting.
+
+    Runs that differ by their seed only are one line, their mean, in a band from the least to the
+    most. Lines are called by the options by which the settings differ.
+
+    Args:
+        runs: A run or several: folders, or histories.
+        measure: A column of ``metrics.csv``, such as ``g_gen_l1``.
+        names: What to call each run, in place of its options; of equal names are one line.
+        legend: Whether to explain the lines above the axes.
+        ax: Where to draw; by default in a new figure.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: If a run cannot be read, or none has the measure.
+    """
+    several = settings(runs, names)
+    ax = axes_or_new(ax, (COLUMN, 2.4))
+    if not draw_lines(ax, several, measure):
+        raise ValueError(f"None of the runs has the measure {measure!r}; {_columns(several)}.")
+    ax.set_ylabel(title(measure))
+    if legend:
+        legend_above(ax)
+    return ax
+
+
+def draw_lines(ax: "Axes", several: Sequence[Setting], measure: str) -> int:
+    """Draw a measure of all settings that have it; returns how many these are."""
+    drawn = 0
+    for one, look in zip(several, looks(several), strict=True):
+        values = one.values(measure)
+        if values is not None:
+            draw_band(ax, *values, look, one.label)
+            drawn += 1
+    whole_rounds(ax)
+    return drawn
+
+
+def draw_band(ax: "Axes", rounds: Any, values: Any, look: dict[str, Any], label: str) -> None:
+    """Draw the mean of several runs, and a band from the least to the most."""
+    every = max(1, len(rounds) // 6)
+    ax.plot(rounds, values.mean(axis=0), label=label, markevery=every, **look)
+    if len(values) > 1:
+        low, high = values.min(axis=0), values.max(axis=0)
+        ax.fill_between(rounds, low, high, color=look["color"], alpha=0.2, linewidth=0)
+
+
+def title(measure: str) -> str:
+    """What a column of ``metrics.csv`` is called in a figure."""
+    name, _, level = measure.partition("_l") if "_l" in measure else (measure, "", "")
+    shown = MEASURES.get(name, name.replace("_", " "))
+    return f"{shown}, level {level}" if level.isdigit() else shown
+
+
+def _columns(several: Sequence[Setting]) -> str:
+    known = dict.fromkeys(name for one in several for r in one.records for name in r.measures)
+    return f"possible are {', '.join(known)}"
+
+
+@style()
+def comparison(
+    runs: Run | Sequence[Run],
+    *,
+    level: int = 1,
+    names: Sequence[str] | None = None,
+    figure: "Figure | None" = None,
+) -> "list[Axes]":
+    """Draw all measures over rounds, a panel for each and in it a line for each setting.
+
+    Args:
+        runs: Runs to compare, as ``curve`` takes them.
+        level: Level of the groups' measures, 1 for the lowest.
+        names: What to call each run, in place of its options.
+        figure: Where to draw; by default a new one of a column's width.
+
+    Returns:
+        The axes of the measures that at least one of the runs has, Global first.
+
+    Raises:
+        ValueError: If a run cannot be read.
+    """
+    several = settings(runs, names)
+    shown = []
+    for name in MEASURES:
+        column = f"{name}_l{level}" if name.startswith("g_") else name
+        if any(one.values(column) is not None for one in several):
+            shown.append(column)
+    rows = -(-len(shown) // 2)
+    longest = max(len(one.label) for one in several)
+    columns = fitting_columns(longest, COLUMN, len(several))
+    height = 1.35 * rows + 0.14 * -(-len(several) // columns) + 0.15
+    figure = new_figure(figure, (COLUMN, height))
+    axes: list[Axes] = []
+    for place, column in enumerate(shown):
+        ax = figure.add_subplot(rows, 2, place + 1, sharex=axes[0] if axes else None)
+        draw_lines(ax, several, column)
+        ax.set_title(title(column))
+        if place < len(shown) - 2:
+            ax.set_xlabel("")
+        axes.append(ax)
+    handles = axes[0].get_legend_handles_labels()[0]
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+    return axes
+
+
+@style()
+def measures(
+    runs: Run | Sequence[Run],
+    *,
+    level: int = 1,
+    names: Sequence[str] | None = None,
+    figure: "Figure | None" = None,
+) -> "list[Axes]":
+    """Draw all measures over rounds, settings side by side: in each panel a line for each measure.
+
+    Args:
+        runs: A run or several, as ``curve`` takes them.
+        level: Level of the groups' measures, 1 for the lowest.
+        names: What to call each run, in place of its options.
+        figure: Where to draw; by default a new one, of a column's width for a single setting.
+
+    Returns:
+        The axes, one for each setting.
+
+    Raises:
+        ValueError: If a run cannot be read.
+    """
+    several = settings(runs, names)
+    columns = min(len(several), 3)
+    rows = -(-len(several) // columns)
+    figure = new_figure(figure, (COLUMN if columns == 1 else PAGE, 2.1 * rows + 0.3))
+    axes: list[Axes] = []
+    seen: dict[str, Any] = {}
+    for place, one in enumerate(several):
+        shared = {"sharex": axes[0], "sharey": axes[0]} if axes else {}
+        ax = figure.add_subplot(rows, columns, place + 1, **shared)
+        for name, shown in MEASURES.items():
+            column = f"{name}_l{level}" if name.startswith("g_") else name
+            values = one.values(column)
+            if values is not None:
+                draw_band(ax, *values, _LOOKS[name], shown)
+        whole_rounds(ax)
+        seen |= {str(line.get_label()): line for line in ax.get_lines()}
+        wide = int((COLUMN if columns == 1 else PAGE / columns) / 0.062) - 4
+        ax.set_title(folded(one.label, wide))
+        ax.set_ylabel("accuracy" if place % columns == 0 else "")
+        axes.append(ax)
+    handles = [seen[shown] for shown in MEASURES.values() if shown in seen]
+    figure.legend(handles=handles, loc="outside upper center", ncols=5, columnspacing=0.9)
+    return axes

@@ -1,0 +1,94 @@
+"""All figures by name, each drawn from the records of one run or of several."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from demjax.plots import costs, curves, grouped, members, organization, per_client, shares, trees
+from demjax.plots.reading import Record
+from demjax.plots.settings import settings
+from demjax.plots.style import COLUMN, fitting_columns, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Drawing = Callable[[Sequence[Record], "Figure"], Any]
+
+KINDS_AT_MOST = 12
+"""More kinds of clients than this cannot be told apart by colour."""
+
+
+def _one(records: Sequence[Record]) -> Record:
+    if len(records) > 1:
+        raise ValueError(f"It shows one run, but {len(records)} were given.")
+    return records[0]
+
+
+def _single(draw: Callable[..., Any], width: float, height: float) -> Drawing:
+    """A figure of one run that is drawn in one pair of axes."""
+
+    def drawing(records, figure):
+        one = _one(records)
+        return draw(one, ax=new_figure(figure, (width, height)).add_subplot())
+
+    return drawing
+
+
+def _comparison(records: Sequence[Record], figure: "Figure") -> Any:
+    if len(settings(records)) < 2:
+        raise ValueError("It compares settings, but there is only one.")
+    return curves.comparison(records, figure=figure)
+
+
+def _clients(records: Sequence[Record], figure: "Figure") -> Any:
+    one = _one(records)
+    axes = new_figure(figure, (COLUMN, 4.4)).subplots(2, 1)
+    per_client.clients(one, measure="c_spe", ax=axes[0])
+    per_client.clients(one, measure="c_gen", ax=axes[1])
+    axes[0].set_xlabel("")
+    axes[1].get_legend().remove()
+
+
+def _distribution(records: Sequence[Record], figure: "Figure") -> Any:
+    several = len(settings(records))
+    longest = max(len(one.label) for one in settings(records))
+    lines = -(-several // fitting_columns(longest, COLUMN, several)) if len(records) > 1 else 1
+    axes = new_figure(figure, (COLUMN, 2.0 + 0.14 * lines)).subplots(1, 2, sharey=True)
+    per_client.distribution(records, measure="c_spe", legend=False, ax=axes[0])
+    per_client.distribution(records, measure="c_gen", legend=False, ax=axes[1])
+    axes[1].set_ylabel("")
+    handles = axes[0].get_legend_handles_labels()[0]
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    ncols = fitting_columns(longest, COLUMN, len(handles))
+    figure.legend(handles=handles, loc="outside upper center", ncols=ncols, fontsize=7)
+
+
+def _kinds(records: Sequence[Record], figure: "Figure") -> Any:
+    one = _one(records)
+    kinds = grouped.held(one)[2]
+    found = len(np.unique(kinds))
+    if not 2 <= found <= KINDS_AT_MOST:
+        raise ValueError(
+            f"Its clients are of {found} kinds; possible are 2 to {KINDS_AT_MOST}, which colours "
+            "tell apart."
+        )
+    ax = new_figure(figure, (COLUMN, 2.9)).add_subplot()
+    return members.membership(one, kinds=kinds, ax=ax)
+
+
+FIGURES: Mapping[str, Drawing] = {
+    "measures": lambda records, figure: curves.measures(records, figure=figure),
+    "comparison": _comparison,
+    "clients": _clients,
+    "distribution": _distribution,
+    "fairness": lambda records, figure: shares.fairness(records, figure=figure),
+    "cost": lambda records, figure: costs.cost(records, figure=figure),
+    "dendrograms": lambda records, figure: trees.dendrograms(_one(records), figure=figure),
+    "membership": _single(members.membership, COLUMN, 2.9),
+    "membership_kinds": _kinds,
+    "labels": _single(grouped.labels_by_group, COLUMN, 2.5),
+    "group_sizes": lambda records, figure: organization.group_sizes(_one(records), figure=figure),
+    "rand_index": lambda records, figure: organization.rand_index(_one(records), figure=figure),
+}
+"""By name: draws records into a figure, or says in a ``ValueError`` why it cannot."""

@@ -1,0 +1,228 @@
+"""What figures are drawn from: a run's folder, or a history, read into the same arrays."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from demjax.config import read_toml
+from demjax.simulate import History
+
+
+class Record(NamedTuple):
+    """What is known of a run; ``E`` measurements, ``K`` levels under the root.
+
+    Attributes:
+        name: What the run is called.
+        round: Rounds done at each measurement.
+        measures: By the columns of ``metrics.csv``, a value for each measurement, else NaN.
+        client_spe: Each client's C-SPE, NaN where it has no test data; ``None`` if not known.
+        client_gen: Each client's C-GEN; ``None`` if not known.
+        groups: Each client's group on each level, ``-1`` for none; ``None`` if not known.
+        dendrograms: SciPy's linkage matrices, by the first measured round that had them.
+        options: The options of ``config.toml``; empty for a history.
+        summary: What ``summary.json`` says; empty for a history, or a run that has not ended.
+        folder: The run's folder, if it has one.
+    """
+
+    name: str
+    round: Int[np.ndarray, " E"]
+    measures: Mapping[str, Float[np.ndarray, " E"]]
+    client_spe: Float[np.ndarray, " E N"] | None
+    client_gen: Float[np.ndarray, " E N"] | None
+    groups: Int[np.ndarray, " E K N"] | None
+    dendrograms: Mapping[int, Float[np.ndarray, " N-1 4"]]
+    options: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    folder: Path | None
+
+    @property
+    def levels(self) -> int:
+        """Levels of groups under the root, ``K``."""
+        return sum(name.startswith("groups_l") for name in self.measures)
+
+
+Run = History | Record | str | Path
+"""Whatever a figure can be drawn from: a history, a run's folder, or a record of either."""
+
+
+def read(run: Run, name: str | None = None) -> Record:
+    """Read a run.
+
+    Args:
+        run: A run's folder, a history, or a record, which is what it is.
+        name: What to call it; by default its folder's name.
+
+    Raises:
+        ValueError: If there is no such run, its files are damaged, or a history is of several.
+    """
+    if isinstance(run, Record):
+        return run if name is None else run._replace(name=name)
+    if isinstance(run, History):
+        return _from_history(run, name or "run")
+    return _from_folder(Path(run), name)
+
+
+def read_all(runs: Run | Sequence[Run], names: Sequence[str] | None = None) -> list[Record]:
+    """Read one run, or several.
+
+    Args:
+        runs: A run or several.
+        names: What to call them, a name each.
+
+    Raises:
+        ValueError: If there are none, or not as many names, or one cannot be read.
+    """
+    several = [runs] if isinstance(runs, History | Record | str | Path) else list(runs)
+    if not several:
+        raise ValueError("A figure needs at least one run, but none was given.")
+    if names is not None and len(names) != len(several):
+        raise ValueError(f"{len(names)} names were given for {len(several)} runs; each takes one.")
+    if names is not None:
+        return [read(run, name) for run, name in zip(several, names, strict=True)]
+    records = [read(run) for run in several]
+    if len(records) > 1:  # histories have no names of their own
+        return [
+            record._replace(name=f"run {place + 1}") if isinstance(run, History) else record
+            for place, (run, record) in enumerate(zip(several, records, strict=True))
+        ]
+    return records
+
+
+def _from_history(history: History, name: str) -> Record:
+    from demjax.runs import STRUCTURE  # here: ``runs`` asks the package for its version
+
+    measures = history.measures
+    if np.ndim(measures.c_spe) != 1:
+        raise ValueError(
+            f"A figure takes the history of one experiment, but measures of shape "
+            f"{np.shape(measures.c_spe)} were given; possible is jax.tree.map(lambda leaf: "
+            "leaf[i], measures) for one of them."
+        )
+    columns = {
+        "c_spe": measures.c_spe,
+        "c_gen": measures.c_gen,
+        "global": measures.global_score,
+    }
+    levels = range(np.shape(measures.g_spe)[1] - 1)
+    for column in ("g_spe", "g_gen"):
+        values = np.asarray(getattr(measures, column))
+        columns |= {f"{column}_l{level + 1}": values[:, level] for level in levels}
+    for column, field in STRUCTURE.items():
+        values = np.asarray(getattr(measures.structure, field))
+        columns |= {f"{column}_l{level + 1}": values[:, level] for level in levels}
+    rounds, dendrograms = np.asarray(history.round), {}
+    if (made := measures.organization) is not None:
+        columns["cophenetic"] = made.cophenetic
+        times, merges = np.asarray(made.times), np.asarray(made.merges, float)
+        for place in np.flatnonzero(np.diff(times, prepend=0) > 0):
+            if np.isfinite(merges[place]).all():
+                dendrograms[int(rounds[place])] = merges[place]
+    return Record(
+        name=name,
+        round=rounds,
+        measures={column: np.asarray(values, float) for column, values in columns.items()},
+        client_spe=np.asarray(measures.client_spe, float),
+        client_gen=np.asarray(measures.client_gen, float),
+        groups=np.asarray(measures.hierarchy.groups)[:, :-1],
+        dendrograms=dendrograms,
+        options={},
+        summary={},
+        folder=None,
+    )
+
+
+def _from_folder(folder: Path, name: str | None) -> Record:
+    from demjax import runs  # here: it asks the package for its version
+
+    if not folder.is_dir():
+        raise ValueError(f"There is no run {folder}; possible is a folder that demjax run wrote.")
+    if not (folder / runs.METRICS).is_file():
+        raise ValueError(f"{folder} is no run: it holds no {runs.METRICS}.")
+    table = _read_csv(folder / runs.METRICS)
+    if "round" not in table or not len(table["round"]):
+        raise ValueError(f"{folder / runs.METRICS} is damaged: it holds no measurement.")
+    rounds = table.pop("round").astype(int)
+    spe, gen, groups = _clients(folder / runs.CLIENTS, rounds)
+    return Record(
+        name=name or folder.resolve().name,
+        round=rounds,
+        measures=table,
+        client_spe=spe,
+        client_gen=gen,
+        groups=groups,
+        dendrograms=_dendrograms(folder / runs.DENDROGRAMS, rounds),
+        options=read_toml(folder / runs.CONFIG) if (folder / runs.CONFIG).exists() else {},
+        summary=_summary(folder / runs.SUMMARY),
+        folder=folder,
+    )
+
+
+def _read_csv(path: Path) -> dict[str, np.ndarray]:
+    """The columns of a CSV file of numbers; blanks are NaN."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+        if any(len(row) != len(header) for row in rows):
+            raise ValueError
+        numbers = np.array([[float(cell or "nan") for cell in row] for row in rows])
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError:  # what is no number, or no text
+        raise ValueError(f"{path} is damaged: it is no table of numbers.") from None
+    return dict(zip(header, numbers.reshape(-1, len(header)).T, strict=True))
+
+
+def _clients(path: Path, rounds: np.ndarray) -> tuple[Any, Any, Any]:
+    """Each client's measures and groups; rows of a round that was not finished are left out."""
+    if not path.exists():
+        return None, None, None
+    table = _read_csv(path)
+    levels = sum(name.startswith("group_l") for name in table)
+    if not {"round", "client", "c_spe", "c_gen"} <= table.keys():
+        raise ValueError(f"{path} is damaged: it lacks columns that demjax run writes.")
+    kept = np.isin(table["round"], rounds)
+    count = int(np.max(table["client"], initial=-1)) + 1
+    order = np.lexsort((table["client"][kept], table["round"][kept]))
+    whole = np.stack(np.meshgrid(rounds, np.arange(count), indexing="ij"), -1).reshape(-1, 2)
+    found = np.stack([table["round"][kept][order], table["client"][kept][order]], -1)
+    if whole.shape != found.shape or (whole != found).any():
+        raise ValueError(f"{path} is damaged: it does not hold every client once a measurement.")
+    spe, gen = (table[name][kept][order].reshape(-1, count) for name in ("c_spe", "c_gen"))
+    rows = [table[f"group_l{level + 1}"][kept][order] for level in range(levels)]
+    groups = np.array(rows).reshape(levels, len(rounds), count).transpose(1, 0, 2)
+    return spe, gen, groups.astype(int)
+
+
+def _dendrograms(path: Path, rounds: np.ndarray) -> dict[int, np.ndarray]:
+    """The linkage matrices, by round; one of a round that was not finished is left out."""
+    if not path.exists():
+        return {}
+    table = _read_csv(path)
+    if list(table) != ["round", "left", "right", "distance", "size"]:
+        raise ValueError(f"{path} is damaged: it lacks columns that demjax run writes.")
+    merges = np.stack([table[name] for name in ("left", "right", "distance", "size")], -1)
+    found = {}
+    for number in np.unique(table["round"]).astype(int):
+        found[int(number)] = one = merges[table["round"] == number]
+        if one[-1, 3] != len(one) + 1 or not np.isfinite(one).all():
+            raise ValueError(f"{path} is damaged: the merges of round {number} are no dendrogram.")
+    return {number: one for number, one in found.items() if number in rounds}
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(summary, dict):
+            raise ValueError
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError:
+        raise ValueError(f"{path} is damaged: it is no summary of a run.") from None
+    return summary

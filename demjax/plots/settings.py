@@ -1,0 +1,172 @@
+"""Which runs are the same setting under other seeds, what to call it, and how to draw it."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from demjax.defaults import SPECIAL
+from demjax.experiment import Experiment
+from demjax.plots.reading import Record, Run, read_all
+from demjax.plots.style import BLACK, BLUE, DASHES, GREEN, MARKERS, SERIES, VERMILLION, shade
+
+COLOURS: Mapping[str, str] = {
+    "demlearn": BLUE,
+    "fedavg": VERMILLION,
+    "fedprox": GREEN,
+    "local_only": BLACK,
+}
+"""The colour of each algorithm, the same in all figures."""
+
+NAMES: Mapping[str, str] = {
+    "demlearn": "DemLearn",
+    "fedavg": "FedAvg",
+    "fedprox": "FedProx",
+    "local_only": "local only",
+}
+
+SYMBOLS: Mapping[str, str] = {
+    "amplification": "amplification",
+    "batch_size": "B",
+    "beta": "β",
+    "clients": "N",
+    "levels": "K",
+    "mix": "α",
+    "period": "τ",
+    "prox": "μ",
+    "soft": "γ",
+}
+"""Letters of options in labels; any other option is called by its name."""
+
+PLAIN = ("dataset", "features", "metric", "model", "partition")
+"""Options whose value says enough by itself."""
+
+UNSEEN = frozenset({"seed", "data_dir", "chunk", "eval_every", "linkage_backend", "store"})
+"""Options by which runs of one setting may differ: seeds, and what changes no number much."""
+
+
+class Setting(NamedTuple):
+    """Runs that differ by their seed only.
+
+    Attributes:
+        label: What tells it apart from the other settings.
+        algorithm: Name of its algorithm, or of the run if that is not known.
+        records: The runs.
+    """
+
+    label: str
+    algorithm: str
+    records: tuple[Record, ...]
+
+    def values(
+        self, measure: str
+    ) -> tuple[Int[np.ndarray, " E"], Float[np.ndarray, " runs E"]] | None:
+        """A measure of each run, after the rounds that all have measured; ``None`` if they lack it.
+
+        Args:
+            measure: A column of ``metrics.csv``.
+        """
+        if not all(measure in record.measures for record in self.records):
+            return None
+        common = self.records[0].round
+        for record in self.records[1:]:
+            common = np.intersect1d(common, record.round)
+        return common, np.array(
+            [r.measures[measure][np.searchsorted(r.round, common)] for r in self.records]
+        )
+
+
+def settings(runs: Run | Sequence[Run], names: Sequence[str] | None = None) -> list[Setting]:
+    """Sort runs into settings, in the order in which these first appear.
+
+    Runs belong together when all their options but the seed are the same; where names are given,
+    when they have the same name. Labels are the algorithm, and the options by which it differs
+    from the other runs: ``DemLearn, K = 3, cosine``.
+
+    Args:
+        runs: A run or several.
+        names: What to call each, in place of labels made of options.
+
+    Raises:
+        ValueError: If a run cannot be read, or the names are not as many.
+    """
+    records = read_all(runs, names)
+    together: dict[Any, list[Record]] = {}
+    for record in records:
+        own = names is not None or not record.options
+        key = record.name if own else tuple(sorted(_seen(record).items(), key=lambda kv: kv[0]))
+        together.setdefault(key, []).append(record)
+    firsts = [group[0] for group in together.values()]
+    labels = [one.name if names is not None else label(one, firsts) for one in firsts]
+    return [
+        Setting(text, _algorithm(group[0]), tuple(group))
+        for text, group in zip(labels, together.values(), strict=True)
+    ]
+
+
+def label(one: Record, others: Sequence[Record]) -> str:
+    """The algorithm of a run, and the options by which it differs from others.
+
+    Options of an algorithm alone are compared among runs of that algorithm.
+    """
+    if not one.options:
+        return one.name
+    known = [other for other in others if other.options]
+    same = [other for other in known if _algorithm(other) == _algorithm(one)]
+    words = [NAMES.get(_algorithm(one), _algorithm(one))]
+    for field in dataclasses.fields(Experiment):
+        name = field.name
+        rivals = same if name in SPECIAL else known
+        if name == "algorithm" or len({_seen(other).get(name) for other in rivals}) < 2:
+            continue
+        words += _word(name, _seen(one).get(name), one.options)
+    return ", ".join(words)
+
+
+def _word(name: str, value: Any, options: Mapping[str, Any]) -> list[str]:
+    if value is None:
+        return []
+    if name == "period" and value >= options.get("rounds", np.inf):
+        return ["fixed tree"]
+    many = value if isinstance(value, tuple) else (value,)
+    text = "/".join(f"{one:g}" if isinstance(one, float) else str(one) for one in many)
+    if name in PLAIN:
+        return [text.replace("_", " ")]
+    return [f"{SYMBOLS.get(name, name.replace('_', ' '))} = {text}"]
+
+
+def _seen(record: Record) -> dict[str, Any]:
+    return {name: value for name, value in record.options.items() if name not in UNSEEN}
+
+
+def _algorithm(record: Record) -> str:
+    if "algorithm" in record.options:
+        return str(record.options["algorithm"])
+    start = record.name.lower().replace(" ", "").replace("_", "")
+    return next((n for n in COLOURS if start.startswith(n.replace("_", ""))), record.name)
+
+
+def looks(several: Sequence[Setting]) -> list[dict[str, Any]]:
+    """How to draw each setting's line: arguments of ``Axes.plot``.
+
+    Colours tell algorithms apart, the same in all figures; the settings of one algorithm are
+    shades of its colour. Dashes and markers differ besides, for print in grey.
+    """
+    unknown = [one.algorithm for one in several if one.algorithm not in COLOURS]
+    free = [colour for colour in SERIES if colour not in COLOURS.values()] + list(SERIES)
+    order = list(dict.fromkeys([*COLOURS, *unknown]))
+    drawn: list[dict[str, Any]] = []
+    for number, one in enumerate(several):
+        siblings = [i for i, other in enumerate(several) if other.algorithm == one.algorithm]
+        place, first = siblings.index(number), order.index(one.algorithm)
+        new = free[(first - len(COLOURS)) % len(free)]
+        drawn.append(
+            {
+                "color": shade(COLOURS.get(one.algorithm, new), place, len(siblings)),
+                "linestyle": DASHES[(first + place) % len(DASHES)],
+                "marker": MARKERS[(first + 2 * place) % len(MARKERS)],
+            }
+        )
+    return drawn

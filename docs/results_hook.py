@@ -1,0 +1,15 @@
+"""Lets pages show what ``benchmarks/results`` holds, without a second copy in the repository."""
+
+from pathlib import Path
+
+from mkdocs.structure.files import File, Files
+
+RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
+
+
+def on_files(files: Files, config) -> Files:
+    """Add the committed figures to the site, under ``results/``."""
+    for path in sorted([*RESULTS.rglob("*.svg"), *RESULTS.rglob("*.png")]):
+        place = f"results/{path.relative_to(RESULTS).as_posix()}"
+        files.append(File.generated(config, place, abs_src_path=str(path)))
+    return files

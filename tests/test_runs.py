@@ -89,6 +89,26 @@ def test_every_client_is_written_with_its_groups(tmp_path):
     ]
 
 
+def test_a_dendrogram_is_written_once_and_keeps_every_digit(tmp_path):
+    path, organization = tmp_path / runs.DENDROGRAMS, _measures().organization
+    third = organization._replace(merges=jnp.array([[0.0, 1.0, 1 / 3, 2.0]]))
+    runs.append(path, runs.dendrogram_rows(3, third, 0))
+    (row,) = csv.DictReader(path.read_text().splitlines())
+    assert list(row) == ["round", "left", "right", "distance", "size"]
+    assert (row["round"], row["left"], row["right"], row["size"]) == ("3", "0", "1", "2")
+    assert jnp.float32(row["distance"]) == jnp.float32(1 / 3)
+    assert runs.dendrogram_rows(4, third, 1) == []  # clients have not regrouped since
+    assert len(runs.dendrogram_rows(4, third._replace(times=2), 1)) == 1
+
+
+def test_a_run_that_measured_nothing_takes_back_all_its_files(tmp_path):
+    runs.create(tmp_path / "run", "rounds = 1\n")
+    runs.append(tmp_path / "run" / runs.DENDROGRAMS, [{"round": 0}])
+    runs.append(tmp_path / "run" / runs.CLIENTS, [{"round": 0}])
+    runs.discard(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_folder_that_holds_anything_is_refused_and_left_alone(tmp_path):
     runs.create(tmp_path / "new" / "run", "rounds = 1\n")
     assert (tmp_path / "new" / "run" / runs.CONFIG).read_text() == "rounds = 1\n"

@@ -73,7 +73,7 @@ def membership(
     blocks, ribbons = flows(shown, colours, gap=gap)
     ax = axes_or_new(ax, (COLUMN, 2.9))
     paint = [colour for colour, _ in legend]
-    width = 0.07 * (len(rounds) - 1) / 9
+    width = 0.07 * max(1, len(rounds) - 1) / 9
     ax.add_collection(
         PathCollection(
             [_path(ribbon, width) for ribbon in ribbons],

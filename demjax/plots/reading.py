@@ -163,10 +163,12 @@ def _from_folder(folder: Path, name: str | None) -> Record:
 
 
 def _read_csv(path: Path) -> dict[str, np.ndarray]:
-    """The columns of a CSV file of numbers; blanks are NaN."""
+    """The columns of a CSV file of numbers; blanks are NaN, a last line cut short is left out."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file)
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        if len(lines) > 1 and not lines[-1].endswith("\n"):
+            lines.pop()
+        header, *rows = csv.reader(lines)
         if any(len(row) != len(header) for row in rows):
             raise ValueError
         numbers = np.array([[float(cell or "nan") for cell in row] for row in rows])
@@ -207,11 +209,11 @@ def _dendrograms(path: Path, rounds: np.ndarray) -> dict[int, np.ndarray]:
         raise ValueError(f"{path} is damaged: it lacks columns that demjax run writes.")
     merges = np.stack([table[name] for name in ("left", "right", "distance", "size")], -1)
     found = {}
-    for number in np.unique(table["round"]).astype(int):
+    for number in np.intersect1d(table["round"], rounds).astype(int):
         found[int(number)] = one = merges[table["round"] == number]
         if one[-1, 3] != len(one) + 1 or not np.isfinite(one).all():
             raise ValueError(f"{path} is damaged: the merges of round {number} are no dendrogram.")
-    return {number: one for number, one in found.items() if number in rounds}
+    return found
 
 
 def _summary(path: Path) -> dict[str, Any]:

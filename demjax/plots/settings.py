@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -130,6 +131,8 @@ def _word(name: str, value: Any, options: Mapping[str, Any]) -> list[str]:
         return []
     if name == "period" and value >= options.get("rounds", np.inf):
         return ["fixed tree"]
+    if name == "partition_file":
+        value = Path(value).stem
     many = value if isinstance(value, tuple) else (value,)
     text = "/".join(f"{one:g}" if isinstance(one, float) else str(one) for one in many)
     if name in PLAIN:

@@ -93,7 +93,7 @@ def test_each_algorithm_has_its_colour_and_no_two_lines_look_alike():
         (look,) = looks(settings(record(algorithm=name)))
         assert to_rgb(look["color"]) == to_rgb(COLOURS[name])
     records = [record(algorithm=name) for name in COLOURS]
-    records += [record(levels=count) for count in (1, 2, 3)] + [record(algorithm="other")]
+    records += [record(levels=count) for count in (1, 2)] + [record(algorithm="other")]
     several = settings(records)
     assert len(several) == len(records)
     drawn = looks(several)
@@ -101,7 +101,9 @@ def test_each_algorithm_has_its_colour_and_no_two_lines_look_alike():
         place = [one.algorithm for one in several].index(name)
         assert to_rgb(drawn[place]["color"]) == to_rgb(COLOURS[name])
     assert len({to_hex(look["color"]) for look in drawn}) == len(drawn)
-    assert len({(str(look["linestyle"]), look["marker"]) for look in drawn}) == len(drawn)
+    assert len({str(look["linestyle"]) for look in drawn}) == len(drawn)
+    many = looks(settings([record(levels=count, prox=p) for count in (1, 2, 3) for p in (0, 1, 2)]))
+    assert len({(str(look["linestyle"]), look["marker"]) for look in many}) == 9
 
 
 def test_colours_are_told_apart_in_grey_too():

@@ -160,15 +160,21 @@ def looks(several: Sequence[Setting]) -> list[dict[str, Any]]:
     unknown = [one.algorithm for one in several if one.algorithm not in COLOURS]
     free = [colour for colour in SERIES if colour not in COLOURS.values()] + list(SERIES)
     order = list(dict.fromkeys([*COLOURS, *unknown]))
+    firsts = [order.index(one.algorithm) for one in several]
+    used = {first % len(DASHES) for first in firsts}
     drawn: list[dict[str, Any]] = []
-    for number, one in enumerate(several):
+    for number, (one, first) in enumerate(zip(several, firsts, strict=True)):
         siblings = [i for i, other in enumerate(several) if other.algorithm == one.algorithm]
-        place, first = siblings.index(number), order.index(one.algorithm)
+        place, dash = siblings.index(number), first % len(DASHES)
+        if place:  # a dash that no other line has, as long as there is one
+            left = [which for which in range(len(DASHES)) if which not in used]
+            dash = left[0] if left else (first + place) % len(DASHES)
+            used.add(dash)
         new = free[(first - len(COLOURS)) % len(free)]
         drawn.append(
             {
                 "color": shade(COLOURS.get(one.algorithm, new), place, len(siblings)),
-                "linestyle": DASHES[(first + place) % len(DASHES)],
+                "linestyle": DASHES[dash],
                 "marker": MARKERS[(first + 2 * place) % len(MARKERS)],
             }
         )

@@ -3,8 +3,9 @@
 import os
 import sys
 
+import jax
 import pytest
-from run_folders import made_run
+from run_folders import made_history, made_run, write_run
 
 pytest.importorskip("matplotlib")
 
@@ -52,6 +53,17 @@ def test_what_a_run_does_not_allow_is_left_out_and_told(tmp_path, capsys):
         "no labels, group_sizes, rand_index: The run run has no levels of groups",
     ):
         assert words in said
+
+
+def test_a_run_that_was_stopped_before_its_first_round_can_be_drawn(tmp_path, capsys):
+    history = made_history()
+    first = jax.tree.map(lambda leaf: leaf[:1], history.measures)
+    stopped = history._replace(round=history.round[:1], measures=first)
+    assert plot(write_run(tmp_path / "run", stopped, groups=(5, 3))) == 0
+    said = capsys.readouterr().out
+    assert "labels.png" not in said
+    assert "no membership, group_sizes, rand_index: The clients of the run run were never" in said
+    assert "clients.png, distribution.png, fairness.png" in said
 
 
 def test_several_runs_share_a_folder_and_figures_of_one_run_are_left_out(tmp_path, capsys):
@@ -132,4 +144,4 @@ def test_without_matplotlib_it_says_what_to_install(run, capsys, monkeypatch):
 def test_a_folder_without_a_right_to_write_is_refused(run, tmp_path, capsys):
     (tmp_path / "locked").mkdir(mode=0o500)
     assert plot(run, "--out", tmp_path / "locked" / "new") == 2
-    assert "no right to" in capsys.readouterr().err
+    assert "no folder to write into" in capsys.readouterr().err

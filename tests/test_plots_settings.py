@@ -62,6 +62,7 @@ def test_runs_that_differ_by_seed_only_are_one_setting(tmp_path):
             {"algorithm": "fedavg", "mix": 0.6},
             ["FedAvg", "FedAvg, α = 0.6"],
         ),
+        ({"algorithm": "fedavg", "mix": 0.6}, {"mix": 0.6}, ["FedAvg, α = 0.6", "DemLearn"]),
         ({"algorithm": "fedprox", "prox": 0.5}, {"prox": 0.1}, ["FedProx", "DemLearn"]),
         ({"algorithm": "local_only", "lr": 1.0}, {}, ["local only, lr = 1", "DemLearn"]),
         ({"seed": 1, "chunk": 2, "data_dir": "/x"}, {"eval_every": 2}, ["DemLearn"]),

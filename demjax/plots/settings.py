@@ -41,6 +41,12 @@ SYMBOLS: Mapping[str, str] = {
 }
 """Letters of options in labels; any other option is called by its name."""
 
+VARIANTS: Mapping[str, tuple[str, ...]] = {
+    "demlearn": ("beta",),
+    "fedavg": ("mix", "server_lr", "server_momentum"),
+}
+"""Options that make an algorithm another one, and are always told where they are given."""
+
 PLAIN = ("dataset", "features", "metric", "model", "partition")
 """Options whose value says enough by itself."""
 
@@ -110,7 +116,8 @@ def settings(runs: Run | Sequence[Run], names: Sequence[str] | None = None) -> l
 def label(one: Record, others: Sequence[Record]) -> str:
     """The algorithm of a run, and the options by which it differs from others.
 
-    Options of an algorithm alone are compared among runs of that algorithm.
+    Options of an algorithm alone are compared among runs of that algorithm; those that make it
+    another one, such as FedAvg's mixing, are always told.
     """
     if not one.options:
         return one.name
@@ -120,9 +127,9 @@ def label(one: Record, others: Sequence[Record]) -> str:
     for field in dataclasses.fields(Experiment):
         name = field.name
         rivals = same if name in SPECIAL else known
-        if name == "algorithm" or len({_seen(other).get(name) for other in rivals}) < 2:
-            continue
-        words += _word(name, _seen(one).get(name), one.options)
+        differ = len({_seen(other).get(name) for other in rivals}) > 1
+        if (differ and name != "algorithm") or name in VARIANTS.get(_algorithm(one), ()):
+            words += _word(name, _seen(one).get(name), one.options)
     return ", ".join(words)
 
 

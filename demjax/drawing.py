@@ -123,7 +123,7 @@ def _check_free(folder: Path, paths: Sequence[Path]) -> None:
         )
     above = next(one for one in (folder, *folder.absolute().parents) if one.exists())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise ValueError(f"The output {folder} cannot be written: no right to {above}.")
+        raise ValueError(f"{folder} cannot be written: {above} is no folder to write into.")
 
 
 def _check_matplotlib() -> None:

@@ -15,6 +15,7 @@ from demjax import runs
 from demjax.events import Row
 from demjax.experiment import Experiment
 from demjax.metrics import Measures
+from demjax.rows import clients_rows, dendrogram_rows, metrics_row
 from demjax.simulate import Moment
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
@@ -105,12 +106,12 @@ class Recorder:
         return say(sentence, code) if sentence else code
 
     def _keep(self, done: int, measures: Measures, seconds: float, bar: tqdm) -> None:
-        row = runs.metrics_row(done, measures, seconds)
+        row = metrics_row(done, measures, seconds)
         made = measures.organization
-        if made is not None and (merges := runs.dendrogram_rows(done, made, self.organized)):
+        if made is not None and (merges := dendrogram_rows(done, made, self.organized)):
             runs.append(self.out / runs.DENDROGRAMS, merges)
             self.organized = int(made.times)
-        runs.append(self.out / runs.CLIENTS, runs.clients_rows(done, measures))
+        runs.append(self.out / runs.CLIENTS, clients_rows(done, measures))
         runs.append(self.out / runs.METRICS, [row])
         self.also(row)
         self.rows.append(row)

@@ -13,6 +13,7 @@ import tomllib
 import numpy as np
 import pytest
 from deals import same
+from scipy.cluster.hierarchy import is_valid_linkage
 
 from demjax import cli, data, runs
 
@@ -63,8 +64,13 @@ def test_a_run_leaves_the_pinned_files(finished):
         assert summary[name] > 0
     assert summary["device"]["platform"]
     assert summary["versions"]["jax"]
+    assert summary["parameters"] == 64 * 10 + 10
     clients = list(csv.DictReader((finished / "clients.csv").read_text().splitlines()))
     assert len(clients) == 3 * 8
+    merges = list(csv.DictReader((finished / "dendrograms.csv").read_text().splitlines()))
+    assert [row["round"] for row in merges] == ["3"] * 7 + ["4"] * 7
+    assert [row["size"] for row in merges[6::7]] == ["8", "8"]
+    assert is_valid_linkage([[float(value) for value in row.values()][1:] for row in merges[:7]])
     assert list(clients[0]) == ["round", "client", "c_spe", "c_gen", "group_l1", "group_l2"]
 
 
@@ -93,6 +99,8 @@ def test_config_toml_reruns_the_experiment_exactly(finished, tmp_path):
     assert without_seconds(tmp_path / "again") == without_seconds(finished)
     same = (tmp_path / "again" / "clients.csv").read_text()
     assert same == (finished / "clients.csv").read_text()
+    same = (tmp_path / "again" / "dendrograms.csv").read_text()
+    assert same == (finished / "dendrograms.csv").read_text()
     other = ["--config", finished / "config.toml", "--seed", 1, "--out", tmp_path / "other"]
     assert run("run", *other) == 0
     assert without_seconds(tmp_path / "other") != without_seconds(finished)
@@ -166,7 +174,7 @@ def mistake(capsys, out, *arguments):
     ("arguments", "words"),
     [
         (["--dataset", "digit"], "perhaps 'digits' was meant"),
-        (["--model", "nnc"], "possible are cnn, linear, mlp"),
+        (["--model", "nnc"], "possible are cifar_cnn, cnn, linear, mlp"),
         (["--algorithm", "fedAvg"], "perhaps 'fedavg' was meant"),
         (["--partition", "lables"], "perhaps 'labels' was meant"),
         (["--clients", 2000, "--partition", "iid"], "2,?000"),

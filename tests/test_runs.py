@@ -9,6 +9,7 @@ import pytest
 from demjax import runs
 from demjax.base import Hierarchy, Organization
 from demjax.metrics import Measures
+from demjax.rows import clients_rows, dendrogram_rows, metrics_row
 from demjax.structure import Structure
 
 NAN = float("nan")
@@ -48,7 +49,7 @@ def _measures():
 def test_rows_are_written_as_they_come_and_missing_values_are_blank(tmp_path):
     path = tmp_path / runs.METRICS
     for number in (0, 5):
-        runs.append(path, [runs.metrics_row(number, _measures(), 1.23456)])
+        runs.append(path, [metrics_row(number, _measures(), 1.23456)])
         rows = list(csv.DictReader(path.read_text().splitlines()))
         assert rows[-1] == {
             "round": str(number),
@@ -72,21 +73,41 @@ def test_rows_are_written_as_they_come_and_missing_values_are_blank(tmp_path):
 
 
 def test_the_pinned_columns_come_first_and_in_their_order():
-    columns = list(runs.metrics_row(0, _measures(), 0.0))
+    columns = list(metrics_row(0, _measures(), 0.0))
     pinned = ["round", "c_spe", "c_gen", "global", "g_spe_l1", "g_gen_l1", "seconds"]
     assert columns[: len(pinned)] == pinned
     assert columns[-1] == "cophenetic"
-    without = runs.metrics_row(0, _measures()._replace(organization=None), 0.0)
+    without = metrics_row(0, _measures()._replace(organization=None), 0.0)
     assert list(without) == columns[:-1]
 
 
 def test_every_client_is_written_with_its_groups(tmp_path):
     path = tmp_path / runs.CLIENTS
-    runs.append(path, runs.clients_rows(3, _measures()))
+    runs.append(path, clients_rows(3, _measures()))
     assert list(csv.DictReader(path.read_text().splitlines())) == [
         {"round": "3", "client": "0", "c_spe": "0.5", "c_gen": "0.25", "group_l1": "0"},
         {"round": "3", "client": "1", "c_spe": "", "c_gen": "0.75", "group_l1": "-1"},
     ]
+
+
+def test_a_dendrogram_is_written_once_and_keeps_every_digit(tmp_path):
+    path, organization = tmp_path / runs.DENDROGRAMS, _measures().organization
+    third = organization._replace(merges=jnp.array([[0.0, 1.0, 1 / 3, 2.0]]))
+    runs.append(path, dendrogram_rows(3, third, 0))
+    (row,) = csv.DictReader(path.read_text().splitlines())
+    assert list(row) == ["round", "left", "right", "distance", "size"]
+    assert (row["round"], row["left"], row["right"], row["size"]) == ("3", "0", "1", "2")
+    assert jnp.float32(row["distance"]) == jnp.float32(1 / 3)
+    assert dendrogram_rows(4, third, 1) == []  # clients have not regrouped since
+    assert len(dendrogram_rows(4, third._replace(times=2), 1)) == 1
+
+
+def test_a_run_that_measured_nothing_takes_back_all_its_files(tmp_path):
+    runs.create(tmp_path / "run", "rounds = 1\n")
+    runs.append(tmp_path / "run" / runs.DENDROGRAMS, [{"round": 0}])
+    runs.append(tmp_path / "run" / runs.CLIENTS, [{"round": 0}])
+    runs.discard(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_that_holds_anything_is_refused_and_left_alone(tmp_path):

@@ -104,9 +104,10 @@ def draw_band(ax: "Axes", rounds: Any, values: Any, look: dict[str, Any], label:
 
 def title(measure: str) -> str:
     """What a column of ``metrics.csv`` is called in a figure."""
-    name, _, level = measure.partition("_l") if "_l" in measure else (measure, "", "")
-    shown = MEASURES.get(name, name.replace("_", " "))
-    return f"{shown}, level {level}" if level.isdigit() else shown
+    name, _, level = measure.rpartition("_l")
+    if not level.isdigit():
+        return MEASURES.get(measure, measure.replace("_", " "))
+    return f"{MEASURES.get(name, name.replace('_', ' '))}, level {level}"
 
 
 def _columns(several: Sequence[Setting]) -> str:
@@ -203,5 +204,6 @@ def measures(
         ax.set_ylabel("accuracy" if place % columns == 0 else "")
         axes.append(ax)
     handles = [seen[shown] for shown in MEASURES.values() if shown in seen]
-    figure.legend(handles=handles, loc="outside upper center", ncols=5, columnspacing=0.9)
+    tight = {"handlelength": 1.9, "columnspacing": 0.8}
+    figure.legend(handles=handles, loc="outside upper center", ncols=5, **tight)
     return axes

@@ -63,6 +63,8 @@ def membership(
         possible = f"possible are 1 to {there}" if there else "it has no levels of groups"
         raise ValueError(f"The run {record.name} has no groups on level {level}; {possible}.")
     every = record.groups[:, level - 1]
+    if (every == ALONE).all():
+        raise ValueError(f"The clients of the run {record.name} were never in groups.")
     places = _places(record.round, every, moments)
     shown, rounds = every[places], record.round[places]
     count = every.shape[1]
@@ -73,7 +75,7 @@ def membership(
     blocks, ribbons = flows(shown, colours, gap=gap)
     ax = axes_or_new(ax, (COLUMN, 2.9))
     paint = [colour for colour, _ in legend]
-    width = 0.07 * (len(rounds) - 1) / 9
+    width = 0.07 * max(1, len(rounds) - 1) / 9
     ax.add_collection(
         PathCollection(
             [_path(ribbon, width) for ribbon in ribbons],
@@ -112,8 +114,7 @@ def _places(rounds: np.ndarray, groups: np.ndarray, moments: int | Sequence[int]
     if isinstance(moments, int):
         if moments < 2:
             raise ValueError(f"At least 2 moments are drawn, but {moments} was given.")
-        grouped = (groups >= 0).any(axis=1)
-        first = int(np.argmax(grouped)) if grouped.any() else 0
+        first = int(np.argmax((groups >= 0).any(axis=1)))
         return [first + place for place in spread_places(len(rounds) - first, moments)]
     missing = [number for number in moments if number not in rounds]
     if missing or not moments:

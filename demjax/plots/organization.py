@@ -17,6 +17,8 @@ def _with_levels(run: Run) -> Record:
     record = read(run)
     if record.levels == 0:
         raise ValueError(f"The run {record.name} has no levels of groups under its root.")
+    if not any((record.measures[f"groups_l{one + 1}"] > 0).any() for one in range(record.levels)):
+        raise ValueError(f"The clients of the run {record.name} were never in groups.")
     return record
 
 

@@ -115,9 +115,9 @@ def distribution(
     ax = axes_or_new(ax, (COLUMN, 2.3))
     for values, look in lines:
         values = np.sort(values[np.isfinite(values)])
-        share = np.arange(len(values) + 1) / max(1, len(values))
-        # Drawn from the first value on, as a step at each client.
-        ax.step(np.append(values[:1], values), share, where="post", **look)
+        if len(values):  # a step up at each client's value
+            share = np.arange(len(values) + 1) / len(values)
+            ax.step(np.append(values[:1], values), share, where="post", **look)
     ax.set(xlabel=f"a client's {title(measure)}", ylabel="share of clients", ylim=(0, 1.02))
     if legend:
         legend_above(ax)

@@ -1,7 +1,7 @@
 """What figures are drawn from: a run's folder, or a history, read into the same arrays."""
 
-import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from demjax.config import read_toml
+from demjax.rows import STRUCTURE
 from demjax.simulate import History
 
 
@@ -94,8 +95,6 @@ def read_all(runs: Run | Sequence[Run], names: Sequence[str] | None = None) -> l
 
 
 def _from_history(history: History, name: str) -> Record:
-    from demjax.runs import STRUCTURE  # here: ``runs`` asks the package for its version
-
     measures = history.measures
     if np.ndim(measures.c_spe) != 1:
         raise ValueError(
@@ -163,18 +162,22 @@ def _from_folder(folder: Path, name: str | None) -> Record:
 
 
 def _read_csv(path: Path) -> dict[str, np.ndarray]:
-    """The columns of a CSV file of numbers; blanks are NaN."""
+    """The columns of a CSV file of numbers; blanks are NaN, a last line cut short is left out."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file)
-        if any(len(row) != len(header) for row in rows):
-            raise ValueError
-        numbers = np.array([[float(cell or "nan") for cell in row] for row in rows])
+        header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        if lines and not lines[-1].endswith("\n"):
+            lines.pop()
+        blank = re.compile(r"(?<=,)(?=[,\n])|^(?=,)")
+        rows = [blank.sub("nan", line) for line in lines]
+        names = header.strip().split(",")
+        numbers = np.zeros((0, len(names)))
+        if rows:
+            numbers = np.loadtxt(rows, delimiter=",", ndmin=2, comments=None)
+        return dict(zip(names, numbers.T, strict=True))
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
-    except ValueError:  # what is no number, or no text
+    except ValueError:  # what is no number, or no text, or not as many in all rows
         raise ValueError(f"{path} is damaged: it is no table of numbers.") from None
-    return dict(zip(header, numbers.reshape(-1, len(header)).T, strict=True))
 
 
 def _clients(path: Path, rounds: np.ndarray) -> tuple[Any, Any, Any]:
@@ -207,11 +210,11 @@ def _dendrograms(path: Path, rounds: np.ndarray) -> dict[int, np.ndarray]:
         raise ValueError(f"{path} is damaged: it lacks columns that demjax run writes.")
     merges = np.stack([table[name] for name in ("left", "right", "distance", "size")], -1)
     found = {}
-    for number in np.unique(table["round"]).astype(int):
+    for number in np.intersect1d(table["round"], rounds).astype(int):
         found[int(number)] = one = merges[table["round"] == number]
         if one[-1, 3] != len(one) + 1 or not np.isfinite(one).all():
             raise ValueError(f"{path} is damaged: the merges of round {number} are no dendrogram.")
-    return {number: one for number, one in found.items() if number in rounds}
+    return found
 
 
 def _summary(path: Path) -> dict[str, Any]:

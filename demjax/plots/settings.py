@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +40,12 @@ SYMBOLS: Mapping[str, str] = {
     "soft": "γ",
 }
 """Letters of options in labels; any other option is called by its name."""
+
+VARIANTS: Mapping[str, tuple[str, ...]] = {
+    "demlearn": ("beta",),
+    "fedavg": ("mix", "server_lr", "server_momentum"),
+}
+"""Options that make an algorithm another one, and are always told where they are given."""
 
 PLAIN = ("dataset", "features", "metric", "model", "partition")
 """Options whose value says enough by itself."""
@@ -109,7 +116,8 @@ def settings(runs: Run | Sequence[Run], names: Sequence[str] | None = None) -> l
 def label(one: Record, others: Sequence[Record]) -> str:
     """The algorithm of a run, and the options by which it differs from others.
 
-    Options of an algorithm alone are compared among runs of that algorithm.
+    Options of an algorithm alone are compared among runs of that algorithm; those that make it
+    another one, such as FedAvg's mixing, are always told.
     """
     if not one.options:
         return one.name
@@ -119,9 +127,9 @@ def label(one: Record, others: Sequence[Record]) -> str:
     for field in dataclasses.fields(Experiment):
         name = field.name
         rivals = same if name in SPECIAL else known
-        if name == "algorithm" or len({_seen(other).get(name) for other in rivals}) < 2:
-            continue
-        words += _word(name, _seen(one).get(name), one.options)
+        differ = len({_seen(other).get(name) for other in rivals}) > 1
+        if (differ and name != "algorithm") or name in VARIANTS.get(_algorithm(one), ()):
+            words += _word(name, _seen(one).get(name), one.options)
     return ", ".join(words)
 
 
@@ -130,6 +138,8 @@ def _word(name: str, value: Any, options: Mapping[str, Any]) -> list[str]:
         return []
     if name == "period" and value >= options.get("rounds", np.inf):
         return ["fixed tree"]
+    if name == "partition_file":
+        value = Path(value).stem
     many = value if isinstance(value, tuple) else (value,)
     text = "/".join(f"{one:g}" if isinstance(one, float) else str(one) for one in many)
     if name in PLAIN:
@@ -157,15 +167,21 @@ def looks(several: Sequence[Setting]) -> list[dict[str, Any]]:
     unknown = [one.algorithm for one in several if one.algorithm not in COLOURS]
     free = [colour for colour in SERIES if colour not in COLOURS.values()] + list(SERIES)
     order = list(dict.fromkeys([*COLOURS, *unknown]))
+    firsts = [order.index(one.algorithm) for one in several]
+    used = {first % len(DASHES) for first in firsts}
     drawn: list[dict[str, Any]] = []
-    for number, one in enumerate(several):
+    for number, (one, first) in enumerate(zip(several, firsts, strict=True)):
         siblings = [i for i, other in enumerate(several) if other.algorithm == one.algorithm]
-        place, first = siblings.index(number), order.index(one.algorithm)
+        place, dash = siblings.index(number), first % len(DASHES)
+        if place:  # a dash that no other line has, as long as there is one
+            left = [which for which in range(len(DASHES)) if which not in used]
+            dash = left[0] if left else (first + place) % len(DASHES)
+            used.add(dash)
         new = free[(first - len(COLOURS)) % len(free)]
         drawn.append(
             {
                 "color": shade(COLOURS.get(one.algorithm, new), place, len(siblings)),
-                "linestyle": DASHES[(first + place) % len(DASHES)],
+                "linestyle": DASHES[dash],
                 "marker": MARKERS[(first + 2 * place) % len(MARKERS)],
             }
         )

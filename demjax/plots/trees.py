@@ -13,6 +13,7 @@ from demjax.plots.style import (
     DASHES,
     SERIES,
     axes_or_new,
+    legend_above,
     new_figure,
     spread_places,
     style,
@@ -116,6 +117,7 @@ def dendrogram(
     ax = axes_or_new(ax, (COLUMN, 2.4))
     draw(ax, record, max(found), cuts=cuts)
     ax.set(xlabel="clients, in the order of the tree", ylabel="distance")
+    legend_above(ax)
     return ax
 
 

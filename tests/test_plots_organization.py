@@ -1,0 +1,49 @@
+"""Sizes of groups and Rand indices are those of the run's table."""
+
+import numpy as np
+import pytest
+from drawn_folders import made_history, made_run
+
+pytest.importorskip("matplotlib")
+from matplotlib.figure import Figure
+
+from demjax import plots
+
+
+def test_the_sizes_of_groups_are_those_of_the_groups():
+    history = made_history()
+    count, size, alone = plots.group_sizes(history, figure=Figure())
+    for level in range(2):
+        rows = history.measures.hierarchy.groups[:, level]
+        sizes = [np.unique(row[row >= 0], return_counts=True)[1] for row in rows]
+        np.testing.assert_array_equal(
+            count.get_lines()[level].get_ydata(), [len(each) for each in sizes]
+        )
+        means = [each.mean() if len(each) else np.nan for each in sizes]
+        np.testing.assert_allclose(size.get_lines()[level].get_ydata(), means)
+        np.testing.assert_array_equal(
+            alone.get_lines()[level].get_ydata(), history.measures.structure.singletons[:, level]
+        )
+        band = size.collections[level].get_paths()[0].vertices[:, 1]
+        assert band.max() == max(each.max() for each in sizes[1:])
+        assert band.min() == min(each.min() for each in sizes[1:])
+
+
+def test_agreement_is_that_of_the_table():
+    history = made_history()
+    kinds, before = plots.rand_index(history, figure=Figure())
+    structure = history.measures.structure
+    for level in range(2):
+        np.testing.assert_array_equal(
+            kinds.get_lines()[level].get_ydata(), structure.rand_kinds[:, level]
+        )
+        np.testing.assert_array_equal(
+            before.get_lines()[level].get_ydata(), structure.rand_before[:, level]
+        )
+
+
+def test_a_run_without_levels_has_neither(tmp_path):
+    folder = made_run(tmp_path / "run", algorithm="fedavg")
+    for draw in (plots.group_sizes, plots.rand_index):
+        with pytest.raises(ValueError, match="no levels of groups"):
+            draw(folder, figure=Figure())

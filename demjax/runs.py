@@ -171,14 +171,8 @@ def dendrogram_rows(round_number: int, made: Organization, known: int) -> list[d
     if not np.isfinite(merges).all():
         return []
     return [
-        {
-            "round": round_number,
-            "left": int(left),
-            "right": int(right),
-            "distance": str(distance),
-            "size": int(size),
-        }
-        for left, right, distance, size in merges
+        {"round": round_number, "left": int(a), "right": int(b), "distance": str(d), "size": int(n)}
+        for a, b, d, n in merges
     ]
 
 

@@ -101,7 +101,7 @@ def membership(
     ax.set_xticks(range(len(rounds)), [str(number) for number in rounds])
     ax.set_yticks([])
     ax.set_ylabel(f"{count:,} clients in groups of level {level}")
-    ax.spines[["left", "bottom"]].set_visible(False)
+    ax.spines[:].set_visible(False)
     ax.tick_params(bottom=False)
     handles = [Patch(facecolor=colour, alpha=0.6, label=text) for colour, text in legend]
     title = f"group in round {rounds[0]}" if kinds is None else "kind of client"

@@ -148,7 +148,7 @@ def draw(ax: "Axes", record: Record, moment: int, *, cuts: bool = True) -> None:
             ax.plot(edges, np.repeat(line, 2), linewidth=0.7, label=f"level {level + 1}", **look)
     ax.set(xlim=(-0.5 - 0.01 * count, count - 0.5 + 0.01 * count), ylim=(0, 1.1 * top or 1.0))
     ax.set_xticks([])
-    ax.spines["bottom"].set_visible(False)
+    ax.spines[["top", "right", "bottom"]].set_visible(False)
 
 
 def _line(low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -1,8 +1,11 @@
 """Draws the figures of runs and writes them: ``demjax plot``."""
 
 import argparse
+import base64
+import io
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +20,25 @@ if TYPE_CHECKING:
 FORMATS = ("pdf", "png", "svg")
 FOLDER = "plots"
 """Where a single run's figures go, in its folder."""
+
+LARGE = 150_000
+"""Bytes of an SVG from which on a page shows a picture of pixels instead."""
+
+TITLES = {
+    "measures": "All measures over rounds",
+    "comparison": "Settings compared",
+    "clients": "Each client over rounds",
+    "distribution": "Distribution over clients",
+    "fairness": "Fairness",
+    "cost": "Time and bytes of a round",
+    "dendrograms": "Dendrograms, with the cut of each level",
+    "membership": "Who moves where, coloured by first group",
+    "membership_kinds": "Who moves where, coloured by kind",
+    "labels": "Labels of clients, by group",
+    "group_sizes": "Sizes of groups, and clients alone",
+    "rand_index": "Agreement with kinds, and with the former tree",
+}
+"""What a page calls each figure."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +98,35 @@ def plot(
         names = [name for name in reasons if reasons[name] == reason]
         lines.append(f"no {', '.join(names)}: {reason}")
     return "\n".join(lines)
+
+
+def pictures(runs: Sequence[Path]) -> dict[str, str]:
+    """Every figure that runs allow, for a page: small ones as SVG, others as PNG.
+
+    Args:
+        runs: Folders of one run, or of several to compare.
+
+    Returns:
+        By title a ``data:`` address; empty without Matplotlib, and where runs cannot be read.
+    """
+    if find_spec("matplotlib") is None:
+        return {}
+    try:
+        records = read_all(list(runs))
+    except ValueError:
+        return {}  # whoever makes the page says why
+    found = {}
+    with style():
+        for name, figure in _draw(records, list(FIGURES))[0].items():
+            text = io.BytesIO()
+            figure.savefig(text, format="svg", metadata={"Date": None})
+            kind = "svg+xml"
+            if text.tell() > LARGE:
+                text, kind = io.BytesIO(), "png"
+                figure.savefig(text, format="png", dpi=160)
+            coded = base64.b64encode(text.getvalue()).decode()
+            found[TITLES[name]] = f"data:image/{kind};base64,{coded}"
+    return found
 
 
 def _draw(

@@ -1,5 +1,6 @@
 """``demjax plot``: which figures it writes, what it says of the others, and what it refuses."""
 
+import base64
 import os
 import sys
 
@@ -9,7 +10,7 @@ from drawn_folders import made_history, made_run, write_run
 
 pytest.importorskip("matplotlib")
 
-from demjax import cli, data, runs
+from demjax import cli, data, drawing, runs
 from demjax.drawing import FORMATS
 from demjax.plots.figures import FIGURES
 
@@ -145,3 +146,21 @@ def test_a_folder_without_a_right_to_write_is_refused(run, tmp_path, capsys):
     (tmp_path / "locked").mkdir(mode=0o500)
     assert plot(run, "--out", tmp_path / "locked" / "new") == 2
     assert "no folder to write into" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("large", [10, 10_000_000])
+def test_a_page_gets_every_figure_as_lines_or_where_large_as_pixels(run, large, monkeypatch):
+    monkeypatch.setattr(drawing, "LARGE", large)
+    monkeypatch.setattr(drawing, "FIGURES", {name: FIGURES[name] for name in ("measures", "cost")})
+    found = drawing.pictures([run])
+    assert list(found) == ["All measures over rounds", "Time and bytes of a round"]
+    kind, start = ("png", STARTS["png"]) if large == 10 else ("svg+xml", STARTS["svg"])
+    for address in found.values():
+        head, _, coded = address.partition(",")
+        assert head == f"data:image/{kind};base64"
+        assert base64.b64decode(coded).startswith(start)
+
+
+def test_every_figure_has_a_title_and_a_folder_that_is_no_run_has_no_figures(tmp_path):
+    assert drawing.TITLES.keys() == FIGURES.keys()
+    assert drawing.pictures([tmp_path]) == {}

@@ -1,5 +1,6 @@
 """The report in a real browser: what moves, what can be chosen, and what the keys do."""
 
+import base64
 import csv
 from collections import Counter
 
@@ -189,7 +190,8 @@ def test_figures_are_shown_as_pictures(page, tmp_path):
     )
     run = report.read(run_folders.small(tmp_path / "run"))
     path = tmp_path / "page.html"
-    path.write_text(report.page([run], figures={"a < b": drawn}), encoding="utf-8")
+    picture = f"data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()}"
+    path.write_text(report.page([run], figures={"a < b": picture}), encoding="utf-8")
     page.said.clear()
     page.open(path)
     page.until("document.querySelector('#hierarchy').textContent")

@@ -191,9 +191,11 @@ def _clients(path: Path, rounds: np.ndarray) -> tuple[Any, Any, Any]:
     kept = np.isin(table["round"], rounds)
     count = int(np.max(table["client"], initial=-1)) + 1
     order = np.lexsort((table["client"][kept], table["round"][kept]))
+    if count * len(rounds) != len(order):  # said before so many rows are made
+        raise ValueError(f"{path} is damaged: it does not hold every client once a measurement.")
     whole = np.stack(np.meshgrid(rounds, np.arange(count), indexing="ij"), -1).reshape(-1, 2)
     found = np.stack([table["round"][kept][order], table["client"][kept][order]], -1)
-    if whole.shape != found.shape or (whole != found).any():
+    if (whole != found).any():
         raise ValueError(f"{path} is damaged: it does not hold every client once a measurement.")
     spe, gen = (table[name][kept][order].reshape(-1, count) for name in ("c_spe", "c_gen"))
     rows = [table[f"group_l{level + 1}"][kept][order] for level in range(levels)]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from demjax.drawing import pictures
 from demjax.report.folder import read
 from demjax.report.page import page
 
@@ -21,6 +22,9 @@ def add(commands: "argparse._SubParsersAction") -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help=f"new file for it [{NAME} in the first RUN]"
     )
+    parser.add_argument(
+        "--no-figures", action="store_true", help="without those of demjax plot, so in no time"
+    )
 
 
 def write(
@@ -31,7 +35,7 @@ def write(
     Args:
         runs: The folders, at least one.
         out: New file for the page; by default ``report.html`` in the first folder.
-        figures: Further figures, SVG by title.
+        figures: Further figures by title, each as a ``data:`` address of a picture.
 
     Returns:
         The file.
@@ -57,4 +61,5 @@ def write(
 
 
 def _report(parsed: argparse.Namespace) -> str:
-    return str(write(parsed.runs, parsed.out))
+    figures = {} if parsed.no_figures else pictures(parsed.runs)
+    return str(write(parsed.runs, parsed.out, figures=figures))

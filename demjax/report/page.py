@@ -67,5 +67,7 @@ def _figures(figures: Mapping[str, str]) -> str:
         f"<figcaption>{escape(title)}</figcaption></figure>"
         for title, picture in figures.items()
     )
-    return f'<section aria-labelledby="figures"><h2 id="figures">Figures</h2>'
+    return (
+        '<section aria-labelledby="figures"><h2 id="figures">Figures</h2>'
         f'<div class="figures">{shown}</div></section>'
+    )

@@ -83,10 +83,10 @@ def report(folder: Path) -> None:
         last = run["curve"][-1]
         values = " | ".join(f"{last[name]:.3f}" for name in MEASURES)
         row = f"{LABELS[run['algorithm']]} | {run['seed']} | {last['round']} | {values}"
-        lines.append(f"| {row} | {run['round_seconds']:.3g} |")
+        lines.append(f"| {row} |")
     for algorithm, values in PUBLISHED.get(dataset, {}).items():
         numbers = " | ".join(f"{value:.3f}" for value in values)
-        lines.append(f"| {LABELS[algorithm]}, published | – | 100 | {numbers} | – |")
+        lines.append(f"| {LABELS[algorithm]}, published | – | 100 | {numbers} |")
     versions = ", ".join(f"{name} {value}" for name, value in runs[0]["versions"].items())
     machine = ", ".join(f"{name} {value}" for name, value in runs[0]["machine"].items())
     lines += ["", f"Machine: {machine}. Versions: {versions}.", ""]

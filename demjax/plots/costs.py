@@ -102,6 +102,7 @@ def cost(
         ax.tick_params(left=False)
         ax.margins(x=0.02)
         ax.set_xlim(left=0)
+        ax.locator_params(axis="x", nbins=4)
     return axes
 
 

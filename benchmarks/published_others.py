@@ -76,8 +76,8 @@ def report(folder: Path) -> None:
     runs.sort(key=lambda run: list(ALGORITHMS).index(run["algorithm"]))
     lines = [f"# {NAMES[dataset]}, 50 clients, as published", ""]
     lines += [
-        "| algorithm | seed | rounds | C-SPE | C-GEN | Global | s a round |",
-        "|---" * 7 + "|",
+        "| algorithm | seed | rounds | C-SPE | C-GEN | Global |",
+        "|---" * 6 + "|",
     ]
     for run in runs:
         last = run["curve"][-1]

@@ -12,7 +12,7 @@ from jaxtyping import Int, Num
 
 from demjax import algorithms, data, hierarchy, linkage, models
 from demjax.base import Algorithm, ClientData, Task
-from demjax.deal import deal, load
+from demjax.deal import check_range, deal, load
 from demjax.defaults import DEFAULTS
 from demjax.experiment import Experiment
 from demjax.local import LocalTraining, local_training
@@ -164,6 +164,8 @@ def _normalization(
         "fashion_mnist": lambda: data.overall(x, maximum=maximum),
         "leaf": makers["unit"],
     }
+    if experiment.pixels in ("centred", "unit"):
+        check_range(x, f"--pixels {experiment.pixels}")
     if experiment.pixels == "published":
         return published.get(experiment.dataset, lambda: data.per_pixel(x))()
     return makers[str(experiment.pixels)]()

@@ -57,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return DONE
     except ValueError as error:
         return say(str(error), WRONG)
+    except MemoryError as error:
+        return say(f"There is not enough memory. {str(error).rstrip('.')}.", FAILED)
     except KeyboardInterrupt:
         return say("Interrupted.", INTERRUPTED)
 

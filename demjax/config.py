@@ -25,6 +25,12 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ValueError(f"The config file {path} cannot be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"The config file {path} is not valid TOML: {error}.") from None
+    for name, value in options.items():
+        if any(isinstance(one, dict | list) for one in _items(value)):
+            raise ValueError(
+                f"The config file {path} holds the option {name!r} as {value!r}; possible is a "
+                "single value, or a list of them."
+            )
     options = {
         name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
     }
@@ -34,6 +40,10 @@ def read_toml(path: Path) -> dict[str, Any]:
             hint = nearest(name, names)
             raise ValueError(f"The config file {path} holds the unknown option {name!r}; {hint}.")
     return options
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def override(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,15 +60,17 @@ def override(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, 
     lost: set[str] = set()
     used: set[str] = set()
     for choice, table in (("partition", PARTITIONS), ("conflict", CONFLICTS)):
-        before = kept.get(choice, getattr(Experiment, choice))
+        before = kept.get(choice, getattr(Experiment, choice) or "labels")
         after = given.get(choice, before)
         used |= set(table.get(after, ()))
         if after != before:
             lost |= set(table.get(before, ()))
     lost -= {"test_fraction", "kinds"} & used  # they mean the same everywhere
     kept = {name: value for name, value in kept.items() if name not in lost}
-    if {"dataset", "partition"} & given.keys():
-        kept.pop("pixels", None)
+    for choice, option in (("dataset", "pixels"), ("partition", "pixels"), ("model", "dropout")):
+        before = kept.get(choice, getattr(Experiment, choice)) or "labels"
+        if given.get(choice, before) != before:
+            kept.pop(option, None)
     return kept | dict(given)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Num
 
 from demjax import data
 from demjax.defaults import CONVOLUTIONAL, PUBLISHED
@@ -59,7 +59,26 @@ def load(experiment: Experiment) -> data.Dataset:
             f"{experiment.dataset!r} has the shape {dataset.x.shape[1:]}; possible are "
             "--model linear and --model mlp."
         )
+    least = CONVOLUTIONAL.get(experiment.model, 0)
+    if min(dataset.x.shape[1:3], default=0) < least:
+        raise ValueError(
+            f"The model {experiment.model!r} takes pictures of {least}×{least} pixels or more, but "
+            f"those of {experiment.dataset!r} have the shape {dataset.x.shape[1:]}."
+        )
     return dataset
+
+
+def check_range(x: Num[np.ndarray, " T *shape"], option: str) -> None:
+    """Refuse inputs that are neither bytes nor within 0…1, where an option counts on it.
+
+    Raises:
+        ValueError: If some are outside.
+    """
+    if x.dtype != np.uint8 and x.size and not 0 <= x.min() <= x.max() <= 1:
+        raise ValueError(
+            f"{option} needs inputs that are bytes or within 0 to 1, but they are {x.min():.3g} to "
+            f"{x.max():.3g}; possible is to scale them first."
+        )
 
 
 def deal(experiment: Experiment, dataset: data.Dataset) -> Dealt:
@@ -93,6 +112,7 @@ def _planted(
         return dataset._replace(y=y), data.planted_kinds(experiment.clients, kinds)
     if experiment.conflict == "noisy":
         assert experiment.noise is not None
+        check_range(x, "--conflict noisy")
         x = data.noisy(x, partition, kinds, noise=experiment.noise, seed=seed)
     elif experiment.conflict == "permuted":
         x = data.permuted(x, partition, kinds, seed=seed)

@@ -26,6 +26,9 @@ CONFLICTS: Mapping[str, Mapping[str, Any]] = {
 }
 """The options that only some conflicts use, and their defaults there."""
 
+NATURAL = ("leaf", "synthetic", "synthetic_iid")
+"""The data sets whose examples have owners, which are the clients unless another is asked for."""
+
 PUBLISHED: Mapping[str, str] = {
     "cifar10": "published_cifar10",
     "cifar10_jpeg": "published_cifar10",
@@ -39,8 +42,8 @@ DEALING = frozenset(
 )
 """All options that only some partitions or conflicts use."""
 
-CONVOLUTIONAL = ("cifar_cnn", "cnn")
-"""The models that take pictures, and have dropout."""
+CONVOLUTIONAL: Mapping[str, int] = {"cifar_cnn": 8, "cnn": 4}
+"""The models that take pictures and have dropout, and the least height and width they take."""
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "demlearn": {

@@ -43,7 +43,12 @@ class Experiment:
     synthetic_beta: float = _option(
         1.0, "how much clients' inputs differ, β, for synthetic", "Data", 0.0, 1e3
     )
-    partition: str = _option("labels", "who gets which examples", "Data", choices="PARTITIONS")
+    partition: str | None = _option(
+        None,
+        "who gets which examples; by default natural for leaf and synthetic data, else labels",
+        "Data",
+        choices="PARTITIONS",
+    )
     clients: int = _option(50, "number of clients", "Data", 1)
     labels_per_client: int | None = _option(
         None, "labels of each client [labels, planted 2]", "Data", 1

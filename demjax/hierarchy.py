@@ -5,6 +5,7 @@ Group models ``[L, G, ...]`` are that list with its first axis split in two.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,6 +14,9 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from demjax.base import NO_GROUP, Hierarchy, Params, single_group
+
+FEW_PLACES = 128
+"""Groups on all levels up to which they are mixed by one product: it takes their square."""
 
 
 def from_groups(groups: Int[Array, " L N"], slots: int) -> Hierarchy:
@@ -143,8 +147,8 @@ def mix_down(
     """Let every model take on some of its parent's, from the root down.
 
     ``w_child ← (1 − α) w_child + α w_parent``, the parent already mixed: groups, level by
-    level, and at last the clients, whose parent is the lowest group that holds them. A group
-    model that is not finite makes all mixed models so.
+    level, and at last the clients, whose parent is the lowest group that holds them. Of up to
+    128 places one group model that is not finite makes all mixed models so.
 
     Args:
         client: One model for each client, leaves ``[N, ...]``.
@@ -169,17 +173,21 @@ def mix_down(
         )
     parents, lowest = parent_place(hierarchy), lowest_place(hierarchy)
 
-    # Mixing is linear, so what of whose mean ends where is found once, on numbers, not on models.
-    share = jnp.eye(levels * slots)
-    for level in range(levels - 2, -1, -1):
-        rows = slice(level * slots, (level + 1) * slots)
-        mixed = soft_update(share[rows], share[parents[level]], mix[level + 1])
-        share = share.at[rows].set(mixed)
+    def by_level(bank):
+        for level in range(levels - 2, -1, -1):
+            rows = slice(level * slots, (level + 1) * slots)
+            mixed = soft_update(bank[rows], bank[parents[level]], mix[level + 1])
+            bank = bank.at[rows].set(mixed)
+        return bank
 
-    def mix_bank(bank):
-        return jnp.einsum("pq,q...->p...", share, bank, precision=lax.Precision.HIGHEST)
-
-    bank = jax.tree.map(mix_bank, places_bank(group))
+    bank = places_bank(group)
+    if levels * slots <= FEW_PLACES:
+        # Mixing is linear: what of whose mean ends where is found once, on numbers, not on models.
+        share = by_level(jnp.eye(levels * slots))
+        product = partial(jnp.einsum, "pq,q...->p...", share, precision=lax.Precision.HIGHEST)
+        bank = jax.tree.map(product, bank)
+    else:
+        bank = jax.tree.map(by_level, bank)
     mixed = jax.tree.map(lambda own, bank: soft_update(own, bank[lowest], mix[0]), client, bank)
     return mixed, jax.tree.map(lambda bank, old: bank.reshape(old.shape), bank, group)
 

@@ -141,9 +141,11 @@ def measure(
     n_kinds = int(np.max(kinds)) + 1
 
     def score_one(
-        data: ClientData, params: Params, member: Bool[Array, " N+1"]
+        data: ClientData, params: Params, whose: Bool[Array, " N"] | Int[Array, ""]
     ) -> Float[Array, " 2"]:
-        """Sums of a model's scores over its members' test data and over everybody's."""
+        """Sums of a model's scores over its client's or members' test data, and everybody's."""
+        alone = whose.ndim == 0
+        member = jnp.arange(count + 1) == whose if alone else jnp.pad(whose, (0, 1))
 
         def one_block(sums, rows):
             examples, owners = rows
@@ -154,23 +156,23 @@ def measure(
         return lax.scan(one_block, jnp.zeros(2), (example, owner))[0]
 
     def score_some(
-        data: ClientData, dealt: tuple[Params, Bool[Array, " A N"], Bool[Array, " A"]]
+        data: ClientData,
+        dealt: tuple[Params, Bool[Array, " A N"] | Int[Array, " A"], Bool[Array, " A"]],
     ) -> Float[Array, " A 2"]:
         """Score those of one device's models that exist, a chunk at a time."""
-        params, member, exists = dealt
-        models = member.shape[0]
+        params, whose, exists = dealt
+        models = exists.shape[0]
         width = min(chunk or (1 if jax.default_backend() == "cpu" else 16), models)
         order = jnp.argsort(~exists)
         order = jnp.pad(order, (0, -models % width), constant_values=models)
-        member = jnp.pad(member, ((0, 0), (0, 1)))
 
         def one_chunk(number, sums):
             mine = lax.dynamic_slice(order, (number * width,), (width,))
             if width == 1:
-                one = jax.tree.map(lambda leaf: leaf[mine[0]], (params, member))
+                one = jax.tree.map(lambda leaf: leaf[mine[0]], (params, whose))
                 row = score_one(data, *one)[None]
             else:
-                taken = jax.tree.map(lambda leaf: leaf.at[mine].get(mode="clip"), (params, member))
+                taken = jax.tree.map(lambda leaf: leaf.at[mine].get(mode="clip"), (params, whose))
                 row = jax.vmap(partial(score_one, data))(*taken)
             return sums.at[mine].set(row, mode="drop")
 
@@ -180,8 +182,8 @@ def measure(
     def take(models: Models, data: ClientData = clients) -> Measures:
         test_size = data.test_size.astype(jnp.float32)
         total = jnp.sum(test_size)
-        own_data = jnp.eye(count, dtype=bool)
-        client = over_clients(score_some, data, (models.client, own_data, jnp.ones(count, bool)))
+        everyone = models.client, jnp.arange(count), jnp.ones(count, bool)
+        client = over_clients(score_some, data, everyone)
         client_gen = client[:, 1] / total
 
         size = models.hierarchy.size

@@ -12,6 +12,7 @@ from demjax.defaults import (
     CONVOLUTIONAL,
     DEALING,
     DEFAULTS,
+    NATURAL,
     PARTITIONS,
     PUBLISHED,
     SPECIAL,
@@ -23,7 +24,7 @@ PUBLISHED_CLIENTS = 50
 
 def unused_options(experiment: Experiment) -> list[tuple[str, str]]:
     """Options that were given, but mean nothing here, each with what has no use for it."""
-    partition, conflict = experiment.partition, experiment.conflict
+    partition, conflict = partition_of(experiment), experiment.conflict
     dealing = {**PARTITIONS.get(partition, {}), **CONFLICTS.get(conflict, {})}
     dealer = f"the partition {partition}"
     if conflict != "none":
@@ -38,6 +39,12 @@ def unused_options(experiment: Experiment) -> list[tuple[str, str]]:
         for field in dataclasses.fields(experiment)
         if field.name in all_options - set(used) and getattr(experiment, field.name) is not None
     ]
+
+
+def partition_of(experiment: Experiment) -> str:
+    """The partition that is asked for, or the data set's own."""
+    own = "natural" if experiment.dataset in NATURAL else "labels"
+    return own if experiment.partition is None else experiment.partition
 
 
 def nearest(name: str, possible: Iterable[str]) -> str:
@@ -58,10 +65,11 @@ def resolve(experiment: Experiment) -> Experiment:
         _check_option(field, getattr(experiment, field.name))
     defaults = {
         **DEFAULTS[experiment.algorithm],
-        **PARTITIONS[experiment.partition],
+        **PARTITIONS[partition_of(experiment)],
         **CONFLICTS[experiment.conflict],
     }
     filled: dict[str, Any] = dict.fromkeys((SPECIAL | DEALING) - set(defaults))
+    filled["partition"] = partition_of(experiment)
     for name, default in defaults.items():
         given = getattr(experiment, name)
         filled[name] = default if given is None else given
@@ -94,6 +102,12 @@ def resolve(experiment: Experiment) -> Experiment:
         raise ValueError(
             f"--dropout was given as {resolved.dropout}, but the model {resolved.model!r} has "
             f"none; possible are the models {', '.join(CONVOLUTIONAL)}."
+        )
+    scaled = {*PUBLISHED, "leaf"}
+    if resolved.pixels == "published" and resolved.dataset not in scaled:
+        raise ValueError(
+            f"There is no published scale of the data set {resolved.dataset!r}; possible is "
+            f"--dataset with one of {', '.join(sorted(scaled))}, or another --pixels."
         )
     _check_dealing(resolved)
     return resolved

@@ -23,7 +23,7 @@ def options() -> list[dataclasses.Field]:
     fields = dataclasses.fields(Experiment)
     data = [field for field in fields if field.metadata["group"] == "Data"]
     seed = [field for field in fields if field.name == "seed"]
-    return [field for field in data if field.name != "pixels"] + seed
+    return [field for field in data if field.name not in ("pixels", "store")] + seed
 
 
 def show(asked: Experiment, *, out: Path | None = None, picture: Path | None = None) -> str:
@@ -41,7 +41,9 @@ def show(asked: Experiment, *, out: Path | None = None, picture: Path | None = N
         ValueError: If the data cannot be dealt as asked, or a file cannot be written.
     """
     nothing: dict[str, Any] = dict.fromkeys((*SPECIAL, "cohort"))
-    asked = dataclasses.replace(asked, **nothing, algorithm="local_only")
+    asked = dataclasses.replace(
+        asked, **nothing, algorithm="local_only", model="linear", dropout=None
+    )
     resolved = resolve(asked)
     _check_new(out, picture)
     dealt = deal(resolved, load(resolved))
@@ -54,7 +56,9 @@ def show(asked: Experiment, *, out: Path | None = None, picture: Path | None = N
         if picture is not None:
             _draw(dealt, picture)
     except OSError as error:
-        raise ValueError(f"{error.filename} cannot be written: {error.strerror}.") from None
+        raise ValueError(
+            f"{error.filename or out or picture} cannot be written: {error.strerror}."
+        ) from None
     return describe(dealt)
 
 
@@ -83,6 +87,8 @@ def describe(dealt: Dealt) -> str:
 
 def _check_new(out: Path | None, picture: Path | None) -> None:
     """Refuse files that are there or cannot be made, before anything is computed."""
+    if out is not None and out == picture:
+        raise ValueError(f"--out and --picture are both {out}; possible are two files.")
     for path in (out, picture):
         if path is None:
             continue

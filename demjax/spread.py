@@ -8,18 +8,27 @@ On a CPU one device uses little more than one core while clients train, for thei
 small. Results do not depend on the number of devices beyond rounding.
 """
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jaxlib
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool
 
 AXIS = "clients"
+PATIENCE = {
+    "xla_cpu_collective_call_warn_stuck_timeout_seconds": 3600,
+    "xla_cpu_collective_call_terminate_timeout_seconds": 30 * 24 * 3600,
+}
+"""Seconds for which devices of a CPU wait for one another, as flags of XLA."""
+KNOWN = (0, 9), (0, 13)
+"""The versions of jaxlib, from and to below, that are known to know these flags."""
 
 
 def use_cores(count: int) -> None:
@@ -35,10 +44,22 @@ def use_cores(count: int) -> None:
         raise ValueError(f"A CPU needs at least 1 device, but {count} was given.")
     try:
         jax.config.update("jax_num_cpu_devices", count)
+        _wait_for_one_another()
     except RuntimeError as error:
         raise ValueError(
             f"A CPU can be made {count} devices only before anything is computed with JAX."
         ) from error
+
+
+def _wait_for_one_another() -> None:
+    """Let a device wait for one that has more to do: XLA would end the process after a minute.
+
+    XLA reads its flags when it starts, and refuses to start at one that it does not know.
+    """
+    if KNOWN[0] <= jaxlib.version.__version_info__ < KNOWN[1]:
+        given = os.environ.get("XLA_FLAGS", "")
+        flags = [f"--{name}={seconds}" for name, seconds in PATIENCE.items() if name not in given]
+        os.environ["XLA_FLAGS"] = " ".join([given, *flags]).strip()
 
 
 def spread_over(devices: int | None = None) -> Any:

@@ -15,7 +15,7 @@ import pytest
 from deals import same
 from scipy.cluster.hierarchy import is_valid_linkage
 
-from demjax import cli, data, runs
+from demjax import cli, data, record, runs
 
 SMALLEST = ["--model", "linear", "--clients", "8", "--rounds", "4", "--epochs", "1"]
 SMALL = [*SMALLEST, "--levels", "2"]
@@ -338,7 +338,7 @@ def test_a_failure_that_nobody_foresaw_still_leaves_a_summary(tmp_path, capsys, 
     def broken(*arguments):
         raise ZeroDivisionError("never seen before")
 
-    monkeypatch.setattr(runs, "clients_rows", broken)
+    monkeypatch.setattr(record, "clients_rows", broken)
     assert run("run", *PLAIN, "--out", tmp_path / "run") == 1
     assert "never seen before" in capsys.readouterr().err
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "failed"

@@ -61,3 +61,24 @@ def test_another_partition_drops_the_options_of_the_one_before():
     }
     assert "test_fraction" not in override(filed, {"partition": "published"})
     assert override(filed, {"seed": 1}) == filed | {"seed": 1}
+
+
+def test_the_scale_is_kept_with_the_same_data_and_dropout_goes_with_its_model():
+    options = {"dataset": "digits", "pixels": "unit", "model": "cnn", "dropout": 0.0}
+    assert override(options, {"dataset": "digits", "partition": "labels"}) == {
+        **options,
+        "partition": "labels",
+    }
+    assert override(options, {"model": "mlp"}) == {
+        "dataset": "digits",
+        "pixels": "unit",
+        "model": "mlp",
+    }
+
+
+@pytest.mark.parametrize("value", ["{a = 1}", '["iid", {a = 1}]', "[[1]]"])
+def test_tables_and_lists_of_lists_are_no_options(value, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(f"partition = {value}\n")
+    with pytest.raises(ValueError, match=r"'partition' as .*; possible is a single value"):
+        read_toml(path)

@@ -114,3 +114,11 @@ def test_each_kinds_pixels_move_by_one_permutation_of_its_own():
 def test_what_cannot_be_planted_is_told_in_a_sentence(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_labels_in_bytes_are_shifted_as_numbers():
+    y = np.arange(200, dtype=np.uint8)
+    partition = Partition(tuple(np.split(np.arange(200), 4)), (np.arange(0),) * 4)
+    shifted = relabelled(y, partition, 4, 200)
+    wanted = (np.arange(200) + np.repeat([0, 50, 100, 150], 50)) % 200
+    np.testing.assert_array_equal(shifted, wanted)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from deals import failure, same
 
-from demjax import data, deal
+from demjax import assemble, data, deal
 from demjax.defaults import CHOICES
 from demjax.experiment import Experiment
 from demjax.options import resolve
@@ -117,3 +117,25 @@ def test_each_data_set_is_dealt_as_its_own_experiment(name, each, examples, monk
 
 def test_missing_data_are_told_in_a_sentence():
     failure(lambda: deal.load(Experiment(data_dir="/nowhere")), "/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("shape", "model", "least"),
+    [((2, 9, 1), "cnn", "4×4"), ((9, 3, 1), "cnn", "4×4"), ((7, 8, 1), "cifar_cnn", "8×8")],
+)
+def test_pictures_that_are_too_small_for_the_model_are_refused(shape, model, least, tmp_path):
+    path = tmp_path / "small.npz"
+    np.savez(path, x=np.zeros((40, *shape), np.uint8), y=np.arange(40) % 10)
+    asked = Experiment(dataset="npz", data_dir=str(path), model=model, clients=8)
+    with pytest.raises(ValueError, match=least):
+        deal.load(resolve(asked))
+
+
+@pytest.mark.parametrize("option", [{"pixels": "unit"}, {"conflict": "noisy"}])
+def test_numbers_that_are_not_within_0_to_1_cannot_be_scaled_from_there(option, tmp_path):
+    path = tmp_path / "large.npz"
+    x = np.linspace(-1, 255, 400, dtype=np.float32).reshape(40, 10)
+    np.savez(path, x=x, y=np.arange(40) % 10)
+    asked = Experiment(dataset="npz", data_dir=str(path), model="linear", clients=8, **option)
+    with pytest.raises(ValueError, match="they are -1 to 255"):
+        assemble.build(resolve(asked))

@@ -10,6 +10,7 @@ import scipy.cluster.hierarchy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from demjax import hierarchy
 from demjax.base import NO_GROUP, Hierarchy
 from demjax.guidance import ancestors, ancestors_mean
 from demjax.hierarchy import (
@@ -409,3 +410,14 @@ def test_one_value_is_for_all_levels_and_a_list_must_have_one_for_each():
         ValueError, match=r"^A tree needs mix as one value or as 3, but 2 were given\.$"
     ):
         per_level("A tree", "mix", [0.5, 0.1], 3)
+
+
+def test_many_groups_are_mixed_level_by_level_to_the_same_models(monkeypatch):
+    rng = np.random.default_rng(0)
+    client = {"w": jnp.asarray(rng.normal(size=(6, 2, 3)), jnp.float32)}
+    group = {"w": jnp.asarray(rng.normal(size=(3, 3, 2, 3)), jnp.float32)}
+    few = mix_down(client, group, FIXED, [0.3, 0.5, 0.9])
+    monkeypatch.setattr(hierarchy, "FEW_PLACES", 8)
+    many = mix_down(client, group, FIXED, [0.3, 0.5, 0.9])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), few, many)
+    assert np.abs(many[1]["w"][0] - group["w"][0]).max() > 0.1

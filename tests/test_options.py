@@ -79,6 +79,7 @@ def _sentence(**options):
         ({"dropout": 1.0}, ["--dropout", "1.0", "0.0 to 0.99"]),
         ({"dropout": 0.1, "model": "mlp"}, ["--dropout", "0.1", "'mlp'", "cifar_cnn, cnn"]),
         ({"pixels": "centered"}, ["perhaps 'centred' was meant", "per_pixel"]),
+        ({"pixels": "published"}, ["published scale", "'digits'", "cifar10", "leaf", "mnist"]),
         ({"store": "byte"}, ["perhaps 'bytes' was meant", "floats"]),
     ],
 )
@@ -159,3 +160,14 @@ def test_lists_come_back_from_toml_as_they_were(options, tmp_path):
     path = tmp_path / "config.toml"
     path.write_text(to_toml(resolved), encoding="utf-8")
     assert Experiment(**read_toml(path)) == resolved
+
+
+@pytest.mark.parametrize(
+    ("dataset", "partition"),
+    [("digits", "labels"), ("synthetic", "natural"), ("leaf", "natural"), ("mnist", "labels")],
+)
+def test_clients_are_the_owners_of_data_that_have_some(dataset, partition):
+    asked = Experiment(dataset=dataset, data_dir="x", test_fraction=0.3)
+    assert resolve(asked).partition == partition
+    assert unused_options(asked) == []
+    assert resolve(Experiment(dataset=dataset, partition="iid")).partition == "iid"

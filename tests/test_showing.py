@@ -67,3 +67,15 @@ def test_without_matplotlib_a_picture_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     path = tmp_path / "p.png"
     failure(lambda: showing.show(Experiment(partition="iid"), picture=path), "matplotlib")
+
+
+def test_data_that_are_no_pictures_can_be_dealt(capsys):
+    assert cli.main(["partition", "--dataset", "synthetic", "--clients", "6"]) == 0
+    assert "synthetic: 6 clients" in capsys.readouterr().out
+
+
+def test_a_picture_does_not_overwrite_the_partition(tmp_path, capsys):
+    same_file = str(tmp_path / "p.png")
+    assert cli.main(["partition", *FEW, "--out", same_file, "--picture", same_file]) == 2
+    assert "possible are two files" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

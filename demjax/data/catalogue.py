@@ -164,7 +164,7 @@ def load(
     return cached(found.read, name=name, root=root, files=found.files, folder=folder)
 
 
-def find(name: str, data_dir: Path) -> Found | None:
+def find(name: str, data_dir: str | Path) -> Found | None:
     """Look for the files of a data set, without reading them.
 
     Args:
@@ -177,6 +177,7 @@ def find(name: str, data_dir: Path) -> Found | None:
     Raises:
         ValueError: The folder cannot be searched, or holds what must not be read.
     """
+    data_dir = Path(data_dir)
     files: Sequence[Path] | None = None
     if name in IDX_SOURCES:
         files = idx_files(name, data_dir)

@@ -83,9 +83,9 @@ def relabelled(
     """
     if kinds > classes:
         raise ValueError(f"{classes} labels can be shifted for 1 to {classes} kinds, not {kinds}.")
-    shifted = y.copy()
+    shifted = y.astype(np.int32)  # a byte could not hold the sum
     for held, kind in _held_by(partition, kinds):
-        shifted[held] = (y[held] + kind * (classes // kinds)) % classes
+        shifted[held] = (shifted[held] + kind * (classes // kinds)) % classes
     return shifted
 
 

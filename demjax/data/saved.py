@@ -151,7 +151,8 @@ def _wrong(
     if held.dtype.kind not in "iu" or outside.any():
         some = held[outside][:1].tolist() or [held.dtype]
         return f"its examples must be whole numbers of 0 to {count - 1}, but one is {some[0]}"
-    twice = np.flatnonzero(np.bincount(held.astype(np.int64), minlength=count) > 1)
+    ordered = np.sort(held)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
     if len(twice):
         return f"example {twice[0]} is dealt more than once"
     return ""

@@ -2,8 +2,10 @@
 
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,23 @@ from demjax.simulate import Moment
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: done; the run itself failed; wrong arguments or data; stopped by hand."""
+
+
+@contextmanager
+def whole() -> Iterator[None]:
+    """Let Ctrl-C wait until everything about a measurement is written."""
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[Any] = []
+    signal.signal(signal.SIGINT, lambda *about: pressed.append(about))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        before(*pressed[0])
 
 
 class Recorder:
@@ -74,7 +93,9 @@ class Recorder:
                     )
                     break
                 seconds = time.perf_counter() - begin
-                self._keep(moment.round, jax.device_get(moment.measures), seconds, bar)
+                measures = jax.device_get(moment.measures)
+                with whole():
+                    self._keep(moment.round, measures, seconds, bar)
         except KeyboardInterrupt:
             status, code = "interrupted", INTERRUPTED
             # A second Ctrl-C shall not keep the summary from being written.

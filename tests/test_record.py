@@ -1,6 +1,10 @@
 """What a run shows of itself; how it ends is tested through the command line."""
 
-from demjax.record import first_line, table
+import signal
+
+import pytest
+
+from demjax.record import first_line, table, whole
 
 ROW = {"round": 3, "c_spe": 0.5, "c_gen": 0.25, "global": 1.0}
 
@@ -17,3 +21,22 @@ def test_the_table_is_aligned_and_says_how_a_run_ended_unless_it_is_done():
 def test_an_error_without_words_still_gives_a_line():
     assert first_line(ValueError()) == "no reason was given."
     assert first_line(ValueError("first\nsecond")) == "first"
+
+
+def test_ctrl_c_waits_until_a_measurement_is_written():
+    steps = []
+
+    def write():
+        with whole():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("written")
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert steps == ["written"]
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)  # all is as it was
+    with whole():
+        steps.append("undisturbed")
+    with pytest.raises(OSError, match="disk"), whole():
+        raise OSError("disk")

@@ -54,7 +54,7 @@ def test_no_dendrogram_is_written_twice_and_none_of_very_many_clients():
 
 
 def test_rows_of_a_round_that_was_not_finished_are_left_out(tmp_path):
-    folder = made_run(tmp_path / "run", seed=1)
+    folder = write_run(tmp_path / "run", made_history(seed=1), summary=False, groups=(5, 3))
     whole = read(folder)
     for name, row in ((runs.CLIENTS, "8,0,0.5,0.5,0,0"), (runs.DENDROGRAMS, "8,0,1,0.5,2")):
         with (folder / name).open("a") as file:

@@ -13,6 +13,7 @@ import run_folders
 from deals import failure
 
 from demjax import cli, data, report, runs
+from demjax.measured import Clients
 from demjax.report import encode, folder
 
 STRANGE = '<b>&"x'
@@ -225,7 +226,7 @@ def test_pages_stay_small(tmp_path):
     # as it would be after 1,000 rounds
     measured = np.arange(1001)
     clients = many.clients
-    long = folder.Clients(measured, *(np.resize(a, (1001, *a.shape[1:])) for a in clients[1:]))
+    long = Clients(measured, *(np.resize(a, (1001, *a.shape[1:])) for a in clients[1:]))
     page = report.page([many._replace(clients=long)])
     assert len(page) < 3_000_000
     (run,) = Reader(page).runs

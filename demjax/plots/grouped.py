@@ -8,7 +8,7 @@ from jaxtyping import Int
 from demjax.data import load_partition
 from demjax.deal import deal, load
 from demjax.experiment import Experiment
-from demjax.plots.partition import label_counts
+from demjax.plots.partition import heat_map, label_counts
 from demjax.plots.reading import Record, Run, read
 from demjax.plots.style import COLUMN, FILLS, GREY, axes_or_new, style
 
@@ -68,9 +68,6 @@ def labels_by_group(
         ValueError: If the run cannot be read, has no groups, was not measured then, or does not
             hold who has what, or ``counts`` are of another number of clients.
     """
-    from matplotlib.colors import LogNorm
-    from matplotlib.ticker import LogLocator
-
     record = read(run)
     if record.groups is None or not record.groups.shape[1]:
         raise ValueError(f"The run {record.name} has no levels of groups under its root.")
@@ -85,24 +82,7 @@ def labels_by_group(
     last = np.where(groups < 0, groups.max() + 1, groups)  # who is in no group comes last
     order = np.lexsort(last)
     ax = axes_or_new(ax, (COLUMN, 2.5))
-    shown = counts[order].T.astype(float)
-    image = ax.imshow(
-        np.where(shown > 0, shown, np.nan),
-        norm=LogNorm(1, max(2.0, shown.max())),
-        cmap="viridis_r",
-        aspect="auto",
-        origin="lower",
-        interpolation="nearest",
-    )
-    bar = ax.figure.colorbar(
-        image,
-        ax=ax,
-        label="examples",
-        ticks=LogLocator(subs=(1.0, 2.0, 5.0)),
-        format="%d",
-        pad=0.02,
-    )
-    bar.minorticks_off()
+    heat_map(ax, counts[order], "examples")
     names = np.arange(counts.shape[1]) if names is None else names
     ticks = np.arange(0, len(names), -(-len(names) // 12))
     ax.set_yticks(ticks, [str(name) for name in names[ticks]])

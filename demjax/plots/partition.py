@@ -40,8 +40,6 @@ def labels_by_client(
         ValueError: A partition came without its labels.
     """
     import matplotlib.pyplot as plt  # here, so that importing demjax stays light
-    from matplotlib.colors import LogNorm
-    from matplotlib.ticker import LogLocator
 
     train, test, names = label_counts(clients, y)
     count = len(train)
@@ -51,19 +49,7 @@ def labels_by_client(
     train, test = train[shown], test[shown]
     if ax is None:
         _, ax = plt.subplots(figsize=size(count, len(names)), layout="constrained")
-    both = (train + test).T.astype(float)
-    image = ax.imshow(
-        np.where(both > 0, both, np.nan),
-        norm=LogNorm(1, max(2.0, both.max())),
-        cmap="viridis_r",
-        aspect="auto",
-        origin="lower",
-        interpolation="nearest",
-    )
-    ticks = LogLocator(subs=(1.0, 2.0, 5.0))
-    ax.figure.colorbar(
-        image, ax=ax, label="examples of a label", ticks=ticks, format="%d", pad=0.02
-    ).minorticks_off()
+    heat_map(ax, train + test, "examples of a label")
     what = f"client ({CLIENTS_AT_MOST} of {count:,}, at random)" if count > len(shown) else "client"
     ax.set(xlabel=what, ylabel="label")
     _tick(ax.xaxis, shown, 10)
@@ -78,6 +64,32 @@ def labels_by_client(
     bars.spines[["top", "right"]].set_visible(False)
     bars.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
     return ax
+
+
+def heat_map(ax: "Axes", counts: Int[np.ndarray, " N C"], label: str) -> None:
+    """Draw numbers of examples as colours, logarithmic and white for none, with their bar.
+
+    Args:
+        ax: Where to draw; clients go to the right and labels upwards.
+        counts: How many examples of each label each client has.
+        label: What the bar of colours is called.
+    """
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import LogLocator
+
+    shown = counts.T.astype(float)
+    image = ax.imshow(
+        np.where(shown > 0, shown, np.nan),
+        norm=LogNorm(1, max(2.0, shown.max())),
+        cmap="viridis_r",
+        aspect="auto",
+        origin="lower",
+        interpolation="nearest",
+    )
+    ticks = LogLocator(subs=(1.0, 2.0, 5.0))
+    ax.figure.colorbar(
+        image, ax=ax, label=label, ticks=ticks, format="%d", pad=0.02
+    ).minorticks_off()
 
 
 def size(clients: int, labels: int) -> tuple[float, float]:

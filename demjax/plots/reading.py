@@ -1,7 +1,5 @@
 """What figures are drawn from: a run's folder, or a history, read into the same arrays."""
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from demjax.config import read_toml
+from demjax.measured import read_clients, read_columns, read_measures
 from demjax.rows import STRUCTURE
 from demjax.simulate import History
 
@@ -142,92 +141,36 @@ def _from_folder(folder: Path, name: str | None) -> Record:
         raise ValueError(f"There is no run {folder}; possible is a folder that demjax run wrote.")
     if not (folder / runs.METRICS).is_file():
         raise ValueError(f"{folder} is no run: it holds no {runs.METRICS}.")
-    table = _read_csv(folder / runs.METRICS)
-    if "round" not in table or not len(table["round"]):
+    whole = (folder / runs.SUMMARY).exists()
+    table = read_measures(folder / runs.METRICS, (), whole=whole)
+    if not table:
         raise ValueError(f"{folder / runs.METRICS} is damaged: it holds no measurement.")
     rounds = table.pop("round").astype(int)
-    spe, gen, groups = _clients(folder / runs.CLIENTS, rounds)
+    clients = read_clients(folder / runs.CLIENTS, rounds, whole=whole)
     return Record(
         name=name or folder.resolve().name,
         round=rounds,
         measures=table,
-        client_spe=spe,
-        client_gen=gen,
-        groups=groups,
-        dendrograms=_dendrograms(folder / runs.DENDROGRAMS, rounds),
+        client_spe=clients and clients.spe,
+        client_gen=clients and clients.gen,
+        groups=clients and clients.groups,
+        dendrograms=_dendrograms(folder / runs.DENDROGRAMS, rounds, whole=whole),
         options=read_toml(folder / runs.CONFIG) if (folder / runs.CONFIG).exists() else {},
-        summary=_summary(folder / runs.SUMMARY),
+        summary=runs.read_summary(folder) if whole else {},
         folder=folder,
     )
 
 
-def _read_csv(path: Path) -> dict[str, np.ndarray]:
-    """The columns of a CSV file of numbers; blanks are NaN, a last line cut short is left out."""
-    try:
-        header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        if lines and not lines[-1].endswith("\n"):
-            lines.pop()
-        blank = re.compile(r"(?<=,)(?=[,\n])|^(?=,)")
-        rows = [blank.sub("nan", line) for line in lines]
-        names = header.strip().split(",")
-        numbers = np.zeros((0, len(names)))
-        if rows:
-            numbers = np.loadtxt(rows, delimiter=",", ndmin=2, comments=None)
-        return dict(zip(names, numbers.T, strict=True))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
-    except ValueError:  # what is no number, or no text, or not as many in all rows
-        raise ValueError(f"{path} is damaged: it is no table of numbers.") from None
-
-
-def _clients(path: Path, rounds: np.ndarray) -> tuple[Any, Any, Any]:
-    """Each client's measures and groups; rows of a round that was not finished are left out."""
-    if not path.exists():
-        return None, None, None
-    table = _read_csv(path)
-    levels = sum(name.startswith("group_l") for name in table)
-    if not {"round", "client", "c_spe", "c_gen"} <= table.keys():
-        raise ValueError(f"{path} is damaged: it lacks columns that demjax run writes.")
-    kept = np.isin(table["round"], rounds)
-    count = int(np.max(table["client"], initial=-1)) + 1
-    order = np.lexsort((table["client"][kept], table["round"][kept]))
-    if count * len(rounds) != len(order):  # said before so many rows are made
-        raise ValueError(f"{path} is damaged: it does not hold every client once a measurement.")
-    whole = np.stack(np.meshgrid(rounds, np.arange(count), indexing="ij"), -1).reshape(-1, 2)
-    found = np.stack([table["round"][kept][order], table["client"][kept][order]], -1)
-    if (whole != found).any():
-        raise ValueError(f"{path} is damaged: it does not hold every client once a measurement.")
-    spe, gen = (table[name][kept][order].reshape(-1, count) for name in ("c_spe", "c_gen"))
-    rows = [table[f"group_l{level + 1}"][kept][order] for level in range(levels)]
-    groups = np.array(rows).reshape(levels, len(rounds), count).transpose(1, 0, 2)
-    return spe, gen, groups.astype(int)
-
-
-def _dendrograms(path: Path, rounds: np.ndarray) -> dict[int, np.ndarray]:
+def _dendrograms(path: Path, rounds: np.ndarray, *, whole: bool) -> dict[int, np.ndarray]:
     """The linkage matrices, by round; one of a round that was not finished is left out."""
-    if not path.exists():
+    names = ("left", "right", "distance", "size")
+    table = read_columns(path, ("round", *names), whole=whole)
+    if not table:
         return {}
-    table = _read_csv(path)
-    if list(table) != ["round", "left", "right", "distance", "size"]:
-        raise ValueError(f"{path} is damaged: it lacks columns that demjax run writes.")
-    merges = np.stack([table[name] for name in ("left", "right", "distance", "size")], -1)
+    merges = np.stack([table[name] for name in names], -1)
     found = {}
     for number in np.intersect1d(table["round"], rounds).astype(int):
         found[int(number)] = one = merges[table["round"] == number]
         if one[-1, 3] != len(one) + 1 or not np.isfinite(one).all():
             raise ValueError(f"{path} is damaged: the merges of round {number} are no dendrogram.")
     return found
-
-
-def _summary(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(summary, dict):
-            raise ValueError
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
-    except ValueError:
-        raise ValueError(f"{path} is damaged: it is no summary of a run.") from None
-    return summary

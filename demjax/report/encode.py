@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from demjax.report.folder import Clients, Run
+from demjax.measured import Clients
+from demjax.report.folder import Run
 
 DIGITS = 4
 """Decimal places that the page keeps."""

@@ -1,0 +1,135 @@
+"""Reads what run folders hold: their tables, finished or not, as arrays."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+
+class Clients(NamedTuple):
+    """What ``clients.csv`` holds, for R measured rounds, N clients and K levels.
+
+    Attributes:
+        rounds: The rounds.
+        spe: C-SPE of each client; NaN where it has no test data.
+        gen: C-GEN of each client.
+        groups: Group of each client on each level, the lowest first, or -1.
+    """
+
+    rounds: Int[np.ndarray, " R"]
+    spe: Float[np.ndarray, " R N"]
+    gen: Float[np.ndarray, " R N"]
+    groups: Int[np.ndarray, " R K N"]
+
+
+def read_columns(
+    path: Path, needed: Sequence[str], *, whole: bool
+) -> dict[str, Float[np.ndarray, " rows"]]:
+    """The columns of a CSV file of numbers; none if there is no file or no row.
+
+    Args:
+        path: The file. A blank, or what is not finite, is read as NaN.
+        needed: Columns that it must have.
+        whole: Whether its last row must be whole, which one that is being written need not be.
+
+    Raises:
+        ValueError: If the file cannot be read, lacks a column, or a row of it is no numbers.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is damaged: it is no table of numbers, and no text.") from None
+    if not whole:
+        text = text[: text.rfind("\n") + 1]
+    header, *rows = list(csv.reader(text.splitlines())) or [[]]
+    missing = [name for name in needed if name not in header]
+    if missing and (rows or whole):
+        what = "lacks columns that a run writes" if header else "is no table of numbers"
+        raise ValueError(f"{path} is damaged: it {what}, there is no column {missing[0]!r}.")
+    values = np.empty((len(rows), len(header)))
+    for number, row in enumerate(rows):
+        try:
+            if len(row) != len(header):  # NumPy would repeat a single number
+                raise ValueError
+            values[number] = [float(cell) if cell else np.nan for cell in row]
+        except ValueError:
+            raise ValueError(
+                f"{path} is damaged: it is no table of numbers, as row {number + 1} is not "
+                f"{len(header)} numbers."
+            ) from None
+    values[~np.isfinite(values)] = np.nan
+    return dict(zip(header, values.T, strict=True)) if rows else {}
+
+
+def read_measures(
+    path: Path, needed: Sequence[str], *, whole: bool
+) -> dict[str, Float[np.ndarray, " R"]]:
+    """The columns of ``metrics.csv``, a value for each measured round; none if there is no row.
+
+    Raises:
+        ValueError: If ``read_columns`` does, or the rounds do not count upwards.
+    """
+    table = read_columns(path, ("round", *needed), whole=whole)
+    rounds = table.get("round", np.zeros(0))
+    if (np.diff(rounds) <= 0).any() or not are_whole(rounds).all():
+        raise ValueError(f"{path} is damaged: its rounds do not count upwards.")
+    return table
+
+
+def read_clients(path: Path, rounds: Float[np.ndarray, " R"], *, whole: bool) -> Clients | None:
+    """What ``clients.csv`` holds of the measured rounds; ``None`` if there is none of it.
+
+    Args:
+        path: The file.
+        rounds: The measured rounds. Rows of others, whose measurement was not finished, are left
+            out.
+        whole: Whether its last row must be whole.
+
+    Raises:
+        ValueError: If ``read_columns`` does, clients are missing or twice, or a group is no number
+            from -1.
+    """
+    table = read_columns(path, ("round", "client", "c_spe", "c_gen"), whole=whole)
+    if not table:
+        return None
+    _check_groups(path, table)
+    kept = np.isin(table["round"], rounds) if not whole else np.full(len(table["round"]), True)
+    order = np.lexsort((table["client"][kept], table["round"][kept]))
+    if not len(order) and not len(rounds):  # the first measurement is being written
+        return None
+    found = {name: values[kept][order] for name, values in table.items()}
+    count = int(np.nanmax(found["client"], initial=-1)) + 1
+    # whether there are as many rows is asked first, as a wrong number may be huge
+    if count * len(rounds) != len(order) or not (
+        np.array_equal(found["client"], np.tile(np.arange(count), len(rounds)))
+        and np.array_equal(found["round"], np.repeat(rounds, count))
+    ):
+        raise ValueError(f"{path} is damaged: its rows are not every client once a measurement.")
+    levels = [name for name in found if name.startswith("group_l")]
+    groups = np.array([found[name] for name in levels]).reshape(len(levels), len(rounds), count)
+    return Clients(
+        rounds.astype(np.int64),
+        found["c_spe"].reshape(-1, count),
+        found["c_gen"].reshape(-1, count),
+        groups.transpose(1, 0, 2).astype(np.int64),
+    )
+
+
+def are_whole(values: Float[np.ndarray, " *shape"]) -> Bool[np.ndarray, " *shape"]:
+    """Which of them are whole numbers, of a size that is one."""
+    return np.isfinite(values) & (values == np.floor(values)) & (abs(values) < 2**53)
+
+
+def _check_groups(path: Path, table: Mapping[str, np.ndarray]) -> None:
+    levels = [name for name in table if name.startswith("group_l")]
+    named = levels == [f"group_l{level + 1}" for level in range(len(levels))]
+    right = [are_whole(table[name]) & (table[name] >= -1) for name in levels]
+    if not named or not np.all(right):
+        raise ValueError(f"{path} is damaged: its groups are not whole numbers from -1.")

@@ -20,6 +20,7 @@ from demjax.base import (
     finite_clients,
 )
 from demjax.hierarchy import membership, places_bank
+from demjax.pooled import pooled_test_data, scores
 from demjax.spread import over_clients, over_wanted
 from demjax.structure import Structure, describe, label_sets
 
@@ -62,62 +63,25 @@ class Measures(NamedTuple):
     organization: Organization | None = None
 
 
-class PooledExamples(NamedTuple):
-    """Everybody's test examples in one row, padded to whole blocks.
-
-    Attributes:
-        example: Index into ``ClientData.x``, in blocks.
-        owner: Client that each belongs to; ``N`` marks padding.
-    """
-
-    example: Int[np.ndarray, " blocks block"]
-    owner: Int[np.ndarray, " blocks block"]
-
-
-def pooled_test_data(clients: ClientData, block: int = 128) -> PooledExamples:
-    """Gather all clients' test examples, without their padding, in blocks.
-
-    Args:
-        clients: Everybody's data; concrete arrays, not traced ones.
-        block: Examples that one model answers at once, at least 1.
-
-    Returns:
-        The pooled test data.
-
-    Raises:
-        ValueError: If no client has a test example, or ``block`` is below 1.
-    """
-    if block < 1:
-        raise ValueError(f"A block of test examples needs at least 1, but {block} was given.")
-    test, size = np.asarray(clients.test), np.asarray(clients.test_size)
-    real = np.arange(test.shape[1]) < size[:, None]
-    if not real.any():
-        raise ValueError("The measures need test examples, but no client has any.")
-    example, owner = test[real], np.nonzero(real)[0]
-    padding = -example.size % block
-    example = np.pad(example, (0, padding)).astype(np.int32)
-    owner = np.pad(owner, (0, padding), constant_values=clients.n_clients).astype(np.int32)
-    return PooledExamples(example.reshape(-1, block), owner.reshape(-1, block))
-
-
 def measure(
     task: Task,
     clients: ClientData,
     *,
-    block: int = 128,
+    block: int = 512,
     chunk: int | None = None,
     kinds: Int[np.ndarray, " N"] | None = None,
 ) -> Callable[..., Measures]:
     """Make the function that takes all measures of an algorithm's models.
 
-    Models are scored ``chunk`` at a time on ``block`` test examples at a time, so that memory
-    stays bounded however many clients and examples there are; only groups that exist are
-    scored. In the context of ``spread_over``, each device scores its part of the models.
+    Models are scored ``chunk`` at a time on up to ``block`` test examples, so that memory stays
+    bounded however many clients and examples there are; only groups that exist are scored. In
+    the context of ``spread_over``, each device scores its part of the models.
 
     Args:
         task: What is learned; scores are its ``score``.
         clients: Everybody's data.
-        block: Test examples answered at once, at least 1.
+        block: Most test examples fetched at once, at least 1; a model answers fewer at a time
+            where its arrays would be large.
         chunk: Models scored at once, at least 1; by default one on a CPU, else up to 16.
         kinds: A number from 0 for each client, which groups should find; by default which set of
             labels its training examples have, ``structure.label_sets``.
@@ -141,43 +105,47 @@ def measure(
     n_kinds = int(np.max(kinds)) + 1
 
     def score_one(
-        data: ClientData, params: Params, whose: Bool[Array, " N"] | Int[Array, ""]
+        examples: tuple[Array, Array, Array],
+        params: Params,
+        whose: Bool[Array, " N"] | Int[Array, ""],
     ) -> Float[Array, " 2"]:
-        """Sums of a model's scores over its client's or members' test data, and everybody's."""
-        alone = whose.ndim == 0
-        member = jnp.arange(count + 1) == whose if alone else jnp.pad(whose, (0, 1))
-
-        def one_block(sums, rows):
-            examples, owners = rows
-            score = task.score(params, data.x[examples], data.y[examples])
-            own = jnp.sum(score * member[owners])
-            return sums + jnp.stack([own, jnp.sum(score * (owners < count))]), None
-
-        return lax.scan(one_block, jnp.zeros(2), (example, owner))[0]
+        """Sums of a model's scores over the examples of its client or members, and over all."""
+        x, y, owners = examples
+        member = jnp.arange(count + 1) == whose if whose.ndim == 0 else jnp.pad(whose, (0, 1))
+        score = scores(task.score, params, x, y)
+        return jnp.stack([jnp.sum(score * member[owners]), jnp.sum(score * (owners < count))])
 
     def score_some(
         data: ClientData,
         dealt: tuple[Params, Bool[Array, " A N"] | Int[Array, " A"], Bool[Array, " A"]],
     ) -> Float[Array, " A 2"]:
-        """Score those of one device's models that exist, a chunk at a time."""
+        """Score those of one device's models that exist: a block, and on it a chunk at a time."""
         params, whose, exists = dealt
         models = exists.shape[0]
         width = min(chunk or (1 if jax.default_backend() == "cpu" else 16), models)
         order = jnp.argsort(~exists)
         order = jnp.pad(order, (0, -models % width), constant_values=models)
-
-        def one_chunk(number, sums):
-            mine = lax.dynamic_slice(order, (number * width,), (width,))
-            if width == 1:
-                one = jax.tree.map(lambda leaf: leaf[mine[0]], (params, whose))
-                row = score_one(data, *one)[None]
-            else:
-                taken = jax.tree.map(lambda leaf: leaf.at[mine].get(mode="clip"), (params, whose))
-                row = jax.vmap(partial(score_one, data))(*taken)
-            return sums.at[mine].set(row, mode="drop")
-
         chunks = (jnp.sum(exists) + width - 1) // width
-        return lax.fori_loop(0, chunks, one_chunk, jnp.zeros((models, 2)))
+
+        def one_block(sums, rows):
+            # Fetched once for all models, which is as much work as a small model's answers.
+            examples = data.x[rows[0]], data.y[rows[0]], rows[1]
+
+            def one_chunk(number, sums):
+                mine = lax.dynamic_slice(order, (number * width,), (width,))
+                if width == 1:
+                    one = jax.tree.map(lambda leaf: leaf[mine[0]], (params, whose))
+                    row = score_one(examples, *one)[None]
+                else:
+                    some = jax.tree.map(
+                        lambda leaf: leaf.at[mine].get(mode="clip"), (params, whose)
+                    )
+                    row = jax.vmap(partial(score_one, examples))(*some)
+                return sums.at[mine].add(row, mode="drop")
+
+            return lax.fori_loop(0, chunks, one_chunk, sums), None
+
+        return lax.scan(one_block, jnp.zeros((models, 2)), (example, owner))[0]
 
     def take(models: Models, data: ClientData = clients) -> Measures:
         test_size = data.test_size.astype(jnp.float32)

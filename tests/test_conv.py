@@ -8,9 +8,11 @@ from jax import lax
 from jax.test_util import check_grads
 from scipy.signal import correlate2d
 
-from demjax.models import conv_direct, conv_for_backend, conv_product
+from demjax.models import conv_direct, conv_for_backend, conv_product, conv_tiles
 
-FORMS = pytest.mark.parametrize("conv", [conv_direct, conv_product], ids=["direct", "product"])
+FORMS = pytest.mark.parametrize(
+    "conv", [conv_direct, conv_tiles, conv_product], ids=["direct", "tiles", "product"]
+)
 # batch, height, width, channels, filters, kernel rows, kernel columns
 SIZES = pytest.mark.parametrize(
     "sizes",
@@ -22,6 +24,7 @@ SIZES = pytest.mark.parametrize(
         (1, 3, 2, 2, 2, 5, 5),  # a kernel larger than the picture
         (1, 1, 1, 1, 1, 1, 1),
         (5, 2, 7, 4, 2, 1, 3),
+        (32, 5, 3, 16, 17, 5, 5),  # many channels, filters and pictures
     ],
     ids=str,
 )
@@ -91,9 +94,31 @@ def test_first_and_second_derivatives_are_those_of_finite_differences(conv, floa
     check_grads(jax.jit(conv), (x, kernel), order=2, modes=["rev"])
 
 
+def test_derivatives_by_tiles_are_those_of_finite_differences(float64):
+    x, kernel = pictures_and_kernel((32, 2, 1, 16, 16, 5, 5))
+    check_grads(jax.jit(conv_tiles), (x, kernel), order=2, modes=["rev"])
+
+
+def test_tiles_are_taken_where_they_pay():
+    def multiplies(batch, height, width, channels, filters, rows, columns, dtype=jnp.float32):
+        """Whether there is a product of matrices, which tiles are made of."""
+        x = jax.ShapeDtypeStruct((batch, height, width, channels), dtype)
+        kernel = jax.ShapeDtypeStruct((rows, columns, channels, filters), dtype)
+        return "dot_general" in str(jax.make_jaxpr(conv_tiles)(x, kernel))
+
+    assert multiplies(32, 9, 9, 16, 16, 5, 5)
+    assert not multiplies(31, 9, 9, 16, 16, 5, 5)
+    assert not multiplies(32, 9, 9, 1, 32, 5, 5)
+    assert not multiplies(32, 9, 9, 32, 15, 5, 5)
+    assert not multiplies(32, 9, 9, 16, 32, 3, 3)
+    assert not multiplies(32, 9, 9, 16, 32, 5, 3)
+    assert not multiplies(32, 9, 9, 32, 32, 5, 5, jnp.bfloat16)
+
+
 @FORMS
-def test_many_models_at_once_are_computed_as_one_after_another(conv, float64):
-    x, kernel = pictures_and_kernel((2, 5, 6, 2, 3, 3, 5), models=(3,))
+@pytest.mark.parametrize("sizes", [(2, 5, 6, 2, 3, 3, 5), (32, 3, 2, 16, 16, 5, 5)], ids=str)
+def test_many_models_at_once_are_computed_as_one_after_another(conv, sizes, float64):
+    x, kernel = pictures_and_kernel(sizes, models=(3,))
     cotangent = cotangent_for(x, kernel)
 
     def one_by_one(*args):
@@ -132,6 +157,6 @@ def test_a_kernel_of_even_size_is_refused(conv, rows, columns):
 
 def test_the_backend_chooses_the_form(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
-    assert conv_for_backend() is conv_direct
+    assert conv_for_backend() is conv_tiles
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert conv_for_backend() is conv_product

@@ -25,6 +25,7 @@ INNER = {
     "linkage": 1,
     "local": 2,
     "metrics": 2,
+    "pooled": 2,
     "structure": 2,
     "algorithms": 3,
     "simulate": 4,

@@ -238,7 +238,9 @@ def test_the_pool_holds_each_clients_test_examples_and_whose_they_are(clients, b
     examples = [example for mine in TESTS for example in mine]
     owners = [owner for owner, mine in enumerate(TESTS) for _ in mine]
     blocks = -(-len(examples) // block)
-    assert pooled.example.shape == pooled.owner.shape == (blocks, block)
+    width = -(-len(examples) // blocks)
+    assert width <= block
+    assert pooled.example.shape == pooled.owner.shape == (blocks, width)
     assert pooled.example.ravel()[: len(examples)].tolist() == examples
     assert pooled.owner.ravel()[: len(examples)].tolist() == owners
     assert (pooled.owner.ravel()[len(examples) :] == COUNT).all()

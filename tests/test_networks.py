@@ -8,10 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from demjax.models import CNN, MLP, CifarCNN, Linear, conv_direct, conv_product, networks
+from demjax.models import (
+    CNN,
+    MLP,
+    CifarCNN,
+    Linear,
+    conv_direct,
+    conv_product,
+    conv_tiles,
+    networks,
+)
 from demjax.models.networks import Conv2D, Dense, dropout, max_pool, uniform_fan_in
 
-FORMS = pytest.mark.parametrize("conv", [conv_direct, conv_product], ids=["direct", "product"])
+FORMS = pytest.mark.parametrize(
+    "conv", [conv_direct, conv_tiles, conv_product], ids=["direct", "tiles", "product"]
+)
 
 
 def fresh(model, shape, seed=0):

@@ -3,10 +3,12 @@
 XLA's own gradients are the trap here. On a CPU the weight gradient of ``lax.conv`` misses
 the fast path of its library, some 20 times slower than the same sum laid out as an ordinary
 convolution; and under ``vmap`` over models a convolution becomes a grouped one, slow
-everywhere. So there are two forms with hand-written gradients, equal in value:
+everywhere. So there are three forms with hand-written gradients, equal in value:
 
 - ``conv_direct``: forward and both gradients as plain forward convolutions. For one client
   at a time, on a CPU.
+- ``conv_tiles``: the same, but where a kernel of 5×5 joins many channels and filters of many
+  pictures, forward and the gradient of the input by tiles (``tiles.py``), 1.7 times as fast.
 - ``conv_product``: everything as matrix products, which batch over clients. For
   accelerators, where many clients train at once.
 """
@@ -17,6 +19,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
+
+from demjax.models.tiles import correlate_tiles
+
+MANY, PICTURES = 16, 32
+"""Channels and filters, and pictures, from which on tiles pay."""
 
 Conv = Callable[[Float[Array, " B H W C"], Float[Array, " R S C F"]], Float[Array, " B H W F"]]
 
@@ -37,6 +44,15 @@ def _forward_direct(
     x: Float[Array, " B H W C"], kernel: Float[Array, " R S C F"]
 ) -> Float[Array, " B H W F"]:
     return _correlate(x, kernel, [(size // 2, size // 2) for size in kernel.shape[:2]])
+
+
+def _forward_tiles(
+    x: Float[Array, " B H W C"], kernel: Float[Array, " R S C F"]
+) -> Float[Array, " B H W F"]:
+    large = kernel.shape[:2] == (5, 5) and min(kernel.shape[2:]) >= MANY and len(x) >= PICTURES
+    # Tiles take digits, and numbers of 16 bits have none to spare.
+    spare = jnp.finfo(x.dtype).bits >= 32
+    return correlate_tiles(x, kernel) if large and spare else _forward_direct(x, kernel)
 
 
 def _weight_gradient_direct(
@@ -115,10 +131,13 @@ def _with_gradients(forward: Conv, weight_gradient: WeightGradient) -> Conv:
 conv_direct: Conv = _with_gradients(_forward_direct, _weight_gradient_direct)
 """Same-size convolution, stride 1, odd kernel; fast for one model at a time on a CPU."""
 
+conv_tiles: Conv = _with_gradients(_forward_tiles, _weight_gradient_direct)
+"""The same to rounding, by tiles where they are faster."""
+
 conv_product: Conv = _with_gradients(_forward_product, _weight_gradient_product)
 """The same as matrix products, fast when many models are computed at once."""
 
 
 def conv_for_backend() -> Conv:
-    """The faster form on JAX's default backend: direct on a CPU, products elsewhere."""
-    return conv_direct if jax.default_backend() == "cpu" else conv_product
+    """The faster form on JAX's default backend: tiles on a CPU, products elsewhere."""
+    return conv_tiles if jax.default_backend() == "cpu" else conv_product

@@ -1,0 +1,94 @@
+"""Everybody's test examples, and a model's answers to them in parts that caches hold."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend.core import jaxprs_in_params
+from jaxtyping import Array, Float, Int, Num
+
+from demjax.base import ClientData, Params
+
+CACHED, HELD = 2**23, 2**27
+"""Bytes of the largest array that a model makes on a CPU, whose caches it should fit, and else."""
+
+
+class PooledExamples(NamedTuple):
+    """Everybody's test examples in one row, padded to whole blocks of even size.
+
+    Attributes:
+        example: Index into ``ClientData.x``, in blocks.
+        owner: Client that each belongs to; ``N`` marks padding.
+    """
+
+    example: Int[np.ndarray, " blocks block"]
+    owner: Int[np.ndarray, " blocks block"]
+
+
+def pooled_test_data(clients: ClientData, block: int = 512) -> PooledExamples:
+    """Gather all clients' test examples, without their padding, in blocks of even size.
+
+    Args:
+        clients: Everybody's data; concrete arrays, not traced ones.
+        block: Most examples of a block, at least 1.
+
+    Returns:
+        The pooled test data.
+
+    Raises:
+        ValueError: If no client has a test example, or ``block`` is below 1.
+    """
+    if block < 1:
+        raise ValueError(f"A block of test examples needs at least 1, but {block} was given.")
+    test, size = np.asarray(clients.test), np.asarray(clients.test_size)
+    real = np.arange(test.shape[1]) < size[:, None]
+    if not real.any():
+        raise ValueError("The measures need test examples, but no client has any.")
+    example, owner = test[real], np.nonzero(real)[0]
+    blocks = -(-example.size // block)
+    block = -(-example.size // blocks)
+    padding = blocks * block - example.size
+    example = np.pad(example, (0, padding)).astype(np.int32)
+    owner = np.pad(owner, (0, padding), constant_values=clients.n_clients).astype(np.int32)
+    return PooledExamples(example.reshape(-1, block), owner.reshape(-1, block))
+
+
+def scores(
+    score: Callable[..., Float[Array, " B"]],
+    params: Params,
+    x: Num[Array, " B *shape"],
+    y: Int[Array, " B"],
+) -> Float[Array, " B"]:
+    """A model's scores, of so many examples at a time that no array on the way is too large.
+
+    Args:
+        score: A task's, ``(params, x[B, ...], y[B]) -> scores[B]``, of each example for itself.
+        params: One model.
+        x: Inputs.
+        y: Labels.
+    """
+    count = y.shape[0]
+    largest = max(_array_bytes(jax.make_jaxpr(score)(params, x, y).jaxpr), default=1)
+    parts = min(count, -(-largest // (CACHED if jax.default_backend() == "cpu" else HELD)))
+    if parts <= 1:
+        return score(params, x, y)
+    some = -(-count // parts)
+
+    def in_parts(leaf):
+        leaf = jnp.pad(leaf, [(0, parts * some - count), *[(0, 0)] * (leaf.ndim - 1)])
+        return leaf.reshape(parts, some, *leaf.shape[1:])
+
+    found = lax.map(lambda part: score(params, *part), (in_parts(x), in_parts(y)))
+    return found.reshape(-1)[:count]
+
+
+def _array_bytes(program: Any) -> Iterator[int]:
+    """The sizes of all arrays that a traced program makes, those inside its calls too."""
+    for step in program.eqns:
+        for made in step.outvars:
+            yield made.aval.size * made.aval.dtype.itemsize
+        for inner in jaxprs_in_params(step.params):
+            yield from _array_bytes(inner)

@@ -1,0 +1,76 @@
+"""Answers in parts are those to all examples at once, and parts are as large as they may be."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from demjax import pooled
+from demjax.models import CNN
+from demjax.task import classification
+
+COUNT, WIDTH = 13, 8
+
+
+def asked(monkeypatch, score, params, x, y, *, largest):
+    """The scores, and of how many examples a call that is traced is asked."""
+    monkeypatch.setattr(pooled, "CACHED", largest)
+    monkeypatch.setattr(pooled, "HELD", largest)
+    sizes = []
+
+    def noted(params, x, y):
+        sizes.append(len(y))
+        return score(params, x, y)
+
+    found = jax.jit(lambda *given: pooled.scores(noted, *given))(params, x, y)
+    return found, sizes[-1]
+
+
+@pytest.fixture
+def examples():
+    rng = np.random.default_rng(0)
+    return jnp.asarray(rng.normal(size=(COUNT, 3)), jnp.float32), jnp.arange(COUNT)
+
+
+@pytest.mark.parametrize(
+    ("largest", "part"),
+    [(COUNT * WIDTH * 4, COUNT), (COUNT * WIDTH * 4 - 1, 7), (5 * WIDTH * 4, 5), (WIDTH * 4, 1)],
+)
+def test_parts_are_as_large_as_their_largest_array_allows(monkeypatch, examples, largest, part):
+    def score(params, x, y):
+        wide = jnp.outer(x @ params, jnp.arange(WIDTH, dtype=jnp.float32))  # the largest array
+        return jnp.sum(jnp.sin(wide), axis=1) + y
+
+    params = jnp.asarray([1.0, -2.0, 0.5])
+    found, size = asked(monkeypatch, score, params, *examples, largest=largest)
+    assert size == part
+    np.testing.assert_allclose(found, score(params, *examples), rtol=1e-5)
+
+
+def test_arrays_inside_calls_and_loops_count(monkeypatch, examples):
+    @jax.jit
+    def inside(x):
+        def step(total, weight):
+            return total + jnp.sum(jnp.outer(x[:, 0], jnp.full(WIDTH, weight)), axis=1), None
+
+        return jax.lax.scan(step, jnp.zeros(len(x)), jnp.arange(3.0))[0]
+
+    found, size = asked(
+        monkeypatch, lambda _, x, y: inside(x), (), *examples, largest=4 * WIDTH * 4
+    )
+    assert size == 4
+    np.testing.assert_allclose(found, inside(examples[0]), rtol=1e-6)
+
+
+def test_only_models_of_large_arrays_answer_in_parts():
+    x, y = jnp.zeros((512, 28, 28, 1)), jnp.zeros(512, int)
+    task = classification(CNN(classes=10), x[0])
+    params = jax.eval_shape(task.init, jax.random.key(0))
+
+    def shapes(score):
+        program = jax.make_jaxpr(lambda params: pooled.scores(score, params, x, y))(params)
+        return str(program)
+
+    parts = -(-512 * 28 * 28 * 32 * 4 // pooled.CACHED)
+    assert f"f32[{-(-512 // parts)},28,28,32]" in shapes(task.score)
+    assert "f32[512,28,28,32]" not in shapes(task.score)

@@ -20,16 +20,14 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import Queue
 from typing import Any
 
 from machine import cpu_model
+from processes import run_each
 
 DATA = ("published", "digits", "relabelled", "rotated")
 RESULTS = Path(__file__).parent / "results" / "organization"
@@ -221,35 +219,20 @@ def run_one(data: str, setting: str, arguments: argparse.Namespace, out: Path) -
 
 def run_all(arguments: argparse.Namespace) -> int:
     """Each setting in its own process, ``--jobs`` at a time, each on its own core."""
-    cores: Queue[int] = Queue()
-    for core in sorted(os.sched_getaffinity(0))[: arguments.jobs]:
-        cores.put(core)
-
-    def start(pair: tuple[str, str]) -> int:
-        data, setting = pair
-        if (arguments.out / f"{data}-{setting}.json").exists():
-            return 0
-        command = [sys.executable, __file__, "--data-dir", arguments.data_dir]
-        command += ["--rounds", str(arguments.rounds), "--seeds", str(arguments.seeds)]
-        command += ["--out", str(arguments.out), "--one", data, setting]
-        environment = dict(os.environ)
-        core = cores.get()
-        try:
-            if arguments.jobs > 1:
-                flags = environment.get("XLA_FLAGS", "")
-                environment["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false"
-                command = ["taskset", "-c", str(core), *command]
-            return subprocess.run(command, env=environment).returncode
-        finally:
-            cores.put(core)
-
     pairs = [(data, name) for data in arguments.data for name in settings(data)]
     if arguments.settings:
         pairs = [pair for pair in pairs if pair[1] in arguments.settings]
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        codes = list(pool.map(start, pairs))
-    print(f"{len(pairs)} settings, {sum(code != 0 for code in codes)} failed")
-    return int(any(codes))
+    command = [sys.executable, __file__, "--data-dir", arguments.data_dir]
+    command += ["--rounds", str(arguments.rounds), "--seeds", str(arguments.seeds)]
+    command += ["--out", str(arguments.out), "--one"]
+    commands = [
+        [*command, data, name]
+        for data, name in pairs
+        if not (arguments.out / f"{data}-{name}.json").exists()
+    ]
+    failed = run_each(commands, jobs=arguments.jobs)
+    print(f"{len(pairs)} settings, {failed} failed")
+    return int(failed > 0)
 
 
 def main() -> int:

@@ -10,16 +10,13 @@ The setting is that of Nguyen et al., arXiv 2007.03278, with 50 clients on MNIST
 """
 
 import argparse
-import os
-import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import Queue
 
 from curves import curve
 from machine import keep
+from processes import run_each
 
 ALGORITHMS = (
     "fedavg",
@@ -85,35 +82,18 @@ def run_one(name: str, seed: int, data_dir: str, rounds: int, out: Path) -> None
 
 def run_all(arguments: argparse.Namespace) -> int:
     """Start every run that has no result yet, ``--jobs`` at a time, each in its own process."""
-    cores: Queue[int] = Queue()
-    for core in sorted(os.sched_getaffinity(0))[: arguments.jobs]:
-        cores.put(core)
-
-    def start(name: str, seed: int) -> int:
-        out = arguments.out / f"{name}-{seed}.json"
-        if out.exists():
-            return 0
-        command = [sys.executable, __file__, "--data-dir", arguments.data_dir]
-        command += ["--rounds", str(arguments.rounds), "--out", str(arguments.out)]
-        command += ["--one", name, str(seed)]
-        environment = dict(os.environ)
-        if arguments.jobs == 1:
-            return subprocess.run(command, env=environment).returncode
-        core = cores.get()
-        flags = environment.get("XLA_FLAGS", "")
-        environment["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false"
-        try:
-            pin = ["taskset", "-c", str(core)]
-            return subprocess.run([*pin, *command], env=environment).returncode
-        finally:
-            cores.put(core)
-
     pairs = [(name, seed) for seed in range(arguments.seeds) for name in arguments.algorithms]
+    command = [sys.executable, __file__, "--data-dir", arguments.data_dir]
+    command += ["--rounds", str(arguments.rounds), "--out", str(arguments.out), "--one"]
+    commands = [
+        [*command, name, str(seed)]
+        for name, seed in pairs
+        if not (arguments.out / f"{name}-{seed}.json").exists()
+    ]
     begin = time.time()
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        codes = list(pool.map(lambda pair: start(*pair), pairs))
-    print(f"{len(pairs)} runs, {sum(c != 0 for c in codes)} failed, {time.time() - begin:.0f} s")
-    return int(any(codes))
+    failed = run_each(commands, jobs=arguments.jobs)
+    print(f"{len(pairs)} runs, {failed} failed, {time.time() - begin:.0f} s")
+    return int(failed > 0)
 
 
 def main() -> int:

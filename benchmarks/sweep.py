@@ -1,6 +1,6 @@
 """Seconds and memory of many experiments: compiled each, once, side by side, or dealt out.
 
-    python benchmarks/sweep.py                      # linear and MLP: 24 experiments, CNN: 8
+    python benchmarks/sweep.py                      # linear and MLP: 16 experiments, CNN: 8
     python benchmarks/sweep.py --quick              # linear, 4 experiments of a few rounds
     python benchmarks/sweep.py --models mlp --rounds 200 --clients 200
     python benchmarks/sweep.py --report             # table and figure of what OUT holds
@@ -46,8 +46,8 @@ import demjax
 from demjax import memory
 from demjax.spread import compiler_options
 
-ROUNDS = {"linear": 50, "mlp": 50, "cnn": 2}
-SEEDS = {"linear": 3, "mlp": 3, "cnn": 1}
+ROUNDS = {"linear": 20, "mlp": 20, "cnn": 2}
+SEEDS = {"linear": 2, "mlp": 2, "cnn": 1}
 VALUES = {"rate": [0.02, 0.1], "prox": [0.0, 0.01], "mix": [0.3, 0.6]}
 WAYS = ("compiled each", "compiled once", "side by side", "dealt out", "one by one")
 COLOURS = {"compiling": "#D55E00", "running": "#0072B2"}
@@ -215,8 +215,8 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--examples", type=int, default=60, help="training examples of a client")
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--rounds", type=int, help="by default 50, with the CNN 2")
-    parser.add_argument("--seeds", type=int, help="by default 3, with the CNN 1")
+    parser.add_argument("--rounds", type=int, help="by default 20, with the CNN 2")
+    parser.add_argument("--seeds", type=int, help="by default 2, with the CNN 1")
     parser.add_argument("--timed", type=int, default=3, help="how many to compile each on its own")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--devices", type=int, help="by default one for each core of a CPU, else 1")

@@ -35,13 +35,14 @@ MEASURES: Mapping[str, str] = {
 }
 """The measures in the order in which they are drawn, and what they are called."""
 
-_LOOKS: Mapping[str, dict[str, Any]] = {
+LOOKS: Mapping[str, dict[str, Any]] = {
     "global": {"color": BLACK, "linestyle": "-", "marker": "o"},
     "g_gen": {"color": GREEN, "linestyle": (0, (4, 1.5)), "marker": "^"},
     "g_spe": {"color": ORANGE, "linestyle": (0, (5, 1.2, 1, 1.2)), "marker": "D"},
     "c_spe": {"color": VERMILLION, "linestyle": (0, (2, 1)), "marker": "s"},
     "c_gen": {"color": BLUE, "linestyle": (0, (1, 1.2)), "marker": "v"},
 }
+"""How each measure's line is drawn: arguments of ``Axes.plot``."""
 
 
 @style()
@@ -196,7 +197,7 @@ def measures(
             column = f"{name}_l{level}" if name.startswith("g_") else name
             values = one.values(column)
             if values is not None:
-                draw_band(ax, *values, _LOOKS[name], shown)
+                draw_band(ax, *values, LOOKS[name], shown)
         whole_rounds(ax)
         seen |= {str(line.get_label()): line for line in ax.get_lines()}
         wide = int((COLUMN if columns == 1 else PAGE / columns) / 0.062) - 4

@@ -1,0 +1,43 @@
+"""Runs commands in processes of their own, several at once, each on its own core."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Queue
+
+from machine import LARGE_PAGES
+
+
+def run_each(commands: Sequence[Sequence[str]], *, jobs: int, folder: Path | None = None) -> int:
+    """Run every command, ``jobs`` at a time.
+
+    With one job a command has all cores. More need Linux: each command then has a core, and XLA is
+    told not to make threads for others.
+
+    Args:
+        commands: The commands, in the order in which they start.
+        jobs: How many run at once; at most as many as there are cores.
+        folder: Where they run; by default here.
+
+    Returns:
+        How many failed.
+    """
+    cores: Queue[int] = Queue()
+    for core in sorted(os.sched_getaffinity(0))[:jobs] if jobs > 1 else range(jobs):
+        cores.put(core)
+
+    def start(command: Sequence[str]) -> int:
+        core, surroundings = cores.get(), {**LARGE_PAGES, **os.environ}
+        try:
+            if jobs > 1:
+                flags = surroundings.get("XLA_FLAGS", "")
+                surroundings["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false"
+                command = ["taskset", "-c", str(core), *command]
+            return subprocess.run(command, env=surroundings, cwd=folder).returncode
+        finally:
+            cores.put(core)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        return sum(code != 0 for code in pool.map(start, commands))

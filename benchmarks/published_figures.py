@@ -26,6 +26,7 @@ The figures are those of Nguyen et al., arXiv 2007.03278.
 
 import argparse
 import csv
+import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -59,6 +60,14 @@ SIDES = {"demlearn-p": "DemLearn-P", "fedavg": "FedAvg", "fedprox": "FedProx, μ
 MEASURES = ("c_spe", "c_gen", "g_spe_l1", "g_gen_l1", "global")
 
 
+def of_point(point: Mapping, column: str) -> float | None:
+    """A measure at a moment of ``published_mnist.py``'s files, which list those of groups."""
+    name, _, level = column.partition("_l")
+    if not level:
+        return point[name]
+    return point[name][int(level) - 1] if point[name] else None
+
+
 def draw_algorithms(published: Mapping[str, Mapping[str, tuple]]):
     """All measures of three algorithms side by side: mean and range of seeds, and as published."""
     found = read_runs(RESULTS / "published_mnist")
@@ -71,9 +80,9 @@ def draw_algorithms(published: Mapping[str, Mapping[str, tuple]]):
                     name=title,
                     round=np.array([point["round"] for point in points]),
                     measures={
-                        column: np.array([point[column] for point in points], float)
+                        column: np.array([of_point(point, column) for point in points], float)
                         for column in MEASURES
-                        if points[-1].get(column) is not None
+                        if of_point(points[-1], column) is not None
                     },
                     client_spe=None,
                     client_gen=None,
@@ -158,7 +167,11 @@ def make_runs(names: Sequence[str], arguments: argparse.Namespace) -> int:
         commands.append([*command, *(["--devices", "1"] if arguments.jobs > 1 else [])])
 
     def keep(place: int) -> None:
-        (runs / f"{missing[place]}.partial").rename(runs / missing[place])
+        """Give a finished run its name, and leave out where the data were."""
+        partial = runs / f"{missing[place]}.partial"
+        config = partial / "config.toml"
+        config.write_text(re.sub("(?m)^data_dir = .*$", 'data_dir = "."', config.read_text()))
+        partial.rename(runs / missing[place])
 
     return run_each(commands, jobs=arguments.jobs, folder=arguments.data_dir, after=keep)
 

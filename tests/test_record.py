@@ -23,6 +23,15 @@ def test_an_error_without_words_still_gives_a_line():
     assert first_line(ValueError("first\nsecond")) == "first"
 
 
+@pytest.fixture
+def heard():
+    """Ctrl-C is heard, which a shell turns off for what it starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_waits_until_a_measurement_is_written():
     steps = []
 

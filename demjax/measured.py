@@ -8,6 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+NEEDED = ("round", "client", "c_spe", "c_gen")
+"""The columns that ``clients.csv`` has of every algorithm."""
+
 
 class Clients(NamedTuple):
     """What ``clients.csv`` holds, for R measured rounds, N clients and K levels.
@@ -96,18 +99,19 @@ def read_clients(path: Path, rounds: Float[np.ndarray, " R"], *, whole: bool) ->
         ValueError: If ``read_columns`` does, clients are missing or twice, or a group is no number
             from -1.
     """
-    table = read_columns(path, ("round", "client", "c_spe", "c_gen"), whole=whole)
-    if not table:
+    table = read_columns(path, NEEDED, whole=whole)
+    if not table and not (whole and len(rounds) and path.exists()):
         return None
-    _check_groups(path, table)
-    kept = np.isin(table["round"], rounds) if not whole else np.full(len(table["round"]), True)
+    table = table or {name: np.zeros(0) for name in NEEDED}
+    kept = np.isin(table["round"], rounds)
     order = np.lexsort((table["client"][kept], table["round"][kept]))
-    if not len(order) and not len(rounds):  # the first measurement is being written
-        return None
     found = {name: values[kept][order] for name, values in table.items()}
+    _check_groups(path, found)
+    if not len(rounds):  # the first measurement is being written
+        return None
     count = int(np.nanmax(found["client"], initial=-1)) + 1
     # whether there are as many rows is asked first, as a wrong number may be huge
-    if count * len(rounds) != len(order) or not (
+    if not count or count * len(rounds) != len(order) or not (
         np.array_equal(found["client"], np.tile(np.arange(count), len(rounds)))
         and np.array_equal(found["round"], np.repeat(rounds, count))
     ):

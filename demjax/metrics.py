@@ -108,11 +108,12 @@ def measure(
         examples: tuple[Array, Array, Array],
         params: Params,
         whose: Bool[Array, " N"] | Int[Array, ""],
+        models: int = 1,
     ) -> Float[Array, " 2"]:
         """Sums of a model's scores over the examples of its client or members, and over all."""
         x, y, owners = examples
         member = jnp.arange(count + 1) == whose if whose.ndim == 0 else jnp.pad(whose, (0, 1))
-        score = scores(task.score, params, x, y)
+        score = scores(task.score, params, x, y, models=models)
         return jnp.stack([jnp.sum(score * member[owners]), jnp.sum(score * (owners < count))])
 
     def score_some(
@@ -140,7 +141,7 @@ def measure(
                     some = jax.tree.map(
                         lambda leaf: leaf.at[mine].get(mode="clip"), (params, whose)
                     )
-                    row = jax.vmap(partial(score_one, examples))(*some)
+                    row = jax.vmap(partial(score_one, examples, models=width))(*some)
                 return sums.at[mine].add(row, mode="drop")
 
             return lax.fori_loop(0, chunks, one_chunk, sums), None

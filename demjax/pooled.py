@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, Num
 from demjax.base import ClientData, Params
 
 CACHED, HELD = 2**23, 2**27
-"""Bytes of the largest array that a model makes on a CPU, whose caches it should fit, and else."""
+"""Bytes of the largest array that models make on a CPU, whose caches it should fit, and else."""
 
 
 class PooledExamples(NamedTuple):
@@ -61,18 +61,28 @@ def scores(
     params: Params,
     x: Num[Array, " B *shape"],
     y: Int[Array, " B"],
+    *,
+    models: int = 1,
 ) -> Float[Array, " B"]:
     """A model's scores, of so many examples at a time that no array on the way is too large.
+
+    Arrays that fewer examples would not make smaller, such as weights in another precision, do not
+    count.
 
     Args:
         score: A task's, ``(params, x[B, ...], y[B]) -> scores[B]``, of each example for itself.
         params: One model.
         x: Inputs.
         y: Labels.
+        models: How many models are scored side by side, under ``vmap``.
     """
     count = y.shape[0]
-    largest = max(_array_bytes(jax.make_jaxpr(score)(params, x, y).jaxpr), default=1)
-    parts = min(count, -(-largest // (CACHED if jax.default_backend() == "cpu" else HELD)))
+    largest, fixed = (
+        max(_array_bytes(jax.make_jaxpr(score)(params, x[:some], y[:some]).jaxpr), default=1)
+        for some in (count, 1)
+    )
+    most = (CACHED if jax.default_backend() == "cpu" else HELD) // models
+    parts = min(count, -(-largest // max(most, 1))) if largest > fixed else 1
     if parts <= 1:
         return score(params, x, y)
     some = -(-count // parts)

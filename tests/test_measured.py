@@ -63,9 +63,14 @@ def test_a_measurement_that_was_not_finished_is_left_out(tmp_path):
     assert found.rounds.tolist() == [0]
     assert found.spe.shape == (1, 2)
     assert read_clients(path, np.zeros(0), whole=False) is None
-    for rounds in ([0.0], [0.0, 5.0, 6.0]):
-        with pytest.raises(ValueError, match="every client once"):
-            read_clients(path, np.array(rounds), whole=True)
+    # a full disk may end a run between the two files
+    assert read_clients(path, np.array([0.0]), whole=True).rounds.tolist() == [0]
+    with pytest.raises(ValueError, match="every client once"):
+        read_clients(path, np.array([0.0, 5.0, 6.0]), whole=True)
+    written(path, HEADER)
+    with pytest.raises(ValueError, match="every client once"):
+        read_clients(path, np.array([0.0]), whole=True)
+    assert read_clients(path, np.array([0.0]), whole=False) is None
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """Answers in parts are those to all examples at once, and parts are as large as they may be."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from demjax import pooled
-from demjax.models import CNN
+from demjax.models import CNN, Linear
 from demjax.task import classification
 
 COUNT, WIDTH = 13, 8
@@ -71,6 +73,39 @@ def test_only_models_of_large_arrays_answer_in_parts():
         program = jax.make_jaxpr(lambda params: pooled.scores(score, params, x, y))(params)
         return str(program)
 
-    parts = -(-512 * 28 * 28 * 32 * 4 // pooled.CACHED)
-    assert f"f32[{-(-512 // parts)},28,28,32]" in shapes(task.score)
+    assert "f32[74,28,28,32]" in shapes(task.score)  # 7 parts of 7.4 MB
     assert "f32[512,28,28,32]" not in shapes(task.score)
+    task = classification(Linear(classes=10), x[0])
+    params = jax.eval_shape(task.init, jax.random.key(0))
+    assert "f32[512,784]" in shapes(task.score)
+
+
+def test_weights_that_are_converted_do_not_count(monkeypatch, examples):
+    def score(params, x, y):
+        return jnp.sum(x.astype(jnp.bfloat16) @ params.astype(jnp.bfloat16), axis=1) + 0.0 * y
+
+    params = jnp.ones((3, 1000))
+    _, size = asked(monkeypatch, score, params, *examples, largest=3 * 1000)
+    assert size < COUNT  # the product is larger than the weights
+
+    def narrow(params, x, y):
+        return x[:, 0] * jnp.sum(params.astype(jnp.bfloat16)).astype(jnp.float32)
+
+    _, size = asked(monkeypatch, narrow, params, *examples, largest=1000)
+    assert size == COUNT
+
+
+def test_models_side_by_side_share_what_is_allowed(monkeypatch, examples):
+    def score(params, x, y):
+        return jnp.sum(jnp.sin(jnp.outer(x @ params, jnp.ones(WIDTH))), axis=1)
+
+    params = jnp.asarray([1.0, -2.0, 0.5])
+    shared = partial(pooled.scores, models=4)
+    monkeypatch.setattr(pooled, "CACHED", 4 * COUNT * WIDTH * 4)
+    monkeypatch.setattr(pooled, "HELD", 4 * COUNT * WIDTH * 4)
+    text = str(jax.make_jaxpr(partial(shared, score))(params, *examples))
+    assert f"f32[{COUNT},{WIDTH}]" in text
+    monkeypatch.setattr(pooled, "CACHED", 4 * COUNT * WIDTH * 4 - 4)
+    monkeypatch.setattr(pooled, "HELD", 4 * COUNT * WIDTH * 4 - 4)
+    text = str(jax.make_jaxpr(partial(shared, score))(params, *examples))
+    assert f"f32[{COUNT},{WIDTH}]" not in text

@@ -3,12 +3,13 @@
 XLA's own gradients are the trap here. On a CPU the weight gradient of ``lax.conv`` misses
 the fast path of its library, some 20 times slower than the same sum laid out as an ordinary
 convolution; and under ``vmap`` over models a convolution becomes a grouped one, slow
-everywhere. So there are three forms with hand-written gradients, equal in value:
+everywhere. So there are three forms with hand-written gradients, equal to rounding:
 
 - ``conv_direct``: forward and both gradients as plain forward convolutions. For one client
   at a time, on a CPU.
-- ``conv_tiles``: the same, but where a kernel of 5×5 joins many channels and filters of many
-  pictures, forward and the gradient of the input by tiles (``tiles.py``), 1.7 times as fast.
+- ``conv_tiles``: the same, but where a kernel of 5×5 joins 16 channels and filters or more, of
+  32 pictures or more, forward and the gradient of the input by tiles (``tiles.py``), 1.7 times
+  as fast.
 - ``conv_product``: everything as matrix products, which batch over clients. For
   accelerators, where many clients train at once.
 """
@@ -51,7 +52,7 @@ def _forward_tiles(
 ) -> Float[Array, " B H W F"]:
     large = kernel.shape[:2] == (5, 5) and min(kernel.shape[2:]) >= MANY and len(x) >= PICTURES
     # Tiles take digits, and numbers of 16 bits have none to spare.
-    spare = jnp.finfo(x.dtype).bits >= 32
+    spare = x.dtype == kernel.dtype and jnp.finfo(x.dtype).bits >= 32
     return correlate_tiles(x, kernel) if large and spare else _forward_direct(x, kernel)
 
 

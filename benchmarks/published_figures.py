@@ -29,6 +29,7 @@ import csv
 import re
 import shutil
 import sys
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -153,6 +154,21 @@ def read_published(path: Path | None) -> dict[str, dict[str, tuple[list, list]]]
     return found
 
 
+def check(names: Sequence[str], runs: Path, rounds: int) -> None:
+    """Refuse to set runs of different lengths side by side.
+
+    Raises:
+        ValueError: If a run that is there has another number of rounds.
+    """
+    for name in names:
+        path = runs / name / "config.toml"
+        if path.exists() and (found := tomllib.loads(path.read_text())["rounds"]) != rounds:
+            raise ValueError(
+                f"The run {runs / name} is of {found} rounds, but {rounds} were asked for; "
+                "possible is --rounds with that number, or another --out."
+            )
+
+
 def make_runs(names: Sequence[str], arguments: argparse.Namespace) -> int:
     """Start the runs that are not there; each is whole before it has its name."""
     runs = arguments.out / "runs"
@@ -181,6 +197,7 @@ def table(runs: Path) -> str:
     lines = ["# Options of the published setting, varied", ""]
     lines += ["| options | rounds | C-SPE | C-GEN | G-SPE(1) | G-GEN(1) | Global | s a round |"]
     lines += ["|---|---|---|---|---|---|---|---|"]
+    places: dict[str, list[str]] = {}
     for name, options in RUNS.items():
         if not (runs / name).exists():
             continue
@@ -191,9 +208,13 @@ def table(runs: Path) -> str:
         cells = [said, str(record.round[-1]), *last, seconds]
         lines.append(f"| {' | '.join(cells)} |")
         device, versions = record.summary["device"], record.summary["versions"]
-    lines += ["", "One seed. Runs with `--jobs 2` have one core each, and other work beside them."]
-    told = ", ".join(f"{package} {version}" for package, version in versions.items())
-    return "\n".join([*lines, "", f"Machine: {device['cores']} cores. Versions: {told}.", ""])
+        told = ", ".join(f"{package} {version}" for package, version in versions.items())
+        used = f"{device['count']} × {device['kind']} of a machine of {device['cores']} cores"
+        places.setdefault(f"{used}; {told}", []).append(said)
+    lines += ["", "One seed."]
+    for place, names in places.items():
+        lines.append(f"{'All' if len(places) == 1 else ', '.join(names)}: {place}.")
+    return "\n".join([*lines, ""])
 
 
 def main() -> int:
@@ -210,6 +231,12 @@ def main() -> int:
     arguments = parser.parse_args()
     wanted = {name: FIGURES[name][0] for name in arguments.figures if name in FIGURES}
     needed = [run for run in RUNS if any(run in these for these in wanted.values())]
+    if arguments.data_dir and not arguments.data_dir.is_dir():
+        parser.error(f"--data-dir {arguments.data_dir} is no folder; possible is MNIST's.")
+    try:
+        check(needed, arguments.out / "runs", arguments.rounds)
+    except ValueError as error:
+        parser.error(str(error))
     (arguments.out / "runs").mkdir(parents=True, exist_ok=True)
     failed = make_runs(needed, arguments) if arguments.data_dir else 0
     folders = {name: arguments.out / "runs" / name for name in needed}

@@ -7,7 +7,7 @@ RUNS ?= runs
 .PHONY: demo test lint docs browser clean
 
 demo: $(VENV)/.installed
-	rm -rf $(RUNS)/demo $(RUNS)/demo-fedavg $(RUNS)/demo-control
+	rm -rf $(RUNS)/demo $(RUNS)/demo-fedavg $(RUNS)/demo-control $(RUNS)/demo.html
 	$(BIN)/demjax run --algorithm demlearn --model mlp --rounds 60 --eval-every 2 --out $(RUNS)/demo
 	$(BIN)/demjax run --algorithm fedavg --model mlp --rounds 60 --eval-every 2 --out $(RUNS)/demo-fedavg
 	$(BIN)/demjax run --algorithm fedavg --mix 0.6 --model mlp --rounds 60 --eval-every 2 --out $(RUNS)/demo-control
@@ -15,6 +15,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/demjax compare $(RUNS)/demo $(RUNS)/demo-fedavg $(RUNS)/demo-control
 	@echo "demo: DemLearn. demo-fedavg: FedAvg, clients measured before averaging."
 	@echo "demo-control: FedAvg whose clients are set to 0.4 of their own model and 0.6 of the global one."
+	@$(BIN)/demjax report $(RUNS)/demo $(RUNS)/demo-fedavg $(RUNS)/demo-control --out $(RUNS)/demo.html
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
@@ -45,7 +46,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install --quiet --editable '.[plots]'
 	touch $@
 
 $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
@@ -53,5 +54,5 @@ $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
 	touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m pip install --quiet --editable '.[docs,plots]'
 	touch $@ $(VENV)/.installed

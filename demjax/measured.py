@@ -111,9 +111,13 @@ def read_clients(path: Path, rounds: Float[np.ndarray, " R"], *, whole: bool) ->
         return None
     count = int(np.nanmax(found["client"], initial=-1)) + 1
     # whether there are as many rows is asked first, as a wrong number may be huge
-    if not count or count * len(rounds) != len(order) or not (
-        np.array_equal(found["client"], np.tile(np.arange(count), len(rounds)))
-        and np.array_equal(found["round"], np.repeat(rounds, count))
+    if (
+        not count
+        or count * len(rounds) != len(order)
+        or not (
+            np.array_equal(found["client"], np.tile(np.arange(count), len(rounds)))
+            and np.array_equal(found["round"], np.repeat(rounds, count))
+        )
     ):
         raise ValueError(f"{path} is damaged: its rows are not every client once a measurement.")
     levels = [name for name in found if name.startswith("group_l")]

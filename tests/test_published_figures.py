@@ -124,7 +124,7 @@ def test_published_curves_are_drawn_thin_over_ours(figures):
     figure = figures.draw_algorithms({"fedavg": {"c_gen": ([0, 50, 100], [0.1, 0.6, 0.7])}})
     assert [ax.get_title() for ax in figure.axes] == list(figures.SIDES.values())
     *ours, thin = figure.axes[1].get_lines()
-    assert thin.get_ydata() == [0.1, 0.6, 0.7]
+    assert list(thin.get_ydata()) == [0.1, 0.6, 0.7]
     assert thin.get_linewidth() < min(line.get_linewidth() for line in ours)
     assert len(figure.axes[0].get_lines()) == len(figures.MEASURES)
 

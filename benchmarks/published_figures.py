@@ -115,7 +115,7 @@ def draw_metric(folders: Mapping[str, Path]):
     axes = figure.subplots(1, 2, sharey=True)
     for ax, name, title in zip(axes, ("published", "cosine"), ("Euclidean", "cosine"), strict=True):
         per_client.clients(folders[name], measure="c_gen", ax=ax)
-        ax.set_title(title)
+        ax.set_title(title, pad=16)  # above the legend
     axes[1].set_ylabel("")
     axes[1].get_legend().remove()
     return figure

@@ -33,6 +33,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 from processes import run_each
 from published_report import read_runs
@@ -251,6 +252,7 @@ def main() -> int:
         else:
             figure = FIGURES[name][1](folders)
         figure.savefig(arguments.out / f"{name}.svg", metadata={"Date": None})
+        plt.close(figure)
         print(arguments.out / f"{name}.svg")
     if any((arguments.out / "runs" / name).exists() for name in RUNS):
         (arguments.out / "results.md").write_text(table(arguments.out / "runs"))

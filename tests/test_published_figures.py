@@ -25,9 +25,11 @@ OPTIONS = {
 @pytest.fixture
 def figures(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
+    import matplotlib.pyplot as plt
     import published_figures
 
-    return published_figures
+    yield published_figures
+    plt.close("all")
 
 
 def finished(folder, **options):

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.extend.core import jaxprs_in_params
 from jaxtyping import Array, Float, Int, Num
 
 from demjax.base import ClientData, Params
@@ -100,5 +99,8 @@ def _array_bytes(program: Any) -> Iterator[int]:
     for step in program.eqns:
         for made in step.outvars:
             yield made.aval.size * made.aval.dtype.itemsize
-        for inner in jaxprs_in_params(step.params):
-            yield from _array_bytes(inner)
+        # JAX's own function for this, jaxprs_in_params, is newer than the oldest JAX we run with.
+        for inner in jax.tree.leaves(list(step.params.values())):
+            inner = getattr(inner, "jaxpr", inner)
+            if hasattr(inner, "eqns"):
+                yield from _array_bytes(inner)

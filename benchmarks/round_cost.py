@@ -33,11 +33,12 @@ import optax
 from machine import empty_result, keep, results_file, take_devices
 
 import demjax
-from demjax import hierarchy, memory
+from demjax import memory
+from demjax.aggregation import average_and_mix
 from demjax.base import stack_copies, under_one_root
 from demjax.linkage import self_organization, unorganized
 from demjax.simulate import Programs, programs
-from demjax.spread import compiler_options
+from demjax.spread import compiler_options, on_every_device
 
 MODELS = {
     "linear": lambda: demjax.models.Linear(classes=10),
@@ -141,6 +142,7 @@ def time_parts(
     options = compiler_options()
     program = partial(jax.jit, compiler_options=options)
     take = demjax.measure(task, clients)
+    clients = on_every_device(clients)
     whole = programs(algorithm, task, clients, key=key, take_measures=take)
 
     one = jax.jit(task.init)(key)
@@ -155,13 +157,22 @@ def time_parts(
     seconds["clustering"] = timed(partial(organize, trained, *before), arguments.turns)
     tree, _ = organize(trained, *before)
 
-    def aggregate(models, tree):
-        means = hierarchy.group_means(models, tree)
-        return hierarchy.mix_down(models, means, tree, [0.6] * (LEVELS + 1))
+    def aggregate(models, groups, tree):
+        return average_and_mix(models, groups, tree, mix=[0.6] * (LEVELS + 1))
 
-    mixed = program(aggregate)
-    seconds["aggregation"] = timed(partial(mixed, trained, tree), arguments.turns)
+    # In a run they are written over the old ones too.
+    mixed = program(aggregate, donate_argnums=(0, 1))
+    first = program(lambda one: stack_copies(stack_copies(one, organizing.slots), LEVELS + 1))
+    now = [trained, on_every_device(first(one))]
     del trained, start
+
+    def aggregated():
+        now[:] = mixed(*now, tree)
+        return now
+
+    aggregated()
+    seconds["aggregation"] = timed(aggregated, arguments.turns)
+    now.clear()
     state = whole.init(jax.random.fold_in(key, 0), clients)
     if count <= arguments.measures_to:
         look = program(lambda models, data: take(under_one_root(models, one), data).c_gen)

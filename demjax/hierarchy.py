@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int
 
 from demjax.base import NO_GROUP, Hierarchy, Params, single_group
@@ -105,17 +106,23 @@ def group_means(
     Source: Nguyen et al., arXiv 2007.03278, equation 2 (means); the behaviour of the authors'
     published experiment (amplification).
     """
+    share = mean_shares(hierarchy, weight, amplification)
+    mean = partial(jnp.einsum, "lgn,n...->lg...", share, precision=lax.Precision.HIGHEST)
+    return jax.tree.map(mean, params)
+
+
+def mean_shares(
+    hierarchy: Hierarchy,
+    weight: Float[Array, " N"] | Float[Array, " L N"] | None = None,
+    amplification: Float[Array, ""] | float = 1.0,
+) -> Float[Array, " L G N"]:
+    """What of each client's model goes into each group's mean; arguments as in ``group_means``."""
     member = membership(hierarchy)
     weight = jnp.float32(1) if weight is None else jnp.asarray(weight, jnp.float32)
     share = member * (weight if weight.ndim < 2 else weight[:, None, :])
     share = share / jnp.maximum(jnp.sum(share, axis=-1, keepdims=True), 1e-30)
     depth = jnp.cumsum(hierarchy.groups != NO_GROUP, axis=0)
-    share = share * jnp.asarray(amplification, jnp.float32) ** depth[:, None, :]
-
-    def mean(leaf):
-        return jnp.einsum("lgn,n...->lg...", share, leaf, precision=lax.Precision.HIGHEST)
-
-    return jax.tree.map(mean, params)
+    return share * jnp.asarray(amplification, jnp.float32) ** depth[:, None, :]
 
 
 def mean_of_all(params: Params, weight: Float[Array, " N"] | None = None) -> Params:
@@ -165,31 +172,40 @@ def mix_down(
 
     Source: Nguyen et al., arXiv 2007.03278, final version, top-down step.
     """
+    down, lowest = mixing(hierarchy, mix), lowest_place(hierarchy)
+    bank = jax.tree.map(down, places_bank(group))
+    mixed = jax.tree.map(lambda own, bank: soft_update(own, bank[lowest], mix[0]), client, bank)
+    return mixed, jax.tree.map(lambda bank, old: bank.reshape(old.shape), bank, group)
+
+
+def mixing(hierarchy: Hierarchy, mix: Sequence[Float[Array, ""] | float]) -> Partial:
+    """How groups mix, from the root down: ``(bank [L · G, ...]) -> bank``, itself a pytree.
+
+    Arguments and errors as in ``mix_down``, which also says what the outcome is.
+    """
     levels, slots = hierarchy.size.shape
     if len(mix) != levels:
         raise ValueError(
             f"mix_down needs {levels} mixing factors, one for the clients and one for each of "
             f"the {levels - 1} levels under the root, but {len(mix)} were given."
         )
-    parents, lowest = parent_place(hierarchy), lowest_place(hierarchy)
+    by_level = Partial(_mixed_by_level, parent_place(hierarchy), list(mix))
+    if levels * slots > FEW_PLACES:
+        return by_level
+    # Mixing is linear: what of whose mean ends where is found once, on numbers, not on models.
+    product = partial(jnp.einsum, "pq,q...->p...", precision=lax.Precision.HIGHEST)
+    return Partial(product, by_level(jnp.eye(levels * slots)))
 
-    def by_level(bank):
-        for level in range(levels - 2, -1, -1):
-            rows = slice(level * slots, (level + 1) * slots)
-            mixed = soft_update(bank[rows], bank[parents[level]], mix[level + 1])
-            bank = bank.at[rows].set(mixed)
-        return bank
 
-    bank = places_bank(group)
-    if levels * slots <= FEW_PLACES:
-        # Mixing is linear: what of whose mean ends where is found once, on numbers, not on models.
-        share = by_level(jnp.eye(levels * slots))
-        product = partial(jnp.einsum, "pq,q...->p...", share, precision=lax.Precision.HIGHEST)
-        bank = jax.tree.map(product, bank)
-    else:
-        bank = jax.tree.map(by_level, bank)
-    mixed = jax.tree.map(lambda own, bank: soft_update(own, bank[lowest], mix[0]), client, bank)
-    return mixed, jax.tree.map(lambda bank, old: bank.reshape(old.shape), bank, group)
+def _mixed_by_level(
+    parents: Int[Array, " L G"], mix: list, bank: Float[Array, " L*G ..."]
+) -> Float[Array, " L*G ..."]:
+    levels, slots = parents.shape
+    for level in range(levels - 2, -1, -1):
+        rows = slice(level * slots, (level + 1) * slots)
+        mixed = soft_update(bank[rows], bank[parents[level]], mix[level + 1])
+        bank = bank.at[rows].set(mixed)
+    return bank
 
 
 def from_own(client: Params, group: Params, hierarchy: Hierarchy) -> Params:

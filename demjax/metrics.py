@@ -20,7 +20,7 @@ from demjax.base import (
     finite_clients,
 )
 from demjax.hierarchy import membership, places_bank
-from demjax.pooled import pooled_test_data, scores
+from demjax.pooled import models_at_once, pooled_test_data, scores
 from demjax.spread import over_clients, over_wanted
 from demjax.structure import Structure, describe, label_sets
 
@@ -82,7 +82,7 @@ def measure(
         clients: Everybody's data.
         block: Most test examples fetched at once, at least 1; a model answers fewer at a time
             where its arrays would be large.
-        chunk: Models scored at once, at least 1; by default one on a CPU, else up to 16.
+        chunk: Models scored at once, at least 1; by default ``pooled.models_at_once``.
         kinds: A number from 0 for each client, which groups should find; by default which set of
             labels its training examples have, ``structure.label_sets``.
 
@@ -99,6 +99,7 @@ def measure(
         raise ValueError(f"Scoring needs a chunk of at least 1 model, but {chunk} was given.")
     test = pooled_test_data(clients, block)
     example, owner = jnp.asarray(test.example), jnp.asarray(test.owner)
+    block = example.shape[1]
     count = clients.n_clients
     if kinds is None:
         kinds = label_sets(clients)
@@ -123,7 +124,7 @@ def measure(
         """Score those of one device's models that exist: a block, and on it a chunk at a time."""
         params, whose, exists = dealt
         models = exists.shape[0]
-        width = min(chunk or (1 if jax.default_backend() == "cpu" else 16), models)
+        width = min(chunk or models_at_once(task.score, *_shapes(params, data, block)), models)
         order = jnp.argsort(~exists)
         order = jnp.pad(order, (0, -models % width), constant_values=models)
         chunks = (jnp.sum(exists) + width - 1) // width
@@ -187,6 +188,15 @@ def measure(
         )
 
     return take
+
+
+def _shapes(params: Params, data: ClientData, block: int) -> tuple:
+    """The shapes of one of the stacked models, and of a block of examples and their labels."""
+
+    def shape(leaf, *first):
+        return jax.ShapeDtypeStruct((*first, *leaf.shape[1:]), leaf.dtype)
+
+    return jax.tree.map(shape, params), shape(data.x, block), shape(data.y, block)
 
 
 def _weighted_mean(value: Float[Array, " L G"], size: Int[Array, " L G"]) -> Float[Array, " L"]:

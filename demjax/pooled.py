@@ -13,6 +13,8 @@ from demjax.base import ClientData, Params
 
 CACHED, HELD = 2**23, 2**27
 """Bytes of the largest array that models make on a CPU, whose caches it should fit, and else."""
+SMALL = 2**15
+"""Numbers up to which models are small, all that are scored side by side on a CPU together."""
 
 
 class PooledExamples(NamedTuple):
@@ -77,7 +79,7 @@ def scores(
     """
     count = y.shape[0]
     largest, fixed = (
-        max(_array_bytes(jax.make_jaxpr(score)(params, x[:some], y[:some]).jaxpr), default=1)
+        max(_array_bytes(_steps_of(score, params, x[:some], y[:some])), default=1)
         for some in (count, 1)
     )
     most = (CACHED if jax.default_backend() == "cpu" else HELD) // models
@@ -94,13 +96,48 @@ def scores(
     return found.reshape(-1)[:count]
 
 
-def _array_bytes(program: Any) -> Iterator[int]:
-    """The sizes of all arrays that a traced program makes, those inside its calls too."""
+def models_at_once(
+    score: Callable[..., Float[Array, " B"]],
+    params: Params,
+    x: Num[Array, " B *shape"],
+    y: Int[Array, " B"],
+) -> int:
+    """How many models are best scored side by side.
+
+    On a CPU a single one, but up to 4 where they are so small that their products gain from company
+    and where nothing is convolved, for convolutions side by side are slow there. Else 16.
+
+    Args:
+        score: As in ``scores``.
+        params: One model, or its shapes.
+        x: Inputs, or their shapes.
+        y: Labels, likewise.
+    """
+    if jax.default_backend() != "cpu":
+        return 16
+    if any(step.primitive is lax.conv_general_dilated_p for step in _steps_of(score, params, x, y)):
+        return 1
+    numbers = sum(leaf.size for leaf in jax.tree.leaves(params))
+    return max(1, min(4, SMALL // max(numbers, 1)))
+
+
+def _steps_of(score: Callable, *arguments: Any) -> Iterator[Any]:
+    """All steps of a function as it is traced, those inside its calls too."""
+    return _steps(jax.make_jaxpr(score)(*arguments).jaxpr)
+
+
+def _steps(program: Any) -> Iterator[Any]:
     for step in program.eqns:
-        for made in step.outvars:
-            yield made.aval.size * made.aval.dtype.itemsize
+        yield step
         # JAX's own function for this, jaxprs_in_params, is newer than the oldest JAX we run with.
         for inner in jax.tree.leaves(list(step.params.values())):
             inner = getattr(inner, "jaxpr", inner)
             if hasattr(inner, "eqns"):
-                yield from _array_bytes(inner)
+                yield from _steps(inner)
+
+
+def _array_bytes(steps: Iterator[Any]) -> Iterator[int]:
+    """The sizes of all arrays that steps make."""
+    for step in steps:
+        for made in step.outvars:
+            yield made.aval.size * made.aval.dtype.itemsize

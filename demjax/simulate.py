@@ -15,7 +15,7 @@ from jaxtyping import Int, PRNGKeyArray
 
 from demjax.base import Algorithm, ClientData, Models, Task, check_number
 from demjax.metrics import Measures, measure
-from demjax.spread import compiler_options, places
+from demjax.spread import compiler_options, on_every_device, places
 
 
 class History(NamedTuple):
@@ -178,7 +178,8 @@ def programs(
             state,
             where,
         )
-    one_round = program(advance, donate_argnums=2, out_shardings=(where, None))
+    # A state that a round does not read, such as clients who start anew, is memory to write to.
+    one_round = program(advance, donate_argnums=2, out_shardings=(where, None), keep_unused=True)
     rounds = one_round.lower(key, jnp.int32(0), state, clients)
     lowered = init, rounds, program(look).lower(state, clients)
     pool = ThreadPoolExecutor(len(lowered))  # compiling leaves Python alone
@@ -223,6 +224,7 @@ def watch(
         ValueError: If ``rounds`` or ``eval_every`` is below 1.
     """
     moments = set(measured_rounds(rounds, eval_every))
+    clients = on_every_device(clients)
     parts = compiled or programs(algorithm, task, clients, key=key, take_measures=take_measures)
     state = jax.block_until_ready(parts.init(_init_key(key), clients))
     info, round_seconds = None, 0.0

@@ -206,6 +206,13 @@ def everywhere(x: jax.Array) -> jax.Array:
     return lax.with_sharding_constraint(x, PartitionSpec()) if devices_at_work() > 1 else x
 
 
+def on_every_device(data: Any) -> Any:
+    """Arrays that all devices have whole, so that no program that is given them copies them."""
+    if devices_at_work() == 1:
+        return data
+    return jax.device_put(data, NamedSharding(jax.sharding.get_mesh(), PartitionSpec()))
+
+
 def places(state: Any, clients: int) -> Any:
     """Where each array of a state lives: what has a row for each client in parts, the rest whole.
 

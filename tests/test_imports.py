@@ -21,6 +21,7 @@ INNER = {
     "spread": 0,
     "task": 1,
     "hierarchy": 1,
+    "aggregation": 1,
     "guidance": 1,
     "linkage": 1,
     "local": 2,

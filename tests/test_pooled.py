@@ -109,3 +109,30 @@ def test_models_side_by_side_share_what_is_allowed(monkeypatch, examples):
     monkeypatch.setattr(pooled, "HELD", 4 * COUNT * WIDTH * 4 - 4)
     text = str(jax.make_jaxpr(partial(shared, score))(params, *examples))
     assert f"f32[{COUNT},{WIDTH}]" not in text
+
+
+class Wide:
+    """A model of so many numbers, by its scores alone."""
+
+    @staticmethod
+    def score(params, x, y):
+        return x[:, 0] * jnp.sum(params) + y
+
+
+@pytest.mark.parametrize(
+    ("numbers", "models"),
+    [(1, 4), (pooled.SMALL // 4, 4), (pooled.SMALL // 3, 3), (pooled.SMALL // 2 + 1, 1)],
+)
+def test_small_models_are_scored_in_company_on_a_cpu(examples, monkeypatch, numbers, models):
+    params = jax.ShapeDtypeStruct((numbers,), jnp.float32)
+    assert pooled.models_at_once(Wide.score, params, *examples) == models
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert pooled.models_at_once(Wide.score, params, *examples) == 16
+
+
+def test_convolutions_are_scored_alone_on_a_cpu():
+    task = classification(CNN(classes=2, filters=(2,), hidden=2), jnp.zeros((4, 4, 1)))
+    params = jax.eval_shape(task.init, jax.random.key(0))
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) < pooled.SMALL // 4
+    block = jnp.zeros((3, 4, 4, 1)), jnp.zeros(3, jnp.int32)
+    assert pooled.models_at_once(task.score, params, *block) == 1

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demjax import History, demlearn, fedavg, local_only, local_training, simulate, watch
-from demjax.simulate import measured_rounds
+from demjax.simulate import measured_rounds, programs
 
 TASK = tiny.task()
 LOCAL = local_training(TASK, optax.sgd(tiny.RATE), epochs=1, batch_size=tiny.BATCH)
@@ -268,3 +268,16 @@ def test_without_levels_there_is_nothing_to_tell_of_a_tree():
     shapes = jax.eval_shape(measures, KEY)
     assert shapes.organization is None
     assert {leaf.shape for leaf in shapes.structure} == {(2, 0)}
+
+
+def test_a_round_writes_over_models_that_it_does_not_read():
+    """Federated averaging starts clients anew, and still makes no second stack of models."""
+    algorithm = fedavg(LOCAL)
+    parts = programs(algorithm, TASK, CLIENTS, key=KEY)
+    state = parts.init(KEY, CLIENTS)
+    stack = sum(leaf.nbytes for leaf in jax.tree.leaves(state.client))
+    assert parts.round.memory_analysis().alias_size_in_bytes >= stack
+    after, _ = parts.round(KEY, np.int32(0), state, CLIENTS)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.client))
+    wanted, _ = algorithm.round(jax.random.fold_in(KEY, 0), algorithm.init(KEY, CLIENTS), CLIENTS)
+    tiny.close(after.client, wanted.client, 1e-5)

@@ -22,6 +22,7 @@ from demjax.spread import (
     compiler_options,
     devices_at_work,
     everywhere,
+    on_every_device,
     on_one,
     over_clients,
     over_wanted,
@@ -139,6 +140,21 @@ def test_states_live_in_parts_where_they_come_out_even():
     parts = {name: not where.is_fully_replicated for name, where in even.items()}
     assert parts == {"models": True, "tree": False, "round": False}
     assert odd["models"].is_fully_replicated
+
+
+def test_data_are_whole_on_every_device_and_copied_to_them_once():
+    data = {"x": jnp.arange(6.0), "y": jnp.int32(1)}
+    assert on_every_device(data) is data
+    with spread_over(2):
+        there = on_every_device(data)
+        assert [len(leaf.sharding.device_set) for leaf in there.values()] == [2, 2]
+        assert all(leaf.is_fully_replicated for leaf in there.values())
+        again = on_every_device(there)
+    jax.tree.map(np.testing.assert_array_equal, there, data)
+    for one, other in zip(
+        there["x"].addressable_shards, again["x"].addressable_shards, strict=True
+    ):
+        assert one.data.unsafe_buffer_pointer() == other.data.unsafe_buffer_pointer()
 
 
 def system(name, clients):

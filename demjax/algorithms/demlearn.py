@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from demjax import cohorts
 from demjax import hierarchy as tree
+from demjax.aggregation import average_and_mix
 from demjax.base import (
     Algorithm,
     ClientData,
@@ -133,11 +134,15 @@ def demlearn(
         hierarchy, known = lax.cond(regroup, organizing.organize, lambda _, *now: now, seen, *old)
         factor = jnp.where(state.round < amplified_rounds, amplification, 1.0)
         counts = jnp.where(jnp.asarray(weigh)[:, None], clients.train_size, 1)
-        means = tree.group_means(client, hierarchy, counts, factor)
-        group = tree.soft_update(group, means, jnp.where(regroup, 1.0, soft))
+        rate = jnp.where(regroup, 1.0, soft)
         if beta is None:
-            mixed, group = tree.mix_down(client, group, hierarchy, mix)
+            mixed, group = average_and_mix(
+                client, group, hierarchy, mix=mix, soft=rate, weight=counts, amplification=factor
+            )
             client = cohorts.kept(client, who, tree.only(chosen, mixed, client))
+        else:
+            means = tree.group_means(client, hierarchy, counts, factor)
+            group = tree.soft_update(group, means, rate)
         state = DemLearnState(client, group, hierarchy, known, memory, state.round + 1)
         return state, DemLearnInfo(loss)
 

@@ -219,7 +219,7 @@ def _watched(
     except jax.errors.JaxRuntimeError as error:
         return say(f"The run cannot be compiled: {first_line(error)}", FAILED)
     needs, present = memory.needed(compiled), memory.free()
-    examples = built.clients.x.nbytes + built.clients.y.nbytes
+    examples = memory.whole(built.clients.x, built.clients.y)
     memory.check_fits(needs, present, clients=resolved.clients, examples=examples)
     print(f"needs {memory.gigabytes(needs)} of memory", file=sys.stderr)
     runs.create(out, config.to_toml(resolved), built.partition, built.y)

@@ -179,14 +179,14 @@ def mix_down(
 
 
 def mixing(hierarchy: Hierarchy, mix: Sequence[Float[Array, ""] | float]) -> Partial:
-    """How groups mix, from the root down: ``(bank [L · G, ...]) -> bank``, itself a pytree.
+    """How groups mix, ``(bank [L · G, ...]) -> bank``; arguments and errors as in ``mix_down``.
 
-    Arguments and errors as in ``mix_down``, which also says what the outcome is.
+    It is a pytree too, so that devices can be given it.
     """
     levels, slots = hierarchy.size.shape
     if len(mix) != levels:
         raise ValueError(
-            f"mix_down needs {levels} mixing factors, one for the clients and one for each of "
+            f"Mixing needs {levels} mixing factors, one for the clients and one for each of "
             f"the {levels - 1} levels under the root, but {len(mix)} were given."
         )
     by_level = Partial(_mixed_by_level, parent_place(hierarchy), list(mix))

@@ -16,8 +16,17 @@ def planned(program: jax.stages.Compiled) -> int:
     plan = program.memory_analysis()
     assert plan is not None
     kept = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
-    devices = devices_at_work() if jax.default_backend() == "cpu" else 1
-    return (kept + plan.temp_size_in_bytes) * devices
+    return (kept + plan.temp_size_in_bytes) * _sharing()
+
+
+def whole(*arrays: jax.Array) -> int:
+    """Bytes of arrays that every device has whole, counted as in ``planned``."""
+    return sum(array.nbytes for array in arrays) * _sharing()
+
+
+def _sharing() -> int:
+    """How many devices share one memory."""
+    return devices_at_work() if jax.default_backend() == "cpu" else 1
 
 
 def needed(programs: Programs) -> int:

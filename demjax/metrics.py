@@ -99,7 +99,6 @@ def measure(
         raise ValueError(f"Scoring needs a chunk of at least 1 model, but {chunk} was given.")
     test = pooled_test_data(clients, block)
     example, owner = jnp.asarray(test.example), jnp.asarray(test.owner)
-    block = example.shape[1]
     count = clients.n_clients
     if kinds is None:
         kinds = label_sets(clients)
@@ -124,7 +123,7 @@ def measure(
         """Score those of one device's models that exist: a block, and on it a chunk at a time."""
         params, whose, exists = dealt
         models = exists.shape[0]
-        width = min(chunk or models_at_once(task.score, *_shapes(params, data, block)), models)
+        width = min(chunk or models_at_once(task.score, *_shapes(params, data, example)), models)
         order = jnp.argsort(~exists)
         order = jnp.pad(order, (0, -models % width), constant_values=models)
         chunks = (jnp.sum(exists) + width - 1) // width
@@ -190,8 +189,9 @@ def measure(
     return take
 
 
-def _shapes(params: Params, data: ClientData, block: int) -> tuple:
+def _shapes(params: Params, data: ClientData, example: Int[Array, " blocks block"]) -> tuple:
     """The shapes of one of the stacked models, and of a block of examples and their labels."""
+    block = example.shape[1]
 
     def shape(leaf, *first):
         return jax.ShapeDtypeStruct((*first, *leaf.shape[1:]), leaf.dtype)

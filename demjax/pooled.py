@@ -14,7 +14,7 @@ from demjax.base import ClientData, Params
 CACHED, HELD = 2**23, 2**27
 """Bytes of the largest array that models make on a CPU, whose caches it should fit, and else."""
 SMALL = 2**15
-"""Numbers up to which models are small, all that are scored side by side on a CPU together."""
+"""Parameters that all models which a CPU scores side by side may have together."""
 
 
 class PooledExamples(NamedTuple):
@@ -104,14 +104,17 @@ def models_at_once(
 ) -> int:
     """How many models are best scored side by side.
 
-    On a CPU a single one, but up to 4 where they are so small that their products gain from company
-    and where nothing is convolved, for convolutions side by side are slow there. Else 16.
+    On a CPU a single one, but up to 4 where they are so small that their products are faster in a
+    batch, and nothing is convolved: convolutions side by side are slow there. Elsewhere 16.
 
     Args:
         score: As in ``scores``.
         params: One model, or its shapes.
         x: Inputs, or their shapes.
         y: Labels, likewise.
+
+    Returns:
+        The number, at least 1.
     """
     if jax.default_backend() != "cpu":
         return 16

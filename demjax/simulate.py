@@ -161,6 +161,7 @@ def programs(
     """
     start = time.perf_counter()
     take = take_measures or measure(task, clients)
+    clients = on_every_device(clients)
 
     def advance(key, number, state, clients):
         return algorithm.round(jax.random.fold_in(key, number), state, clients)
@@ -178,7 +179,7 @@ def programs(
             state,
             where,
         )
-    # A state that a round does not read, such as clients who start anew, is memory to write to.
+    # Else a state that is not read, such as that of clients who start anew, is not donated.
     one_round = program(advance, donate_argnums=2, out_shardings=(where, None), keep_unused=True)
     rounds = one_round.lower(key, jnp.int32(0), state, clients)
     lowered = init, rounds, program(look).lower(state, clients)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from demjax import aggregation
+from demjax import aggregation, hierarchy
 from demjax.aggregation import average_and_mix, block_for_backend
 from demjax.base import NO_GROUP
 from demjax.hierarchy import from_groups
@@ -61,8 +61,12 @@ def one_by_one(client, group, weight, *, soft=SOFT, amplification=AMPLIFICATION)
 
 
 @pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("places", [8, 9], ids=["by level", "by product"])
 @pytest.mark.parametrize("block", [1, 3, 28, 1000, None])
-def test_blocks_of_any_size_on_any_devices_are_the_groups_one_by_one(block, devices):
+def test_blocks_of_any_size_on_any_devices_are_the_groups_one_by_one(
+    block, places, devices, monkeypatch
+):
+    monkeypatch.setattr(hierarchy, "FEW_PLACES", places)
     client, group = drawn(COUNT), drawn(3, SLOTS, seed=1)
     weight = np.random.default_rng(2).uniform(0.5, 3, (3, COUNT))
     with spread_over(devices):
@@ -80,6 +84,70 @@ def test_blocks_of_any_size_on_any_devices_are_the_groups_one_by_one(block, devi
         wanted = one_by_one(client[name], group[name], weight)
         for got, one in zip(found, wanted, strict=True):
             np.testing.assert_allclose(got[name], one, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("block", [5, None])
+@pytest.mark.parametrize("all_at_once", [False, True])
+def test_only_the_cohort_takes_and_only_what_is_chosen(all_at_once, block, devices, monkeypatch):
+    client, group = drawn(COUNT), drawn(3, SLOTS, seed=1)
+    cohort, chosen = [1, 4, 5], {"scalar": True, "some": False, "many": True}
+    if all_at_once:
+        monkeypatch.setattr(aggregation, "block_for_backend", lambda models: None)
+        block = None
+    with spread_over(devices):
+        run = partial(average_and_mix, mix=MIX, soft=SOFT, chosen=chosen, block=block)
+        found = jax.jit(run)(
+            single(client), single(group), from_groups(GROUPS, SLOTS), cohort=jnp.array(cohort)
+        )
+    for name in SHAPES:
+        ones = np.ones((3, COUNT))
+        own, groups = one_by_one(client[name], group[name], ones, amplification=1.0)
+        wanted = client[name].copy()
+        if chosen[name]:
+            wanted[cohort] = own[cohort]
+        np.testing.assert_allclose(found[0][name], wanted, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(found[1][name], groups, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("columns", "block", "widths"),
+    [
+        (28, 3, [3, 1]),
+        (28, 28, [28]),
+        (28, 100, [28]),
+        (28, 9, [7]),
+        (29, 10, [10, 9]),
+        (1, 1, [1]),
+    ],
+)
+def test_no_block_is_wider_than_asked_and_all_are_about_as_wide(columns, block, widths):
+    seen = []
+
+    def noted(one, other):
+        seen.append(one.shape[1])
+        return one + 1, other + one
+
+    one, other = jnp.zeros((2, columns)), jnp.zeros((3, columns))
+    found = aggregation._in_blocks(noted, (one, other[:2]), (), block)
+    assert list(dict.fromkeys(seen)) == widths
+    np.testing.assert_array_equal(found[0], np.ones((2, columns)))
+    np.testing.assert_array_equal(found[1], np.zeros((2, columns)))
+
+
+def test_models_keep_their_precision():
+    client, group = (
+        jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.bfloat16), models)
+        for models in (drawn(COUNT), drawn(3, SLOTS, seed=1))
+    )
+    found = average_and_mix(client, group, from_groups(GROUPS, SLOTS), mix=MIX)
+    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype(jnp.bfloat16)}
+    for name in SHAPES:
+        ones = np.ones((3, COUNT))
+        given = np.asarray(client[name], np.float64), np.asarray(group[name], np.float64)
+        wanted = one_by_one(*given, ones, soft=1.0, amplification=1.0)
+        for got, one in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(np.asarray(got[name], np.float64), one, atol=0.03)
 
 
 @pytest.mark.parametrize("clients", [5, 6])
@@ -105,7 +173,7 @@ def test_other_backends_take_all_parameters_at_once(monkeypatch):
 
 
 def test_a_block_holds_what_caches_do_on_a_cpu_and_everything_elsewhere(monkeypatch):
-    assert block_for_backend(100) == aggregation.CACHED // 100
+    assert block_for_backend(100) == aggregation.NUMBERS // 100
     assert block_for_backend(10**9) == 512
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert block_for_backend(100) is None
@@ -138,18 +206,21 @@ def test_models_are_written_over_the_old_ones(devices):
         used = program.lower(client, group, tree).compile().memory_analysis()
     assert used is not None
     assert used.temp_size_in_bytes < group.nbytes / 2
+    assert used.alias_size_in_bytes >= client.nbytes / devices + group.nbytes
     whole = jax.jit(partial(run, block=size), donate_argnums=(0, 1)).lower(client, group, tree)
     assert whole.compile().memory_analysis().temp_size_in_bytes >= group.nbytes
 
 
-def test_many_at_once_under_vmap():
+@pytest.mark.parametrize("devices", [1, 2])
+def test_many_at_once_under_vmap(devices):
     client, group = single(drawn(COUNT)), single(drawn(3, SLOTS, seed=1))
     tree = from_groups(GROUPS, SLOTS)
 
     def run(share):
         return average_and_mix(client, group, tree, mix=[share, 0.5, 0.9], block=3)
 
-    found = jax.jit(jax.vmap(run))(jnp.array([0.0, 0.3]))
+    with spread_over(devices):
+        found = jax.jit(jax.vmap(run))(jnp.array([0.0, 0.3]))
     for number, share in enumerate((0.0, 0.3)):
         for got, one in zip(*map(jax.tree.leaves, (found, run(share))), strict=True):
             np.testing.assert_allclose(got[number], one, rtol=1e-5, atol=1e-6)

@@ -17,6 +17,7 @@ from scipy.spatial.distance import pdist, squareform
 from demjax import linkage, local_training, measure, simulate, watch
 from demjax.algorithms import demlearn, fedavg
 from demjax.linkage import chunks, gradients
+from demjax.simulate import programs
 from demjax.spread import (
     PATIENCE,
     compiler_options,
@@ -155,6 +156,26 @@ def test_data_are_whole_on_every_device_and_copied_to_them_once():
         there["x"].addressable_shards, again["x"].addressable_shards, strict=True
     ):
         assert one.data.unsafe_buffer_pointer() == other.data.unsafe_buffer_pointer()
+
+
+def test_a_run_that_is_watched_has_its_data_on_every_device():
+    """Else each program that is called copies them."""
+    clients = tiny.clients()
+    seen = []
+
+    def noted(key, number, state, clients):
+        seen.append(clients)
+        return state, None
+
+    asked = {"rounds": 2, "key": jax.random.key(0), "take_measures": themselves}
+    with spread_over(2):
+        made = programs(*system("fedavg", clients), **{k: asked[k] for k in asked if k != "rounds"})
+        moments = watch(*system("fedavg", clients), **asked, compiled=made._replace(round=noted))
+        assert len(list(moments)) == 3
+    assert len(seen) == 2
+    for leaf in jax.tree.leaves(seen):
+        assert leaf.is_fully_replicated
+        assert len(leaf.sharding.device_set) == 2
 
 
 def system(name, clients):

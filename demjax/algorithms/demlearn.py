@@ -136,10 +136,10 @@ def demlearn(
         counts = jnp.where(jnp.asarray(weigh)[:, None], clients.train_size, 1)
         rate = jnp.where(regroup, 1.0, soft)
         if beta is None:
-            mixed, group = average_and_mix(
-                client, group, hierarchy, mix=mix, soft=rate, weight=counts, amplification=factor
+            facts = {"mix": mix, "soft": rate, "weight": counts, "amplification": factor}
+            client, group = average_and_mix(
+                client, group, hierarchy, **facts, cohort=who, chosen=chosen
             )
-            client = cohorts.kept(client, who, tree.only(chosen, mixed, client))
         else:
             means = tree.group_means(client, hierarchy, counts, factor)
             group = tree.soft_update(group, means, rate)

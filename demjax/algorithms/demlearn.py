@@ -5,6 +5,7 @@ earlier version: *Distributed and Democratized Learning*, arXiv 2003.09301, IEEE
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -136,10 +137,8 @@ def demlearn(
         counts = jnp.where(jnp.asarray(weigh)[:, None], clients.train_size, 1)
         rate = jnp.where(regroup, 1.0, soft)
         if beta is None:
-            facts = {"mix": mix, "soft": rate, "weight": counts, "amplification": factor}
-            client, group = average_and_mix(
-                client, group, hierarchy, **facts, cohort=who, chosen=chosen
-            )
+            aggregate = partial(average_and_mix, weight=counts, amplification=factor, soft=rate)
+            client, group = aggregate(client, group, hierarchy, mix=mix, cohort=who, chosen=chosen)
         else:
             means = tree.group_means(client, hierarchy, counts, factor)
             group = tree.soft_update(group, means, rate)

@@ -270,14 +270,20 @@ def test_without_levels_there_is_nothing_to_tell_of_a_tree():
     assert {leaf.shape for leaf in shapes.structure} == {(2, 0)}
 
 
-def test_a_round_writes_over_models_that_it_does_not_read():
+def stacked(name, state):
+    return (state.client, state.group) if name == "demlearn" else state.client
+
+
+@pytest.mark.parametrize("name", ["fedavg", "demlearn"])
+def test_a_round_writes_its_models_over_the_old_ones(name):
     """Federated averaging starts clients anew, and still makes no second stack of models."""
-    algorithm = fedavg(LOCAL)
+    algorithm = {"fedavg": fedavg(LOCAL), "demlearn": ALGORITHM}[name]
     parts = programs(algorithm, TASK, CLIENTS, key=KEY)
     state = parts.init(KEY, CLIENTS)
-    stack = sum(leaf.nbytes for leaf in jax.tree.leaves(state.client))
-    assert parts.round.memory_analysis().alias_size_in_bytes >= stack
+    models = jax.tree.leaves(stacked(name, state))
+    assert parts.round.memory_analysis().alias_size_in_bytes >= sum(leaf.nbytes for leaf in models)
     after, _ = parts.round(KEY, np.int32(0), state, CLIENTS)
-    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.client))
-    wanted, _ = algorithm.round(jax.random.fold_in(KEY, 0), algorithm.init(KEY, CLIENTS), CLIENTS)
-    tiny.close(after.client, wanted.client, 1e-5)
+    assert all(leaf.is_deleted() for leaf in models)
+    one_round = jax.jit(algorithm.round)
+    wanted, _ = one_round(jax.random.fold_in(KEY, 0), algorithm.init(KEY, CLIENTS), CLIENTS)
+    tiny.close(stacked(name, after), stacked(name, wanted), 1e-5)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from demjax import cohorts
 from demjax import hierarchy as tree
 from demjax.base import Hierarchy, Params, check_number
+from demjax.linkage.chunks import fold
 from demjax.spread import AXIS, devices_at_work
 
 NUMBERS = 2**20
@@ -130,17 +131,16 @@ def _in_blocks(function: Callable, written: tuple, read: tuple, width: int) -> t
     shapes = [x.shape for x in written]
     written, read = (tuple(x.reshape(x.shape[0], -1) for x in some) for some in (written, read))
     columns = written[0].shape[1]
-    width = max(1, -(-columns // max(1, -(-columns // width))))  # blocks of about the same size
-    blocks, rest = divmod(columns, width)
+    width = -(-columns // max(1, -(-columns // width)))  # blocks of about the same size
 
-    def replaced(now, start, width):
-        some = (lax.dynamic_slice_in_dim(x, start, width, axis=1) for x in (*now, *read))
+    def one_block(now, start, new):
+        old = [lax.dynamic_slice_in_dim(x, start, width, axis=1) for x in (*now, *read)]
         return tuple(
-            lax.dynamic_update_slice_in_dim(old, new.astype(old.dtype), start, axis=1)
-            for old, new in zip(now, function(*some), strict=True)
+            lax.dynamic_update_slice_in_dim(
+                x, jnp.where(new, found.astype(x.dtype), was), start, axis=1
+            )
+            for x, was, found in zip(now, old[: len(now)], function(*old), strict=True)
         )
 
-    now = lax.fori_loop(0, blocks, lambda i, now: replaced(now, i * width, width), written)
-    if rest:
-        now = replaced(now, blocks * width, rest)
+    now = fold(columns, width, one_block, written) if columns else written
     return tuple(x.reshape(shape) for x, shape in zip(now, shapes, strict=True))

@@ -41,15 +41,8 @@ from scipy.spatial.distance import pdist, squareform
 
 import demjax
 from demjax import hierarchy as groups
-from demjax.linkage import (
-    METHODS,
-    counts,
-    depth,
-    euclidean,
-    linkage,
-    self_organization,
-    unorganized,
-)
+from demjax.clustering import METHODS, counts, depth, euclidean, self_organization, unorganized
+from demjax.clustering.linkage import linkage
 
 RESULTS = Path(__file__).parent / "results"
 PARTS = ("linkage", "cut", "aggregation", "distances")

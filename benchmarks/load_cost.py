@@ -28,7 +28,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from machine import RESULTS, empty_result, keep
 
-from demjax import data, memory
+from demjax import data
+from demjax.backend import memory
 
 USERS_IN_A_FILE, EXAMPLES_OF_A_USER, LEAF_LABELS = 100, 200, 62
 CACHES = ("none", "filled", "found")

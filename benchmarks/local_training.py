@@ -24,7 +24,7 @@ import numpy as np
 import optax
 
 import demjax
-from demjax.spread import compiler_options
+from demjax.backend.sharding import compiler_options
 
 RESULTS = Path(__file__).parent / "results" / "local_training.json"
 

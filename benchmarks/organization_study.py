@@ -38,21 +38,21 @@ LEVELS = {"published": (10, 5, 2), "digits": (10, 5, 2), "relabelled": (8, 4), "
 def settings(data: str) -> dict[str, Callable[[Any], Any]]:
     """Every setting by its name: from local training to an algorithm."""
     import demjax
-    from demjax import hierarchy, linkage
+    from demjax import clustering, hierarchy
 
-    counts = linkage.counts(LEVELS[data], min_size=3)
+    counts = clustering.counts(LEVELS[data], min_size=3)
     levels = len(LEVELS[data])
     features = {
-        "weights": linkage.weights(),
-        "updates": linkage.updates(),
-        "gradients": linkage.gradients(),
-        "head": linkage.weights(linkage.layers("Dense_1")),
-        "sketch": linkage.updates(linkage.sketch(256)),
+        "weights": clustering.weights(),
+        "updates": clustering.updates(),
+        "gradients": clustering.gradients(),
+        "head": clustering.weights(clustering.layers("Dense_1")),
+        "sketch": clustering.updates(clustering.sketch(256)),
     }
-    metrics = {"euclidean": linkage.euclidean, "cosine": linkage.cosine}
+    metrics = {"euclidean": clustering.euclidean, "cosine": clustering.cosine}
     cuts = {
-        "depth": linkage.depth(3),
-        "depth3": linkage.depth(3, min_size=3),
+        "depth": clustering.depth(3),
+        "depth3": clustering.depth(3, min_size=3),
         "counts": counts,
     }
     made: dict[str, Callable[[Any], Any]] = {

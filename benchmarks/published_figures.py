@@ -39,7 +39,8 @@ from processes import run_each
 from published_report import read_runs
 
 from demjax import plots
-from demjax.plots import curves, per_client, trees
+from demjax.plots import curves, per_client
+from demjax.plots.dendrograms import dendrograms
 from demjax.plots.style import PAGE, new_figure, style
 
 RESULTS = Path(__file__).parent / "results"
@@ -137,7 +138,7 @@ FIGURES: Mapping[str, tuple[Sequence[str], Callable]] = {
     "metric": (("published", "cosine"), draw_metric),
     "dendrograms": (
         ("published",),
-        lambda folders: trees.dendrograms(folders["published"])[0].figure,
+        lambda folders: dendrograms.dendrograms(folders["published"])[0].figure,
     ),
 }
 """By name: the runs that a figure needs, and what draws it from their folders."""

@@ -34,16 +34,16 @@ RESULTS = Path(__file__).parent / "results" / "published_mnist"
 def algorithm_named(name: str, local):
     """The algorithms of the experiment with their published settings, and the control."""
     import demjax
-    from demjax import hierarchy, linkage
+    from demjax import clustering, hierarchy
 
     def recommended():
         return demjax.demlearn(
             local,
             prox=0.002,
-            features=linkage.updates(),
-            metric=linkage.cosine,
+            features=clustering.updates(),
+            metric=clustering.cosine,
             method="ward",
-            cut=linkage.counts((10, 5, 2), min_size=3),
+            cut=clustering.counts((10, 5, 2), min_size=3),
             start=hierarchy.from_root,
             by_examples=True,
             mix=(0.6, 0.3, 0.3, 0.3),

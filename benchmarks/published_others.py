@@ -44,20 +44,20 @@ PUBLISHED["cifar10_jpeg"] = PUBLISHED["cifar10"]
 def run_one(name: str, seed: int, arguments: argparse.Namespace, out: Path) -> None:
     """One run of the setting by one algorithm."""
     import demjax
-    from demjax import assemble, options
-    from demjax.config import override
-    from demjax.experiment import Experiment
-    from demjax.presets import PRESETS
+    from demjax.experiment import build, validation
+    from demjax.experiment.config import override
+    from demjax.experiment.experiment import Experiment
+    from demjax.experiment.presets import PRESETS
 
     given = {"seed": seed, "rounds": arguments.rounds, "data_dir": arguments.data_dir}
     given |= ALGORITHMS[name] | {"store": arguments.store}
     if arguments.dataset:
         given["dataset"] = arguments.dataset
     experiment = override(PRESETS[f"published_{arguments.setting}"], given)
-    resolved = options.resolve(Experiment(**experiment))
-    built = assemble.build(resolved)
+    resolved = validation.resolve(Experiment(**experiment))
+    built = build.build(resolved)
     measured = range(0, resolved.rounds + 1, arguments.eval_every)
-    with demjax.spread_over(arguments.devices), assemble.products(resolved):
+    with demjax.spread_over(arguments.devices), build.products(resolved):
         found = curve(*built[:3], rounds=resolved.rounds, seed=seed, measured=measured, name=name)
     said = {key: value for key, value in dataclasses.asdict(resolved).items() if value is not None}
     said.pop("data_dir", None)

@@ -33,12 +33,13 @@ import optax
 from machine import empty_result, keep, results_file, take_devices
 
 import demjax
-from demjax import memory
-from demjax.aggregation import average_and_mix
-from demjax.base import stack_copies, under_one_root
-from demjax.linkage import self_organization, unorganized
-from demjax.simulate import Programs, programs
-from demjax.spread import compiler_options, on_every_device
+from demjax.backend import memory
+from demjax.backend.sharding import compiler_options, on_every_device
+from demjax.clustering import self_organization, unorganized
+from demjax.hierarchy.aggregation import average_and_mix
+from demjax.hierarchy.groups import under_one_root
+from demjax.pytrees import stack_copies
+from demjax.simulation.run import Programs, programs
 
 MODELS = {
     "linear": lambda: demjax.models.Linear(classes=10),
@@ -114,7 +115,7 @@ def measure_point(model: str, count: int, epochs: int, arguments: argparse.Names
         scored = score * count * count * TESTS
         rates["measures of clients, GFLOP/s"] = scored / medians["measures of clients"] / 1e9
     with demjax.spread_over(arguments.devices):
-        needed = memory.needed(whole)
+        needed = memory.needed(*whole[:3])
     return {
         "at": {"model": model, "clients": count, "epochs": epochs},
         "seconds": {part: {"median": medians[part], "all": each} for part, each in seconds.items()},

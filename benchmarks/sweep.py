@@ -43,8 +43,8 @@ from machine import empty_result, keep, results_file, take_devices
 from round_cost import MODELS, made_up
 
 import demjax
-from demjax import memory
-from demjax.spread import compiler_options
+from demjax.backend import memory
+from demjax.backend.sharding import compiler_options
 
 ROUNDS = {"linear": 20, "mlp": 20, "cnn": 2}
 SEEDS = {"linear": 2, "mlp": 2, "cnn": 1}

@@ -1,18 +1,18 @@
 """demjax: democratized and federated learning of thousands of clients, vectorized in JAX."""
 
-from demjax import data, hierarchy, linkage, metrics, models, plots, structure
+from demjax import clustering, data, hierarchy, linkage, metrics, models, plots
+from demjax._version import __version__
 from demjax.algorithms import demlearn, fedavg, fedprox, local_only
+from demjax.backend.sharding import spread_over, use_cores
 from demjax.base import Algorithm, ClientData, Hierarchy, Models, Task
-from demjax.local import LocalTraining, Pull, local_training
+from demjax.clients.local_training import LocalTraining, Pull, local_training
 from demjax.metrics import Measures, measure
-from demjax.simulate import History, simulate, watch
-from demjax.spread import spread_over, use_cores
-from demjax.sweep import grid, sweep
-from demjax.task import classification
-
-__version__ = "0.1.0"
+from demjax.simulation.run import History, simulate, watch
+from demjax.simulation.sweep import grid, sweep
+from demjax.tasks.classification import classification
 
 __all__ = [
+    "__version__",
     "Algorithm",
     "ClientData",
     "Hierarchy",
@@ -23,6 +23,7 @@ __all__ = [
     "Pull",
     "Task",
     "classification",
+    "clustering",
     "data",
     "demlearn",
     "fedavg",
@@ -38,8 +39,12 @@ __all__ = [
     "plots",
     "simulate",
     "spread_over",
-    "structure",
     "sweep",
     "use_cores",
     "watch",
 ]
+
+
+def __dir__() -> list[str]:
+    """What a user needs, without the modules that hold it."""
+    return sorted(__all__)

@@ -1,6 +1,6 @@
 """``python -m demjax`` is ``demjax``."""
 
-from demjax.cli import entry
+from demjax.cli.main import entry
 
 if __name__ == "__main__":
     entry()

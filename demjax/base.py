@@ -16,11 +16,11 @@ Letter Meaning
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
-from jaxtyping import Array, Bool, Float, Int, Num, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Num, PRNGKeyArray
 
 NO_GROUP = -1
 """Marks, in ``Hierarchy.groups``, a client that belongs to no group of a level."""
+
 
 Params = Any
 """A pytree of arrays: one model ``[...]``, or many, stacked on leading axes."""
@@ -133,43 +133,3 @@ class Algorithm(NamedTuple):
     init: Callable[[PRNGKeyArray, ClientData], Any]
     round: Callable[[PRNGKeyArray, Any, ClientData], tuple[Any, Any]]
     models: Callable[[Any], Models]
-
-
-def stack_copies(params: Params, count: int) -> Params:
-    """Stack ``count`` copies of one model: leaves ``[...]`` become ``[count, ...]``."""
-    return jax.tree.map(lambda leaf: jax.numpy.broadcast_to(leaf, (count, *leaf.shape)), params)
-
-
-def single_group(clients: int) -> Hierarchy:
-    """The hierarchy with nothing but a root that holds every client (``L = G = 1``)."""
-    zeros = jax.numpy.zeros((1, clients), jax.numpy.int32)
-    return Hierarchy(groups=zeros, size=jax.numpy.full((1, 1), clients, jax.numpy.int32))
-
-
-def under_one_root(client: Params, root: Params) -> Models:
-    """The models of a system with a server: clients under a single group, the global model."""
-    count = jax.tree.leaves(client)[0].shape[0]
-    group = jax.tree.map(lambda leaf: leaf[None, None], root)
-    return Models(client, group, single_group(count))
-
-
-def finite_clients(params: Params) -> Bool[Array, " N"]:
-    """Which of the stacked models hold finite numbers only."""
-    leaves = [
-        jax.numpy.isfinite(leaf).reshape(leaf.shape[0], -1).all(axis=1)
-        for leaf in jax.tree.leaves(params)
-    ]
-    return jax.numpy.stack(leaves).all(axis=0)
-
-
-def check_number(whose: str, name: str, value: Any, low: float, high: float | None = None) -> None:
-    """Refuse a plain number outside its range; traced numbers cannot be checked and pass.
-
-    Raises:
-        ValueError: One sentence: what was given, and what is possible.
-    """
-    if isinstance(value, int | float) and not low <= value <= (
-        float("inf") if high is None else high
-    ):
-        possible = f"of at least {low}" if high is None else f"from {low} to {high}"
-        raise ValueError(f"{whose} needs {name} {possible}, but {value} was given.")

@@ -3,7 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from demjax.base import NO_GROUP, finite_clients, single_group, stack_copies
+from demjax.base import NO_GROUP
+from demjax.hierarchy.groups import single_group
+from demjax.pytrees import finite_clients, stack_copies
 
 
 @pytest.mark.parametrize("count", [1, 4])

@@ -13,7 +13,7 @@ import side
 from export import MODELS
 
 import demjax
-from demjax.simulate import programs
+from demjax.simulation.run import programs
 
 
 def nested(weights: dict) -> dict:

@@ -1,8 +1,10 @@
-"""Learning systems, one short file each, all made of the same parts."""
+"""Learning systems, one short file each, by family, all made of the same parts.
 
-from demjax.algorithms.demlearn import demlearn
-from demjax.algorithms.fedavg import fedavg
-from demjax.algorithms.fedprox import fedprox
-from demjax.algorithms.local_only import local_only
+None imports another; what two need belongs to ``clients``, ``hierarchy`` or ``clustering``.
+"""
+
+from demjax.algorithms.federated import fedavg, fedprox
+from demjax.algorithms.hierarchical import demlearn
+from demjax.algorithms.personalized import local_only
 
 __all__ = ["demlearn", "fedavg", "fedprox", "local_only"]

@@ -5,25 +5,32 @@
 keeps them in a file; ``client_data`` makes of both the ``ClientData`` that all else takes.
 """
 
-from demjax.data.catalogue import CATALOGUE, NAMES, Entry, find, load
-from demjax.data.cifar10 import cifar10, cifar10_jpeg
-from demjax.data.clients import Partition, client_data
-from demjax.data.conflicts import noisy, permuted, planted_kinds, relabelled, rotated
+from demjax.data.client_data import Partition, client_data
 from demjax.data.dataset import Dataset
-from demjax.data.digits import digits
-from demjax.data.idx import read_idx
-from demjax.data.leaf import leaf
-from demjax.data.mnist import fashion_mnist, mnist
-from demjax.data.natural import natural
-from demjax.data.normalization import Normalization, centred, overall, per_pixel, unit
-from demjax.data.npz import npz
-from demjax.data.partition import dirichlet, iid, labels, quantity
-from demjax.data.pixels import scale_to_unit, standardize, standardize_pixels
-from demjax.data.planted import Planted, planted
-from demjax.data.prepared import PREPARED, prepare, prepared
-from demjax.data.published import published_cifar10, published_fashion_mnist, published_mnist
-from demjax.data.saved import load_partition, save_partition
-from demjax.data.synthetic import synthetic
+from demjax.data.partitions.dirichlet import dirichlet
+from demjax.data.partitions.iid import iid
+from demjax.data.partitions.labels import labels
+from demjax.data.partitions.natural import natural
+from demjax.data.partitions.planted import Planted, planted
+from demjax.data.partitions.published import (
+    published_cifar10,
+    published_fashion_mnist,
+    published_mnist,
+)
+from demjax.data.partitions.quantity import quantity
+from demjax.data.partitions.saved import load_partition, save_partition
+from demjax.data.sources.catalogue import CATALOGUE, NAMES, Entry, find, load
+from demjax.data.sources.cifar10 import cifar10, cifar10_jpeg
+from demjax.data.sources.digits import digits
+from demjax.data.sources.idx import read_idx
+from demjax.data.sources.leaf import leaf
+from demjax.data.sources.mnist import fashion_mnist, mnist
+from demjax.data.sources.npz import npz
+from demjax.data.sources.synthetic import synthetic
+from demjax.data.sources.tfds import PREPARED, prepare, prepared
+from demjax.data.transforms.conflicts import noisy, permuted, planted_kinds, relabelled, rotated
+from demjax.data.transforms.normalization import Normalization, centred, overall, per_pixel, unit
+from demjax.data.transforms.standardize import scale_to_unit, standardize, standardize_pixels
 
 __all__ = [
     "CATALOGUE",

@@ -1,6 +1,6 @@
 """Models as Flax modules, and the convolution that stays fast for many of them."""
 
-from demjax.models.conv import conv_direct, conv_for_backend, conv_product, conv_tiles
+from demjax.models.convolution import conv_direct, conv_for_backend, conv_product, conv_tiles
 from demjax.models.networks import CNN, MLP, CifarCNN, Linear
 
 __all__ = [

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from demjax.models.conv import Conv, conv_for_backend
+from demjax.models.convolution import Conv, conv_for_backend
 
 
 def uniform_fan_in(fan_in: int) -> Callable[..., Array]:

@@ -6,15 +6,15 @@ take ``ax=``, those of several ``figure=``; without it they make a new figure.
 
 from demjax.plots.costs import cost
 from demjax.plots.curves import comparison, curve, measures
-from demjax.plots.grouped import labels_by_group
-from demjax.plots.members import membership
-from demjax.plots.organization import group_sizes, rand_index
-from demjax.plots.partition import labels_by_client
+from demjax.plots.dendrograms import dendrogram, dendrograms
+from demjax.plots.fairness import fairness, fairness_of
+from demjax.plots.group_measures import group_sizes, rand_index
+from demjax.plots.labels_by_client import labels_by_client
+from demjax.plots.labels_by_group import labels_by_group
+from demjax.plots.membership import membership
 from demjax.plots.per_client import clients, distribution
-from demjax.plots.reading import Record, read
-from demjax.plots.shares import fairness, fairness_of
+from demjax.plots.record import Record, read
 from demjax.plots.style import style
-from demjax.plots.trees import dendrogram, dendrograms
 
 __all__ = [
     "Record",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from demjax.plots.reading import Record, Run
+from demjax.plots.record import Record, Run
 from demjax.plots.settings import Setting, looks, settings
 from demjax.plots.style import COLUMN, GREY, folded, new_figure, style
 

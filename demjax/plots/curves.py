@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from demjax.plots.reading import Run
+from demjax.plots.record import Run
 from demjax.plots.settings import Setting, looks, settings
 from demjax.plots.style import (
     BLACK,

@@ -5,8 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from demjax.plots import costs, curves, grouped, members, organization, per_client, shares, trees
-from demjax.plots.reading import Record
+from demjax.plots import costs, curves, group_measures, per_client
+from demjax.plots.dendrograms import dendrograms
+from demjax.plots.fairness import fairness
+from demjax.plots.labels_by_group import held, labels_by_group
+from demjax.plots.membership import membership
+from demjax.plots.record import Record
 from demjax.plots.settings import settings
 from demjax.plots.style import COLUMN, fitting_columns, new_figure
 
@@ -66,7 +70,7 @@ def _distribution(records: Sequence[Record], figure: "Figure") -> Any:
 
 def _kinds(records: Sequence[Record], figure: "Figure") -> Any:
     one = _one(records)
-    kinds = grouped.held(one)[2]
+    kinds = held(one)[2]
     found = len(np.unique(kinds))
     if not 2 <= found <= KINDS_AT_MOST:
         raise ValueError(
@@ -74,7 +78,7 @@ def _kinds(records: Sequence[Record], figure: "Figure") -> Any:
             "tell apart."
         )
     ax = new_figure(figure, (COLUMN, 2.9)).add_subplot()
-    return members.membership(one, kinds=kinds, ax=ax)
+    return membership(one, kinds=kinds, ax=ax)
 
 
 FIGURES: Mapping[str, Drawing] = {
@@ -82,13 +86,13 @@ FIGURES: Mapping[str, Drawing] = {
     "comparison": _comparison,
     "clients": _clients,
     "distribution": _distribution,
-    "fairness": lambda records, figure: shares.fairness(records, figure=figure),
+    "fairness": lambda records, figure: fairness(records, figure=figure),
     "cost": lambda records, figure: costs.cost(records, figure=figure),
-    "dendrograms": lambda records, figure: trees.dendrograms(_one(records), figure=figure),
-    "membership": _single(members.membership, COLUMN, 2.9),
+    "dendrograms": lambda records, figure: dendrograms(_one(records), figure=figure),
+    "membership": _single(membership, COLUMN, 2.9),
     "membership_kinds": _kinds,
-    "labels": _single(grouped.labels_by_group, COLUMN, 2.5),
-    "group_sizes": lambda records, figure: organization.group_sizes(_one(records), figure=figure),
-    "rand_index": lambda records, figure: organization.rand_index(_one(records), figure=figure),
+    "labels": _single(labels_by_group, COLUMN, 2.5),
+    "group_sizes": lambda records, figure: group_measures.group_sizes(_one(records), figure=figure),
+    "rand_index": lambda records, figure: group_measures.rand_index(_one(records), figure=figure),
 }
 """By name: draws records into a figure, or says in a ``ValueError`` why it cannot."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from demjax.plots.curves import title
-from demjax.plots.reading import Record, Run, read
+from demjax.plots.record import Record, Run, read
 from demjax.plots.settings import COLOURS, looks, settings
 from demjax.plots.style import (
     BLACK,

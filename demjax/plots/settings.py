@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from demjax.defaults import SPECIAL
-from demjax.experiment import Experiment
-from demjax.plots.reading import Record, Run, read_all
+from demjax.experiment.defaults import SPECIAL
+from demjax.experiment.experiment import Experiment
+from demjax.plots.record import Record, Run, read_all
 from demjax.plots.style import BLACK, BLUE, DASHES, GREEN, MARKERS, SERIES, VERMILLION, shade
 
 COLOURS: Mapping[str, str] = {

@@ -4,7 +4,6 @@
 itself with the plain JavaScript beside these modules, and ``command`` is the command.
 """
 
-from demjax.report import command
 from demjax.report.folder import Run, read
 from demjax.report.page import page
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from demjax.measured import Clients
 from demjax.report.folder import Run
+from demjax.runs.reader import Clients
 
 DIGITS = 4
 """Decimal places that the page keeps."""

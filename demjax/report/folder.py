@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from demjax import runs
-from demjax.measured import Clients, are_whole, read_clients, read_columns, read_measures
+from demjax.runs import folder as run_folder
+from demjax.runs.reader import Clients, are_whole, read_clients, read_columns, read_measures
 
 UNFINISHED = "unfinished"
 """The status of a run that has no summary: it goes on, or was killed."""
@@ -44,15 +44,17 @@ def read(out: Path) -> Run:
     """
     if not out.is_dir():
         raise ValueError(f"The run {out} does not exist; possible is a folder that a run wrote.")
-    config = _config(out / runs.CONFIG)
-    finished = (out / runs.SUMMARY).exists()
-    summary = runs.read_summary(out) if finished else {}
-    metrics = read_measures(out / runs.METRICS, runs.PINNED, whole=finished)
+    config = _config(out / run_folder.CONFIG)
+    finished = (out / run_folder.SUMMARY).exists()
+    summary = run_folder.read_summary(out) if finished else {}
+    metrics = read_measures(out / run_folder.METRICS, run_folder.PINNED, whole=finished)
     if not metrics and summary.get("final"):
-        raise ValueError(f"{out} is damaged: its run was measured, but it holds no {runs.METRICS}.")
+        raise ValueError(
+            f"{out} is damaged: its run was measured, but it holds no {run_folder.METRICS}."
+        )
     rounds = metrics.get("round", np.zeros(0))
-    clients = read_clients(out / runs.CLIENTS, rounds, whole=finished)
-    labels = read_columns(out / runs.LABELS, ("client", "label", "train", "test"), whole=True)
+    clients = read_clients(out / run_folder.CLIENTS, rounds, whole=finished)
+    labels = read_columns(out / run_folder.LABELS, ("client", "label", "train", "test"), whole=True)
     return Run(
         name=out.resolve().name,
         status=summary.get("status", UNFINISHED),
@@ -60,7 +62,7 @@ def read(out: Path) -> Run:
         summary=summary,
         metrics=metrics,
         clients=clients,
-        labels=_labels(out / runs.LABELS, labels, clients) if labels else None,
+        labels=_labels(out / run_folder.LABELS, labels, clients) if labels else None,
     )
 
 

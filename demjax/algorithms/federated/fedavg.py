@@ -1,0 +1,108 @@
+"""Federated averaging, and the control that lets its clients keep some of their own model.
+
+McMahan et al., *Communication-Efficient Learning of Deep Networks from Decentralized Data*,
+AISTATS 2017, arXiv 1602.05629; server optimizers: Reddi et al., *Adaptive Federated
+Optimization*, ICLR 2021, arXiv 2003.00295.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from demjax import hierarchy as tree
+from demjax.base import Algorithm, ClientData, Models, Params
+from demjax.clients import participation
+from demjax.clients.local_training import LocalTraining
+from demjax.hierarchy.groups import under_one_root
+from demjax.pytrees import stack_copies
+from demjax.registry import check_number
+
+
+class FedAvgState(NamedTuple):
+    """What the next round needs.
+
+    Attributes:
+        client: Client models after the last round, leaves ``[N, ...]``.
+        server: The global model.
+        optimizer: The server optimizer's state.
+    """
+
+    client: Params
+    server: Params
+    optimizer: optax.OptState
+
+
+class FedAvgInfo(NamedTuple):
+    """What one may want to see of a round.
+
+    Attributes:
+        loss: Mean training loss of each client in its last epoch; NaN outside the cohort.
+    """
+
+    loss: Float[Array, " N"]
+
+
+def fedavg(
+    local: LocalTraining,
+    *,
+    mix: Float[Array, ""] | float | None = None,
+    server_optimizer: optax.GradientTransformation | None = None,
+    cohort: int | None = None,
+) -> Algorithm:
+    """Train from the global model, average by examples.
+
+    ``w_global ← Σ_n m_n w_n / Σ_n m_n``, with ``m_n`` the training examples of client ``n``. A
+    server optimizer is given ``w_global − mean`` as its gradient instead; ``optax.sgd(1.0)``
+    is plain averaging.
+
+    With ``mix`` it becomes the control for DemLearn: after each round
+    ``w_n ← (1−α) w_n + α w_global``, measured there, and trained on from there in the next.
+
+    Args:
+        local: How clients train on their own.
+        mix: ``α``, from 0 to 1, for the control; ``None`` for federated averaging, whose client
+            models are measured right after local training.
+        server_optimizer: Any Optax optimizer; ``None`` replaces the global model by the mean.
+        cohort: Clients that train in a round and whose mean is taken, 1 to ``N``; all others keep
+            their models. By default everyone.
+
+    Returns:
+        The algorithm; its hierarchy is one root that holds every client.
+
+    Raises:
+        ValueError: If ``mix`` is out of its range.
+    """
+    check_number("FedAvg", "mix", mix, 0, 1)
+    server = server_optimizer or optax.sgd(1.0)
+
+    def init(key: PRNGKeyArray, clients: ClientData) -> FedAvgState:
+        model = local.init(key)
+        return FedAvgState(stack_copies(model, clients.n_clients), model, server.init(model))
+
+    def one_round(
+        key: PRNGKeyArray, state: FedAvgState, clients: ClientData
+    ) -> tuple[FedAvgState, FedAvgInfo]:
+        who = participation.draw(key, clients.n_clients, cohort)
+        start = stack_copies(state.server, clients.n_clients) if mix is None else state.client
+        start = participation.kept(state.client, who, start)
+        client, loss = local.train(key, start, clients, cohort=who)
+        examples = clients.train_size.astype(jnp.float32)
+        mean = tree.mean_of_all(*participation.rows((client, examples), who))
+        if server_optimizer is None:
+            model, optimizer = mean, state.optimizer
+        else:
+            gradient = jax.tree.map(lambda old, new: old - new, state.server, mean)
+            updates, optimizer = server.update(gradient, state.optimizer, state.server)
+            model = optax.apply_updates(state.server, updates)
+        if mix is not None:
+            mixed = jax.tree.map(lambda own, new: (1 - mix) * own + mix * new, client, model)
+            client = participation.kept(client, who, mixed)
+        return FedAvgState(client, model, optimizer), FedAvgInfo(loss)
+
+    def models(state: FedAvgState) -> Models:
+        return under_one_root(state.client, state.server)
+
+    return Algorithm(init=init, round=one_round, models=models)

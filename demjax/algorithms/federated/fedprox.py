@@ -1,0 +1,92 @@
+"""Federated averaging with a proximal term that keeps clients near the global model.
+
+Li et al., *Federated Optimization in Heterogeneous Networks*, MLSys 2020, arXiv 1812.06127.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from demjax import hierarchy as tree
+from demjax.base import Algorithm, ClientData, Models, Params
+from demjax.clients import participation
+from demjax.clients.local_training import LocalTraining, Pull
+from demjax.hierarchy.groups import under_one_root
+from demjax.pytrees import stack_copies
+from demjax.registry import check_number
+
+
+class FedProxState(NamedTuple):
+    """What the next round needs, and the client models to be measured.
+
+    Attributes:
+        client: Client models right after local training, leaves ``[N, ...]``.
+        server: The global model.
+    """
+
+    client: Params
+    server: Params
+
+
+class FedProxInfo(NamedTuple):
+    """What one may want to see of a round.
+
+    Attributes:
+        loss: Mean training loss of each client in its last epoch, without the proximal term;
+            NaN outside the cohort.
+    """
+
+    loss: Float[Array, " N"]
+
+
+def fedprox(
+    local: LocalTraining,
+    *,
+    prox: Float[Array, ""] | float = 0.5,
+    cohort: int | None = None,
+) -> Algorithm:
+    """Train near the global model, average by examples.
+
+    Clients minimise ``loss(w) + μ/2 ‖w − w_global‖²``, from ``w_global``; then
+    ``w_global ← Σ_n m_n w_n / Σ_n m_n``, with ``m_n`` the training examples of client ``n``.
+
+    Args:
+        local: How clients train on their own.
+        prox: ``μ``, 0 or more; with 0 this is federated averaging.
+        cohort: Clients that train in a round and whose mean is taken, 1 to ``N``; all others keep
+            their models. By default everyone.
+
+    Returns:
+        The algorithm; its hierarchy is one root that holds every client.
+
+    Raises:
+        ValueError: If ``prox`` is negative.
+    """
+    check_number("FedProx", "prox", prox, 0)
+
+    def init(key: PRNGKeyArray, clients: ClientData) -> FedProxState:
+        model = local.init(key)
+        return FedProxState(stack_copies(model, clients.n_clients), model)
+
+    def one_round(
+        key: PRNGKeyArray, state: FedProxState, clients: ClientData
+    ) -> tuple[FedProxState, FedProxInfo]:
+        count = clients.n_clients
+        pull = Pull(
+            anchors=jax.tree.map(lambda leaf: leaf[None], state.server),
+            which=jnp.zeros((count, 1), jnp.int32),
+            weight=jnp.full((count, 1), prox, jnp.float32),
+        )
+        who = participation.draw(key, count, cohort)
+        start = participation.kept(state.client, who, stack_copies(state.server, count))
+        client, loss = local.train(key, start, clients, pull, cohort=who)
+        examples = clients.train_size.astype(jnp.float32)
+        mean = tree.mean_of_all(*participation.rows((client, examples), who))
+        return FedProxState(client, mean), FedProxInfo(loss)
+
+    def models(state: FedProxState) -> Models:
+        return under_one_root(state.client, state.server)
+
+    return Algorithm(init=init, round=one_round, models=models)

@@ -1,0 +1,141 @@
+"""DemLearn: clients organise themselves into a tree of groups by how alike they learn.
+
+Nguyen et al., *Self-organizing Democratized Learning*, arXiv 2007.03278, IEEE TNNLS 2022; its
+earlier version: *Distributed and Democratized Learning*, arXiv 2003.09301, IEEE CIM 2021, eq. 2.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from demjax import hierarchy as tree
+from demjax.base import Algorithm, ClientData, Hierarchy, Models, Organization, Params
+from demjax.clients import participation
+from demjax.clients.local_training import LocalTraining, Pull
+from demjax.clustering import chosen_layers, self_organization, unorganized
+from demjax.hierarchy.aggregation import average_and_mix
+from demjax.hierarchy.anchors import guide
+from demjax.pytrees import select, stack_copies
+from demjax.registry import check_number
+
+Number = Float[Array, ""] | float
+
+
+class DemLearnState(NamedTuple):
+    """What the next round needs."""
+
+    client: Params  # models after the last round, leaves [N, ...]
+    group: Params  # likewise, leaves [L, G, ...]
+    hierarchy: Hierarchy  # the present tree
+    organization: Organization  # where it came from
+    memory: Any  # what the features remember of earlier rounds
+    round: Int[Array, ""]  # rounds done
+
+
+class DemLearnInfo(NamedTuple):
+    """What one may want to see of a round."""
+
+    loss: Float[Array, " N"]  # mean training loss in the last epoch; NaN outside the cohort
+
+
+def demlearn(
+    local: LocalTraining,
+    *,
+    mix: Number | Sequence[Number] = 0.6,
+    prox: Number = 0.002,
+    period: int = 1,
+    soft: Number = 1.0,
+    amplification: Number = 1.0,
+    amplified_rounds: int = 5,
+    beta: Callable[[Int[Array, ""]], Number] | None = None,
+    start: Callable[[Params, Params, Hierarchy], Params] = tree.from_own,
+    by_examples: bool | Sequence[bool] = False,
+    averaged: Sequence[str] = (),
+    cohort: int | None = None,
+    **organization: Any,
+) -> Algorithm:
+    """Democratized learning: train, cluster, average bottom-up, mix top-down.
+
+    In round ``r = 0, 1, …``, for client ``n`` and groups ``g`` of ``K`` levels and a root:
+
+    1. local training from the client's own model, with ``∇loss(w) + μ (w − w_parent)``;
+       no proximal term in round 0;
+    2. when ``r % τ = 0``, linkage of the client models, cut into ``K`` levels;
+    3. ``w_g ←`` mean of its clients (when the tree is kept: ``(1−γ) w_g + γ mean``);
+    4. from the root down ``w_child ← (1−α) w_child + α w_parent``, at last for the clients.
+
+    With ``beta``, the earlier version instead: no step 4, but before training ``w_n`` takes on
+    ``β_r`` of its groups' mean, and all of them pull: the equations of ``guidance.by_ancestors``.
+
+    Args:
+        local: How clients train on their own.
+        mix: ``α``, from 0 to 1, or ``L`` of them: clients first, then levels from the lowest.
+        prox: ``μ``, 0 or more; 0 is the paper's "DemLearn", above it "DemLearn-P".
+        period: ``τ``: rounds between two clusterings, at least 1.
+        soft: ``γ``, from 0 to 1.
+        amplification: Factor on group means, compounding with depth, 0 or more; published: 1.15.
+        amplified_rounds: How many rounds that lasts, 0 or more.
+        beta: The earlier version's schedule ``r → β_r``, from 0 to 1, in place of ``mix`` and
+            ``start``: ``optax.exponential_decay(1.0, 1, 0.7, end_value=0.001)`` on MNIST.
+        start: ``hierarchy.from_own``, ``from_parent`` or ``from_root``: where training starts.
+        by_examples: Whether examples count in group means; or ``L`` answers, lowest level first.
+        averaged: Layers that are mixed and pulled, named as in ``linkage.layers``; by default all.
+        cohort: Clients that train in a round; all others keep their models, and count in means.
+        **organization: Step 2: ``levels``, ``method`` and all of ``linkage.self_organization``.
+
+    Returns:
+        The algorithm. Its models are those after step 4.
+
+    Raises:
+        ValueError: If a number is out of its range, or a method, backend or layer unknown.
+    """
+    organizing = self_organization(**organization)
+    levels, slots, features = organizing.levels, organizing.slots, organizing.features
+    check_number("DemLearn", "period", period, 1)
+    check_number("DemLearn", "prox", prox, 0)
+    check_number("DemLearn", "amplification", amplification, 0)
+    check_number("DemLearn", "amplified_rounds", amplified_rounds, 0)
+    mix = tree.per_level("DemLearn", "mix", mix, levels + 1)
+    weigh = tree.per_level("DemLearn", "by_examples", by_examples, levels + 1)
+    for share in (*mix, soft):
+        check_number("DemLearn", "mix and soft", share, 0, 1)
+
+    def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnState:
+        client = stack_copies(model := local.init(key), clients.n_clients)
+        group = stack_copies(stack_copies(model, slots), levels + 1)
+        known = unorganized(clients.n_clients, levels, slots)
+        memory = features.memory(client, cohort)
+        return DemLearnState(client, group, *known, memory, jnp.int32(0))
+
+    def one_round(
+        key: PRNGKeyArray, state: DemLearnState, clients: ClientData
+    ) -> tuple[DemLearnState, DemLearnInfo]:
+        own, group, *old = state[:4]
+        chosen = chosen_layers(own, averaged)
+        begin, place, weight = guide(*state[:3], state.round, prox=prox, beta=beta, start=start)
+        who = participation.draw(key, clients.n_clients, cohort)
+        begin = participation.kept(own, who, select(chosen, begin, own))
+        memory = features.before(state.memory, begin, who)
+        pull = Pull(tree.flat_groups(group), place, weight, chosen)
+        trained = local.train(key, begin, clients, pull, features.gradients, who)
+        client, loss = trained[:2]
+        regroup = state.round % period == 0
+        seen, memory = features.after(memory, client, *trained[2:], cohort=who, regroup=regroup)
+        hierarchy, known = lax.cond(regroup, organizing.organize, lambda _, *now: now, seen, *old)
+        factor = jnp.where(state.round < amplified_rounds, amplification, 1.0)
+        counts = jnp.where(jnp.asarray(weigh)[:, None], clients.train_size, 1)
+        rate = jnp.where(regroup, 1.0, soft)
+        if beta is None:
+            aggregate = partial(average_and_mix, weight=counts, amplification=factor, soft=rate)
+            client, group = aggregate(client, group, hierarchy, mix=mix, cohort=who, chosen=chosen)
+        else:
+            means = tree.group_means(client, hierarchy, counts, factor)
+            group = tree.soft_update(group, means, rate)
+        state = DemLearnState(client, group, hierarchy, known, memory, state.round + 1)
+        return state, DemLearnInfo(loss)
+
+    return Algorithm(init=init, round=one_round, models=lambda state: Models(*state[:4]))

@@ -1,0 +1,5 @@
+"""A model of its own for every client."""
+
+from demjax.algorithms.personalized.local_only import local_only
+
+__all__ = ["local_only"]

@@ -1,0 +1,247 @@
+"""Several devices at work on one run: what is done for each client is dealt out among them.
+
+    demjax.use_cores(2)                # before anything is computed: two devices of a CPU
+    with demjax.spread_over(2):
+        history = simulate(...)
+
+On a CPU one device uses little more than one core while clients train, for their batches are
+small. Results do not depend on the number of devices beyond rounding.
+"""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jaxlib
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Bool
+
+AXIS = "clients"
+PATIENCE = {
+    "xla_cpu_collective_call_warn_stuck_timeout_seconds": 3600,
+    "xla_cpu_collective_call_terminate_timeout_seconds": 30 * 24 * 3600,
+}
+"""Seconds for which devices of a CPU wait for one another, as flags of XLA."""
+KNOWN = (0, 9), (0, 13)
+"""The versions of jaxlib, from and to below, that are known to know these flags."""
+
+
+def use_cores(count: int) -> None:
+    """Make so many devices of a CPU, which works only before anything is computed.
+
+    Args:
+        count: Devices, at least 1; more than there are cores gain nothing.
+
+    Raises:
+        ValueError: If the count is below 1, or something has been computed already.
+    """
+    if count < 1:
+        raise ValueError(f"A CPU needs at least 1 device, but {count} was given.")
+    try:
+        jax.config.update("jax_num_cpu_devices", count)
+        _wait_for_one_another()
+    except RuntimeError as error:
+        raise ValueError(
+            f"A CPU can be made {count} devices only before anything is computed with JAX."
+        ) from error
+
+
+def _wait_for_one_another() -> None:
+    """Let a device wait for one that has more to do: XLA would end the process after a minute.
+
+    XLA reads its flags when it starts, and refuses to start at one that it does not know.
+    """
+    if KNOWN[0] <= jaxlib.version.__version_info__ < KNOWN[1]:
+        given = os.environ.get("XLA_FLAGS", "")
+        flags = [f"--{name}={seconds}" for name, seconds in PATIENCE.items() if name not in given]
+        os.environ["XLA_FLAGS"] = " ".join([given, *flags]).strip()
+
+
+def spread_over(devices: int | None = None) -> Any:
+    """Spread what is run inside this context over devices.
+
+    Args:
+        devices: How many of JAX's local devices; by default all.
+
+    Raises:
+        ValueError: If there are not so many.
+    """
+    present = jax.local_devices()
+    count = len(present) if devices is None else devices
+    if not 1 <= count <= len(present):
+        raise ValueError(f"A run can be spread over 1 to {len(present)} devices, not {count}.")
+    return jax.set_mesh(Mesh(np.array(present[:count]), (AXIS,)))
+
+
+def devices_at_work() -> int:
+    """Devices that a program traced now is spread over; in the part of one of them, 1."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return 1 if AXIS in mesh.manual_axes else dict(mesh.shape).get(AXIS, 1)
+
+
+def over_clients(function: Callable, shared: Any, dealt: Any) -> Any:
+    """Call ``function(shared, dealt)`` on every device with its part of what is dealt.
+
+    Args:
+        function: Works on any number of rows, on each for itself.
+        shared: Arrays that all get whole.
+        dealt: Arrays of the same number of rows, dealt out evenly; where that does not come out
+            even, the last gets copies of the last row.
+
+    Returns:
+        What the function returns: arrays of as many rows.
+    """
+    devices = devices_at_work()
+    if devices == 1:
+        return function(shared, dealt)
+    count = jax.tree.leaves(dealt)[0].shape[0]
+    missing = -count % devices
+
+    def fill(leaf):
+        return jnp.concatenate([leaf, jnp.repeat(leaf[-1:], missing, axis=0)]) if missing else leaf
+
+    whole, parts = PartitionSpec(), PartitionSpec(AXIS)
+    spread = jax.shard_map(function, in_specs=(whole, parts), out_specs=parts, check_vma=False)
+    result = spread(shared, jax.tree.map(fill, dealt))
+    if not missing:
+        return result
+    # Parts that are uneven would be padded and cut at every step that follows.
+    return jax.tree.map(lambda leaf: everywhere(leaf[:count]), result)
+
+
+def over_wanted(function: Callable, shared: Any, dealt: Any, wanted: Bool[Array, " P"]) -> Any:
+    """Like ``over_clients`` where the work is in some rows only: all devices get as many of them.
+
+    Args:
+        function: Works on any number of rows, on each for itself.
+        shared: Arrays that all get whole.
+        dealt: Arrays of ``P`` rows.
+        wanted: The rows that are work.
+
+    Returns:
+        What the function returns, in the order of the rows.
+    """
+    devices = devices_at_work()
+    if devices == 1:
+        return function(shared, dealt)
+    order = jnp.argsort(~wanted)
+    order = jnp.pad(order, (0, -order.size % devices), mode="edge")
+    order = order.reshape(-1, devices).T.reshape(-1)
+    result = over_clients(function, shared, jax.tree.map(lambda leaf: leaf[order], dealt))
+
+    def put_back(leaf):
+        rows = jnp.zeros((wanted.size, *leaf.shape[1:]), leaf.dtype)
+        return everywhere(rows.at[order].set(leaf))
+
+    return jax.tree.map(put_back, result)
+
+
+def over_columns(function: Callable, stacked: list[jax.Array], shared: Any, sums: Any) -> Any:
+    """Let every device add up columns of its own of stacked models, and add up what they found.
+
+    Args:
+        function: ``(stacked, shared, sums, columns, devices) -> sums``. What it adds comes from
+            ``columns(x, start, width)``: of the ``devices * width`` columns of ``x``, stacked or
+            a single row, from ``start`` on, those of one device.
+        stacked: Arrays of one row for each client.
+        shared: Arrays that all get whole.
+        sums: What is added to.
+    """
+    devices = devices_at_work()
+    if devices == 1:
+        whole_columns = partial(lax.dynamic_slice_in_dim, axis=-1)
+        return function(stacked, shared, sums, whole_columns, 1)
+    dealt = stacked[0].shape[0] % devices == 0
+
+    def columns(x, start, width):
+        if dealt and x.ndim > 1:
+            some = lax.dynamic_slice_in_dim(x, start, devices * width, axis=1)
+            return lax.all_to_all(some, AXIS, split_axis=1, concat_axis=0, tiled=True)
+        return lax.dynamic_slice_in_dim(x, start + lax.axis_index(AXIS) * width, width, axis=-1)
+
+    def one_device(stacked, shared, sums):
+        first = lax.axis_index(AXIS) == 0
+        sums = jax.tree.map(lambda x: jnp.where(first, x, 0), sums)
+        return lax.psum(function(stacked, shared, sums, columns, devices), AXIS)
+
+    whole = PartitionSpec()
+    given = PartitionSpec(AXIS) if dealt else whole, whole, whole
+    spread = jax.shard_map(one_device, in_specs=given, out_specs=whole, check_vma=False)
+    return spread(stacked, shared, sums)
+
+
+def on_one(function: Callable, *arguments: jax.Array) -> Any:
+    """Let one device compute what all need, while the others leave memory to it.
+
+    Args:
+        function: ``(*arguments) -> numbers``; it reads no other traced array.
+        *arguments: Arrays that all devices have whole.
+
+    Returns:
+        What the function returns, whole on every device.
+    """
+    if devices_at_work() == 1:
+        return function(*arguments)
+    shapes = jax.eval_shape(function, *arguments)
+
+    def nothing(*_):
+        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+    def one_device(*arguments):
+        found = lax.cond(lax.axis_index(AXIS) == 0, function, nothing, *arguments)
+        return lax.psum(found, AXIS)
+
+    whole = PartitionSpec()
+    spread = jax.shard_map(one_device, in_specs=whole, out_specs=whole, check_vma=False)
+    return spread(*arguments)
+
+
+def everywhere(x: jax.Array) -> jax.Array:
+    """The same array, whole on every device: where steps are many and small, as in linkage."""
+    return lax.with_sharding_constraint(x, PartitionSpec()) if devices_at_work() > 1 else x
+
+
+def on_every_device(data: Any) -> Any:
+    """Arrays that all devices have whole, so that no program that is given them copies them."""
+    if devices_at_work() == 1:
+        return data
+    return jax.device_put(data, NamedSharding(jax.sharding.get_mesh(), PartitionSpec()))
+
+
+def state_shardings(state: Any, clients: int) -> Any:
+    """Where each array of a state lives: what has a row for each client in parts, the rest whole.
+
+    Args:
+        state: Arrays, or their shapes.
+        clients: Number of clients; where they do not come out even, every array is whole.
+
+    Returns:
+        The same tree of shardings; ``None``, wherever JAX likes, for one device.
+    """
+    devices = devices_at_work()
+    if devices == 1:
+        return None
+
+    def place(leaf):
+        parts = clients % devices == 0 and len(leaf.shape) > 1 and leaf.shape[0] == clients
+        return NamedSharding(
+            jax.sharding.get_mesh(), PartitionSpec(AXIS) if parts else PartitionSpec()
+        )
+
+    return jax.tree.map(place, state)
+
+
+def compiler_options() -> dict[str, Any] | None:
+    """How programs are compiled: on a CPU's several devices, each step runs on one thread.
+
+    Inside another program, how it is compiled is that one's business.
+    """
+    alone = devices_at_work() == 1 or jax.default_backend() != "cpu"
+    # What is computed while another program is traced is part of it, also without its arguments.
+    traced = isinstance(jnp.zeros(()), jax.core.Tracer)
+    return None if alone or traced else {"xla_cpu_multi_thread_eigen": False}

@@ -1,0 +1,187 @@
+"""Draws the figures of runs and writes them: ``demjax plot``."""
+
+import argparse
+import base64
+import io
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from demjax.experiment.validation import nearest
+from demjax.plots.figures import FIGURES
+from demjax.plots.record import Record, read_all
+from demjax.plots.style import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = ("pdf", "png", "svg")
+FOLDER = "plots"
+"""Where a single run's figures go, in its folder."""
+
+LARGE = 150_000
+"""Bytes of an SVG from which on a page shows a picture of pixels instead."""
+
+TITLES = {
+    "measures": "All measures over rounds",
+    "comparison": "Settings compared",
+    "clients": "Each client over rounds",
+    "distribution": "Distribution over clients",
+    "fairness": "Fairness",
+    "cost": "Time and bytes of a round",
+    "dendrograms": "Dendrograms, with the cut of each level",
+    "membership": "Who moves where, coloured by first group",
+    "membership_kinds": "Who moves where, coloured by kind",
+    "labels": "Labels of clients, by group",
+    "group_sizes": "Sizes of groups, and clients alone",
+    "rand_index": "Agreement with kinds, and with the former tree",
+}
+"""What a page calls each figure."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``demjax plot``."""
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for them [RUN/plots]")
+    parser.add_argument("--format", default="png", help=f"{', '.join(FORMATS)} [png]")
+    names = ", ".join(FIGURES)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"figures to draw: {names}")
+
+
+def plot(
+    runs: Sequence[Path],
+    *,
+    out: Path | None = None,
+    form: str = "png",
+    only: Sequence[str] | None = None,
+) -> str:
+    """Draw every figure that runs allow, and write them to a folder.
+
+    Args:
+        runs: Folders of one run, or of several to compare.
+        out: Where to write; by default ``plots`` in the folder of a single run.
+        form: ``"pdf"``, ``"png"`` or ``"svg"``.
+        only: Names of the figures to draw; by default all that can be.
+
+    Returns:
+        Which figures were written, and which not and why.
+
+    Raises:
+        ValueError: If a run cannot be read, a figure or format is unknown, none can be drawn or
+            one that was named cannot, or a file is there already or cannot be written.
+    """
+    for name in only or ():
+        if name not in FIGURES:
+            raise ValueError(f"The figure {name!r} is unknown; {nearest(name, FIGURES)}.")
+    if form not in FORMATS:
+        raise ValueError(f"The format {form!r} is unknown; {nearest(form, FORMATS)}.")
+    doubled = [run for place, run in enumerate(runs) if run in runs[:place]]
+    if doubled:
+        raise ValueError(f"The run {doubled[0]} was named twice; once is enough.")
+    if out is None and len(runs) > 1:
+        raise ValueError("Several runs share their figures; possible is --out with a folder.")
+    _check_matplotlib()
+    records = read_all(list(runs))
+    folder = runs[0] / FOLDER if out is None else out
+    paths = {name: folder / f"{name}.{form}" for name in dict.fromkeys(only or FIGURES)}
+    _check_free(folder, list(paths.values()))
+    with style():
+        drawn, reasons = _draw(records, list(paths))
+        if reasons and (only or not drawn):
+            name, reason = next(iter(reasons.items()))
+            raise ValueError(f"The figure {name!r} cannot be drawn. {reason}")
+        _write(drawn, paths, folder)
+    lines = [f"{folder}: {', '.join(paths[name].name for name in drawn)}"]
+    for reason in dict.fromkeys(reasons.values()):
+        names = [name for name in reasons if reasons[name] == reason]
+        lines.append(f"no {', '.join(names)}: {reason}")
+    return "\n".join(lines)
+
+
+def pictures(runs: Sequence[Path]) -> dict[str, str]:
+    """Every figure that runs allow, for a page: small ones as SVG, others as PNG.
+
+    Args:
+        runs: Folders of one run, or of several to compare.
+
+    Returns:
+        By title a ``data:`` address; empty without Matplotlib, and where runs cannot be read.
+    """
+    if find_spec("matplotlib") is None:
+        return {}
+    try:
+        records = read_all(list(runs))
+    except ValueError:
+        return {}  # whoever makes the page says why
+    found = {}
+    with style():
+        for name, figure in _draw(records, list(FIGURES))[0].items():
+            text = io.BytesIO()
+            figure.savefig(text, format="svg", metadata={"Date": None})
+            kind = "svg+xml"
+            if text.tell() > LARGE:
+                text, kind = io.BytesIO(), "png"
+                figure.savefig(text, format="png", dpi=160)
+            coded = base64.b64encode(text.getvalue()).decode()
+            found[TITLES[name]] = f"data:image/{kind};base64,{coded}"
+    return found
+
+
+def _draw(
+    records: Sequence[Record], names: Sequence[str]
+) -> tuple[dict[str, "Figure"], dict[str, str]]:
+    """The figures that can be drawn, and why the others cannot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    drawn, reasons = {}, {}
+    for name in names:
+        figure = Figure()
+        FigureCanvasAgg(figure)
+        try:
+            FIGURES[name](records, figure)
+            drawn[name] = figure
+        except ValueError as error:
+            reasons[name] = str(error)
+    return drawn, reasons
+
+
+def _write(drawn: dict[str, "Figure"], paths: dict[str, Path], folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, figure in drawn.items():
+            # Without a date, so that the same run gives the same file.
+            date = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+            suffix = paths[name].suffix[1:]
+            figure.savefig(paths[name], metadata=date.get(suffix))
+    except OSError as error:
+        raise ValueError(
+            f"{error.filename or folder} cannot be written: {error.strerror}."
+        ) from None
+
+
+def _check_free(folder: Path, paths: Sequence[Path]) -> None:
+    """Refuse a folder that is a file or cannot be written, and figures that are there already."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"The output {folder} is a file; possible is a folder.")
+    there = next((path for path in paths if path.exists()), None)
+    if there is not None:
+        raise ValueError(
+            f"{there} exists and would be overwritten; possible is another --out, or --only with "
+            "other figures."
+        )
+    above = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise ValueError(f"{folder} cannot be written: {above} is no folder to write into.")
+
+
+def _check_matplotlib() -> None:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise ValueError(
+            "Figures need matplotlib, which is not installed; possible is pip install "
+            "'demjax[plots]'."
+        ) from None

@@ -1,0 +1,65 @@
+"""``demjax report``: the page of runs, written all of it or not at all."""
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from demjax.cli.plot import pictures
+from demjax.report.folder import read
+from demjax.report.page import page
+
+NAME = "report.html"
+"""The page's name in its run's folder."""
+
+
+def add(commands: "argparse._SubParsersAction") -> None:
+    """Add the command to the command line's."""
+    parser = commands.add_parser("report", help="one HTML page about runs", allow_abbrev=False)
+    parser.set_defaults(command=_report)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help=f"new file for it [{NAME} in the first RUN]"
+    )
+    parser.add_argument(
+        "--no-figures", action="store_true", help="without those of demjax plot, so in no time"
+    )
+
+
+def write(
+    runs: Sequence[Path], out: Path | None = None, *, figures: Mapping[str, str] | None = None
+) -> Path:
+    """Write the report of run folders.
+
+    Args:
+        runs: The folders, at least one.
+        out: New file for the page; by default ``report.html`` in the first folder.
+        figures: Further figures by title, each as a ``data:`` address of a picture.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: If a folder holds no run or a damaged one, or the file cannot be written.
+    """
+    read_runs = [read(folder) for folder in runs]
+    out = runs[0] / NAME if out is None else out
+    if out.exists() or out.is_symlink():
+        raise ValueError(f"{out} exists and would be overwritten; possible is --out NEW_FILE.")
+    text = page(read_runs, figures=figures)
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(out)
+    except OSError as error:
+        raise ValueError(f"{out} cannot be written: {error.strerror}.") from None
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+    return out
+
+
+def _report(parsed: argparse.Namespace) -> str:
+    figures = {} if parsed.no_figures else pictures(parsed.runs)
+    return str(write(parsed.runs, parsed.out, figures=figures))

@@ -1,0 +1,216 @@
+"""What of a client's learning its likeness is judged by: weights, updates, gradients, a sketch.
+
+``weights``, ``updates`` and ``gradients`` say *what*; ``layers`` and ``sketch`` say *which part*:
+``updates(sketch(256, of=layers("Dense_1")))``.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from demjax.base import Params
+from demjax.clients import participation
+from demjax.registry import check_number
+
+Selection = Callable[[Params], Params]
+"""From stacked models (or updates, or gradients) to the part of them that is looked at, linear."""
+
+SKETCH_CHUNK = 4096
+
+
+class Features(NamedTuple):
+    """What is looked at when clients organise themselves, made by a factory such as ``updates``.
+
+    Attributes:
+        memory: ``(params, size) -> memory``: what to remember before the first round; () if
+            nothing. The size is that of cohorts, ``None`` if everyone trains in every round.
+        before: ``(memory, params, cohort) -> memory``: before the local training of a round's
+            cohort, as in ``demjax.cohorts``.
+        after: ``(memory, params, gradient=None, *, cohort, regroup) -> (seen, memory)``: after it,
+            the features of all clients, others' as they last were, and what to remember for the
+            next round; ``regroup`` says whether clients organise themselves by what is seen.
+        gradients: Whether the gradients of the last local epoch are needed.
+    """
+
+    memory: Callable[[Params, int | None], Any]
+    before: Callable[[Any, Params, participation.Cohort], Any]
+    after: Callable[..., tuple[Params, Any]]
+    gradients: bool = False
+
+
+def everything(params: Params) -> Params:
+    """All layers, as they are."""
+    return params
+
+
+def weights(select: Selection = everything) -> Features:
+    """Model parameters after local training, as published.
+
+    Args:
+        select: Which part of them; by default all.
+    """
+    return Features(
+        memory=lambda params, size: (),
+        before=lambda memory, params, cohort: (),
+        after=lambda memory, params, gradient=None, *, cohort, regroup: (select(params), ()),
+    )
+
+
+def gradients(select: Selection = everything) -> Features:
+    """Gradients of the loss, averaged over the last local epoch's examples, without any pull.
+
+    With cohorts they are remembered, which takes the memory of another copy of that part.
+
+    Args:
+        select: Which part of them; by default all.
+    """
+
+    def memory(params, size):
+        return () if size is None else jax.tree.map(jnp.zeros_like, select(params))
+
+    def after(memory, params, gradient=None, *, cohort, regroup):
+        seen = participation.kept(memory, cohort, select(gradient))
+        return seen, () if cohort is None else seen
+
+    return Features(memory, lambda memory, params, cohort: memory, after, gradients=True)
+
+
+def updates(select: Selection = everything) -> Features:
+    """What local training has added to each model since the last regrouping.
+
+    ``u_n = Σ_r (w_n after training − w_n before training)`` over the rounds since; what mixing
+    changed is not counted. With cohorts, a client that has not trained since keeps its last.
+    Takes the memory of another copy of the part that is looked at.
+
+    Args:
+        select: Which part of the models; by default all.
+
+    Source: Sattler et al., arXiv 1910.01991 (clustering by updates).
+    """
+
+    def memory(params, size):
+        count = jax.tree.leaves(params)[0].shape[0]
+        return jax.tree.map(jnp.zeros_like, select(params)), jnp.zeros(count, bool)
+
+    def before(memory, params, cohort):
+        added, counts = memory
+
+        def less(u, w):
+            return jnp.where(counts.reshape(-1, *[1] * (u.ndim - 1)), u, 0.0) - w
+
+        now = jax.tree.map(less, added, select(params)), jnp.ones_like(counts)
+        return participation.kept(memory, cohort, now)
+
+    def after(memory, params, gradient=None, *, cohort, regroup):
+        before, counts = memory
+        added = jax.tree.map(jnp.add, before, select(params))
+        added = participation.kept(before, cohort, added)
+        return added, (added, counts & ~regroup)
+
+    return Features(memory, before, after)
+
+
+def layers(*names: str) -> Selection:
+    """The leaves whose path holds one of the names.
+
+    Args:
+        names: Layers such as ``"Dense_0"``, or paths such as ``"Dense_1/Dense_0/kernel"``.
+
+    Returns:
+        The selection; it raises a ``ValueError`` where a name is in no path.
+    """
+
+    def select(params):
+        chosen = jax.tree.leaves(chosen_layers(params, names))
+        pairs = zip(jax.tree.leaves(params), chosen, strict=True)
+        return [leaf for leaf, wanted in pairs if wanted]
+
+    return select
+
+
+def chosen_layers(params: Params, names: Sequence[str]) -> Params:
+    """For each leaf of a model whether its path holds one of the names, as plain truth values.
+
+    No names at all choose every leaf.
+
+    Raises:
+        ValueError: One sentence with the possible paths, if a name is in none.
+    """
+    names = (names,) if isinstance(names, str) else tuple(names)
+    paths = ["/".join(_key(key) for key in path) for path, _ in jax.tree.leaves_with_path(params)]
+    for name in names:
+        if not any(f"/{name}/" in f"/{path}/" for path in paths):
+            raise ValueError(
+                f"The model has no layer {name!r}; possible are {', '.join(paths)}, or the names "
+                "between their slashes."
+            )
+    chosen = [not names or any(f"/{n}/" in f"/{path}/" for n in names) for path in paths]
+    return jax.tree.unflatten(jax.tree.structure(params), chosen)
+
+
+def sketch(dimensions: int, *, of: Selection = everything, seed: int = 0) -> Selection:
+    """A random projection that keeps distances nearly as they are, for when ``N · P`` is large.
+
+    ``y = R w / √d``, entries of ``R`` ±1 at random: ``E ‖y‖² = ‖w‖²`` with a variance of at most
+    ``2 ‖w‖⁴ / d``, so squared distances have a relative standard deviation of ``√(2/d)`` and
+    distances of half of that (256 dimensions: 4.4 %). All ``N(N−1)/2`` squared distances are within
+    ``1 ± ε`` with probability ``1 − 1/N`` for ``d ≥ 6 ln N / (ε²/2 − ε³/3)``. Takes ``2 N P d``
+    operations where distances of all parameters take ``N² P``, and no memory for ``R``, whose signs
+    are drawn again each time, 32 from one random number.
+
+    Args:
+        dimensions: ``d``, at least 1.
+        of: What is projected; by default everything.
+        seed: What the signs follow from; the same in all rounds.
+
+    Raises:
+        ValueError: If ``dimensions`` is below 1.
+
+    Source: Achlioptas, J. Comput. Syst. Sci. 66, 2003, theorem 1.1.
+    """
+    check_number("A sketch", "dimensions", dimensions, 1)
+
+    def project(params):
+        total, key = jnp.float32(0), jax.random.key(seed)
+        for number, leaf in enumerate(jax.tree.leaves(of(params))):
+            if leaf.size == 0:
+                continue
+            flat = leaf.reshape(leaf.shape[0], -1)
+            total = total + _projected(jax.random.fold_in(key, number), flat, dimensions)
+        return total / jnp.sqrt(jnp.float32(dimensions))
+
+    return project
+
+
+def _projected(
+    key: PRNGKeyArray, flat: Float[Array, " N p"], dimensions: int
+) -> Float[Array, " N d"]:
+    """``R flat`` a chunk of columns at a time, so that neither ``R`` nor a copy is ever whole."""
+    width = flat.shape[1]
+    chunk = min(width, SKETCH_CHUNK)
+    places = jnp.arange(chunk)
+
+    def add(number, total):
+        start = jnp.minimum(number * chunk, width - chunk)
+        columns = lax.dynamic_slice(flat, (0, start), (flat.shape[0], chunk)).astype(jnp.float32)
+        # The last chunk overlaps the one before: what was counted there is left out.
+        columns = jnp.where(start + places >= number * chunk, columns, 0.0)
+        signs = _signs(jax.random.fold_in(key, number), chunk, dimensions)
+        return total + jnp.matmul(columns, signs, precision=lax.Precision.HIGHEST)
+
+    return lax.fori_loop(0, -(-width // chunk), add, jnp.zeros((flat.shape[0], dimensions)))
+
+
+def _signs(key: PRNGKeyArray, rows: int, columns: int) -> Float[Array, " rows columns"]:
+    words = jax.random.bits(key, (rows, -(-columns // 32)), jnp.uint32)
+    bits = (words[:, :, None] >> jnp.arange(32, dtype=jnp.uint32)) & 1
+    return 1.0 - 2.0 * bits.reshape(rows, -1)[:, :columns].astype(jnp.float32)
+
+
+def _key(key: Any) -> str:
+    """What an entry of a path is called, without its brackets."""
+    return str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key))))

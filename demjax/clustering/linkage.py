@@ -1,0 +1,224 @@
+"""Agglomerative clustering from a matrix of distances, as SciPy's linkage matrix."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.cluster.hierarchy
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+from demjax.clustering import neighbor_chain
+from demjax.clustering.mutual_pairs import merge_together
+from demjax.clustering.neighbor_chain import Merges, Update
+from demjax.clustering.spanning_tree import merges_along, visiting_order
+
+
+class Method(NamedTuple):
+    """A linkage method.
+
+    Attributes:
+        update: How distances to a merged cluster follow from those to its parts.
+        squared: Whether that is so for squared distances.
+        spanning: Whether a minimum spanning tree has all merges, so that no update is needed.
+    """
+
+    update: Update
+    squared: bool = False
+    spanning: bool = False
+
+
+BY_NAME: Mapping[str, Method] = {
+    "average": Method(neighbor_chain.average),
+    "complete": Method(neighbor_chain.complete),
+    "single": Method(neighbor_chain.single, spanning=True),
+    "ward": Method(neighbor_chain.ward, squared=True),
+    "weighted": Method(neighbor_chain.weighted),
+}
+METHODS = tuple(BY_NAME)
+"""Linkage methods, named as SciPy names them."""
+
+BACKENDS = ("xla", "scipy")
+"""Where linkage is computed: inside the program, or by SciPy on the host."""
+
+
+def check_method(method: str) -> None:
+    """Refuse an unknown linkage method.
+
+    Raises:
+        ValueError: One sentence that names the possible ones.
+    """
+    if method not in METHODS:
+        raise ValueError(f"Linkage {method!r} is unknown; possible are {', '.join(METHODS)}.")
+
+
+def check_backend(backend: str) -> None:
+    """Refuse an unknown backend.
+
+    Raises:
+        ValueError: One sentence that names the possible ones.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(
+            f"The linkage backend {backend!r} is unknown; possible are {', '.join(BACKENDS)}."
+        )
+
+
+def linkage(
+    distances: Float[Array, " N N"], method: str = "average", backend: str = "xla"
+) -> Float[Array, " N-1 4"]:
+    """Agglomerative clustering from a matrix of distances, as SciPy's linkage matrix.
+
+    Row ``i`` merges the clusters ``Z[i, 0] < Z[i, 1]`` at distance ``Z[i, 2]`` into cluster
+    ``N + i`` of ``Z[i, 3]`` clients; heights never fall. Exact: the merges are SciPy's. Where
+    distances tie there are several dendrograms, and it makes one of them: for ``single`` and
+    ``complete`` with SciPy's heights, for the others nearly always. May be called inside a traced
+    program, under ``jit`` and ``vmap``.
+
+    A distance that is not finite is an error outside a traced program. Inside one, where a client
+    may have diverged, it counts as the largest finite one, so that a tree always results, and the
+    last merge, which joins everybody, has the height infinity to tell.
+
+    Args:
+        distances: Symmetric, 0 or more, 0 on the diagonal.
+        method: One of ``METHODS``; ``ward`` wants Euclidean distances.
+        backend: ``"xla"``: inside the program, on any device; ``"scipy"``:
+            ``scipy.cluster.hierarchy.linkage`` on the host, the reference.
+
+    Returns:
+        The linkage matrix, float32.
+
+    Raises:
+        ValueError: If the method or backend is unknown, the matrix is not square, or, outside a
+            traced program, a distance is not finite, negative, not the same both ways, or not 0
+            from a client to itself.
+
+    Source: Müllner, arXiv 1109.2378.
+    """
+    check_method(method)
+    check_backend(backend)
+    distances = jnp.asarray(distances)
+    if distances.ndim != 2 or distances.shape[0] != distances.shape[1] or distances.size == 0:
+        raise ValueError(f"Linkage needs a square matrix, but its shape is {distances.shape}.")
+    if not isinstance(distances, jax.core.Tracer):
+        _check_concrete(distances)
+    if distances.shape[0] == 1:
+        return jnp.zeros((0, 4), jnp.float32)
+    return _BY_BACKEND[backend](distances, method)
+
+
+def mutual_pairs_at_least(count: int) -> int | None:
+    """Fewest mutual pairs worth a pass over all slots; ``None``: leave all to the chain.
+
+    On a CPU the chain is faster at every size; elsewhere its steps cost their launch.
+    """
+    return None if jax.default_backend() == "cpu" else max(2, count // 512)
+
+
+@jax.jit
+def _wrong(distances: Float[Array, " N N"]) -> Bool[Array, " N N"]:
+    apart = ~jnp.eye(distances.shape[0], dtype=bool)
+    right = (distances < jnp.inf) & (distances >= 0) & (distances == distances.T)
+    return ~(right & (apart | (distances == 0)))
+
+
+def _check_concrete(distances: Float[Array, " N N"]) -> None:
+    wrong = _wrong(distances)
+    if jnp.any(wrong):
+        one, other = (int(n) for n in np.unravel_index(int(jnp.argmax(wrong)), wrong.shape))
+        there, back = float(distances[one, other]), float(distances[other, one])
+        raise ValueError(
+            f"Linkage needs finite distances of at least 0 that are the same both ways, 0 from a "
+            f"client to itself, but from client {one} to client {other} it is {there}, and back "
+            f"{back}."
+        )
+
+
+def _made_safe(
+    distances: Float[Array, " N N"],
+) -> tuple[Float[Array, " N N"], Float[Array, ""], Bool[Array, ""]]:
+    """Distances that are finite, the largest of them, and whether all of them were.
+
+    Floats of at least 0 are in the order of their bits, and whole numbers are compared faster.
+    """
+    bits = lax.bitcast_convert_type(jnp.abs(distances), jnp.int32)
+    infinite = 0x7F800000
+    largest = lax.bitcast_convert_type(jnp.max(jnp.where(bits < infinite, bits, 0)), jnp.float32)
+    all_finite = jnp.max(bits) < infinite
+    return jnp.where(bits < infinite, distances, largest), largest, all_finite
+
+
+@partial(jax.jit, static_argnames="method")
+def _on_device(distances: Float[Array, " N N"], method: str) -> Float[Array, " N-1 4"]:
+    distances, largest, finite = _made_safe(distances.astype(jnp.float32))
+    # Powers of two change no digit, and keep sums and squares from overflowing.
+    _, exponent = jnp.frexp(largest)
+    exponent = jnp.clip(exponent, -100, 100)
+    distances = distances * jnp.ldexp(jnp.float32(1), -exponent)
+    update, squared, spanning = BY_NAME[method]
+    if spanning:
+        merges = merges_along(*visiting_order(distances))
+    else:
+        merges = agglomerate(jnp.square(distances) if squared else distances, update)
+    matrix = _as_scipy(merges)
+    height = jnp.sqrt(matrix[:, 2]) if squared else matrix[:, 2]
+    matrix = matrix.at[:, 2].set(jnp.ldexp(height, exponent))
+    return matrix.at[-1, 2].set(jnp.where(finite, matrix[-1, 2], jnp.inf))
+
+
+def agglomerate(
+    distances: Float[Array, " N N"], update: Update, *, at_least: int | None = None
+) -> Merges:
+    """All merges, by the chain; where it pays, mutual pairs all at once before it.
+
+    Args:
+        distances: Symmetric and finite.
+        update: How distances to a merged cluster follow from those to its parts.
+        at_least: Fewest mutual pairs that are merged at once; by default the backend's choice.
+    """
+    count = distances.shape[0]
+    merges = Merges(jnp.zeros((count - 1, 4), jnp.float32), jnp.int32(0))
+    slots, sizes = neighbor_chain.clients_as_slots(distances), neighbor_chain.stages(count)
+    for stage, size in enumerate(sizes):
+        if stage > 0:
+            slots = neighbor_chain.compact(slots, size)
+        left = sizes[stage + 1] if stage + 1 < len(sizes) else 1
+        pairs = at_least or mutual_pairs_at_least(size)
+        if pairs is not None:
+            slots, merges = merge_together(slots, merges, count - left, update, pairs)
+        slots, merges = neighbor_chain.walk(slots, merges, count - left, update)
+    return merges
+
+
+def _as_scipy(merges: Merges) -> Float[Array, " N-1 4"]:
+    """Merges sorted by height, clusters numbered in that order; parts stay before wholes."""
+    clients = merges.rows.shape[0] + 1
+    order = jnp.argsort(merges.rows[:, 2], stable=True)
+    rank = (
+        jnp.zeros(clients - 1, jnp.float32)
+        .at[order]
+        .set(jnp.arange(clients - 1, dtype=jnp.float32))
+    )
+    nodes = merges.rows[:, :2]
+    made_by = jnp.maximum(nodes - clients, 0).astype(jnp.int32)
+    nodes = jnp.sort(jnp.where(nodes < clients, nodes, clients + rank[made_by]), axis=1)
+    return jnp.concatenate([nodes, merges.rows[:, 2:]], axis=1)[order]
+
+
+def _on_host(distances: Float[Array, " N N"], method: str) -> Float[Array, " N-1 4"]:
+    count = distances.shape[0]
+    distances, _, finite = _made_safe(distances.astype(jnp.float32))
+
+    def merge(matrix):
+        pairs = np.asarray(matrix, np.float64)[np.triu_indices(count, 1)]
+        return scipy.cluster.hierarchy.linkage(pairs, method=method).astype(np.float32)
+
+    shape = jax.ShapeDtypeStruct((count - 1, 4), jnp.float32)
+    merges = jax.pure_callback(merge, shape, distances, vmap_method="sequential")
+    return merges.at[-1, 2].set(jnp.where(finite, merges[-1, 2], jnp.inf))
+
+
+_BY_BACKEND: Mapping[str, Callable] = {"xla": _on_device, "scipy": _on_host}

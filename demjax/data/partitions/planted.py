@@ -1,0 +1,74 @@
+"""Groups of clients with the same labels: a structure that a clustering should find."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int, Int32
+
+from demjax.data.client_data import Partition
+from demjax.data.partitions.labels import deal_labels
+from demjax.data.partitions.splitting import checked, is_whole
+from demjax.data.transforms.conflicts import planted_kinds
+
+
+class Planted(NamedTuple):
+    """A partition, and the truth about its groups.
+
+    Attributes:
+        partition: Which examples each client has.
+        group: The group of each client, ``0 … groups - 1``.
+    """
+
+    partition: Partition
+    group: Int32[np.ndarray, " N"]
+
+
+def planted(
+    y: Int[np.ndarray, " T"],
+    *,
+    clients: int,
+    groups: int,
+    labels_per_group: int = 2,
+    seed: int,
+    sigma: float = 0.0,
+    test_fraction: float = 0.2,
+) -> Planted:
+    """Deal groups of clients the same labels, other groups others.
+
+    Client n of N is in group ``g = ⌊n G / N⌋``, which has the labels ``(⌊g C / G⌋ + j) % C`` for
+    ``j < k`` (of the C labels that occur). Groups share labels where ``k G > C``. Each label is
+    dealt in full to its holders as in ``labels``: for ``σ = 0`` all alike, to within one example.
+
+    Args:
+        y: Labels.
+        clients: Number of clients, N, at least ``groups``.
+        groups: Number of groups, G, 1 to C.
+        labels_per_group: k, 1 to C - 1, so that no two groups are alike (or C with one group).
+        seed: What the random choices follow from, 0 or above.
+        sigma: Standard deviation of the logarithm of the amounts, at least 0.
+        test_fraction: Share of each client's examples kept for testing, above 0 and below 1.
+
+    Returns:
+        The partition, with every example of a label that somebody has, and each client's group.
+
+    Raises:
+        ValueError: An argument is outside its range, or a label has too few examples.
+    """
+    y = checked(y, clients=clients, seed=seed, test_fraction=test_fraction)
+    count = len(np.unique(y))
+    if not is_whole(groups) or not 1 <= groups <= min(count, clients):
+        raise ValueError(
+            f"{clients} clients with {count} labels can be of 1 to {min(count, clients)} groups, "
+            f"not {groups}."
+        )
+    if labels_per_group == count and groups > 1:
+        raise ValueError(
+            f"Groups that all have all {count} labels are alike; possible is 1 to {count - 1} "
+            "labels for each group."
+        )
+    group = planted_kinds(clients, groups)
+    first = group.astype(np.int64) * count // groups
+    partition = deal_labels(
+        y, first, labels_per_group, seed=seed, sigma=sigma, test_fraction=test_fraction
+    )
+    return Planted(partition, group)

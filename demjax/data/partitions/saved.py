@@ -1,0 +1,163 @@
+"""Partitions in files, each bound to the labels that it was made for."""
+
+import hashlib
+import os
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from demjax.data.client_data import Partition, checked_labels
+from demjax.data.partitions.splitting import rows
+
+_FORMAT = "demjax partition 1"
+_KINDS = {
+    "format": "U",
+    "examples": "iu",
+    "labels_sha256": "U",
+    "train": "iu",
+    "train_size": "iu",
+    "test": "iu",
+    "test_size": "iu",
+}
+_DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, ValueError)
+_DIMENSIONS = {"format": 0, "examples": 0, "labels_sha256": 0}
+
+
+def save_partition(partition: Partition, path: str | Path, *, y: Int[np.ndarray, " T"]) -> None:
+    """Write a partition as a compressed ``.npz`` file, all of it or nothing.
+
+    Args:
+        partition: Which examples each client has.
+        path: The file; one that is there is replaced.
+        y: The labels that the partition was made for, of which the file keeps a hash.
+
+    Raises:
+        ValueError: Partition and labels do not fit together.
+        OSError: The file cannot be written.
+    """
+    path, y = Path(path), checked_labels(y)
+    train, train_size = _flat(partition.train)
+    test, test_size = _flat(partition.test)
+    if wrong := _wrong(len(y), train, train_size, test, test_size):
+        raise ValueError(f"The partition cannot be saved: {wrong}.")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            np.savez_compressed(
+                file,
+                format=_FORMAT,
+                examples=len(y),
+                labels_sha256=_hash(y),
+                train=train,
+                train_size=train_size,
+                test=test,
+                test_size=test_size,
+            )
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def load_partition(path: str | Path, *, y: Int[np.ndarray, " T"] | None = None) -> Partition:
+    """Read a partition that ``save_partition`` wrote.
+
+    Args:
+        path: The file.
+        y: The labels that it is to be used with; by default they are not compared.
+
+    Returns:
+        The partition as it was saved.
+
+    Raises:
+        ValueError: There is no such file, it is damaged or no partition, or it was made for other
+            labels than ``y``.
+    """
+    found = _read(Path(path))
+    examples = int(found["examples"])
+    wrong = _wrong(examples, *(found[name] for name in _KINDS if name not in _DIMENSIONS))
+    if wrong:
+        raise ValueError(f"{path} is damaged: {wrong}.")
+    if y is not None:
+        y = checked_labels(y)
+        if len(y) != examples or _hash(y) != str(found["labels_sha256"]):
+            raise ValueError(
+                f"The partition in {path} was made for {examples} labels that are not these "
+                f"{len(y)}; possible is the data set that it was made for."
+            )
+    return Partition(
+        tuple(rows(found["train"].astype(np.int64), found["train_size"])),
+        tuple(rows(found["test"].astype(np.int64), found["test_size"])),
+    )
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with path.open("rb") as raw:  # np.load leaves a damaged file open
+            file = np.load(raw, allow_pickle=False)
+            is_ours = isinstance(file, np.lib.npyio.NpzFile) and "format" in file
+            form = str(file["format"]) if is_ours else None
+            found = {name: file[name] for name in _KINDS} if form == _FORMAT else {}
+    except FileNotFoundError:
+        raise ValueError(f"The partition file {path} does not exist.") from None
+    except OSError as error:
+        raise ValueError(f"The partition file {path} cannot be read ({error.strerror}).") from None
+    except _DAMAGES as error:
+        raise ValueError(
+            f"{path} is damaged, or no partition: it is no whole .npz file."
+        ) from error
+    if form is None:
+        raise ValueError(f"{path} is no partition that save_partition wrote.")
+    if form != _FORMAT:
+        raise ValueError(f"{path} is of the format {form[:40]!r}, but possible is {_FORMAT!r}.")
+    for name, kinds in _KINDS.items():
+        if found[name].dtype.kind not in kinds or found[name].ndim != _DIMENSIONS.get(name, 1):
+            raise ValueError(
+                f"{path} is damaged: {name} is {found[name].dtype} of shape {found[name].shape}."
+            )
+    return found
+
+
+def _flat(parts: tuple[np.ndarray, ...]) -> tuple[Any, Any]:
+    """All examples, client by client, in as few bytes as they need, and how many each has."""
+    flat = np.concatenate([np.zeros(0, np.int64), *parts])
+    narrow = flat.astype(np.int32) if flat.size and abs(flat).max() < 2**31 else flat
+    same = flat.dtype.kind in "iu" and np.array_equal(narrow, flat)
+    return narrow if same else flat, np.array([len(part) for part in parts], np.int64)
+
+
+def _wrong(
+    count: int, train: np.ndarray, train_size: np.ndarray, test: np.ndarray, test_size: np.ndarray
+) -> str:
+    """What keeps arrays from being a partition of so many examples, or an empty string."""
+    if len(train_size) != len(test_size) or not len(train_size):
+        return (
+            f"it has training examples for {len(train_size)} clients and test examples for "
+            f"{len(test_size)}"
+        )
+    if train_size.min() < 1 or test_size.min() < 0:
+        client = int(np.argmax((train_size < 1) | (test_size < 0)))
+        return f"client {client} has no training example, or fewer than no test examples"
+    if train_size.sum() != len(train) or test_size.sum() != len(test):
+        return "the sizes of its clients do not add up to the number of examples"
+    held = np.concatenate([train, test])
+    outside = (held < 0) | (held >= count)
+    if held.dtype.kind not in "iu" or outside.any():
+        some = held[outside][:1].tolist() or [held.dtype]
+        return f"its examples must be whole numbers of 0 to {count - 1}, but one is {some[0]}"
+    ordered = np.sort(held)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(twice):
+        return f"example {twice[0]} is dealt more than once"
+    return ""
+
+
+def _hash(y: Int[np.ndarray, " T"]) -> str:
+    """The same for the same labels, whatever their type and the machine."""
+    return hashlib.sha256(np.ascontiguousarray(y, "<i8").tobytes()).hexdigest()

@@ -1,0 +1,142 @@
+"""What rules of dealing share: checked arguments, whole numbers from shares, examples for tests.
+
+A deal in progress is two arrays: all examples dealt, client by client, and each client's number.
+"""
+
+import heapq
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from demjax.data.client_data import Partition, checked_labels
+
+EXAMPLES_AT_LEAST = 2
+"""The fewest examples of a client: one to train on and one to test with."""
+
+
+def checked(
+    y: Any, *, clients: int, seed: int, test_fraction: float, at_least: int = EXAMPLES_AT_LEAST
+) -> Int[np.ndarray, " T"]:
+    """The labels as an array, if they and the arguments of every rule are possible."""
+    y = checked_labels(y)
+    if not is_whole(at_least) or at_least < EXAMPLES_AT_LEAST:
+        raise ValueError(
+            f"The fewest examples of a client, min_size, must be a whole number of at least "
+            f"{EXAMPLES_AT_LEAST} (one to train on, one to test with), not {at_least}."
+        )
+    if not is_whole(clients) or clients < 1:
+        raise ValueError(f"The number of clients must be a whole number above 0, not {clients}.")
+    if clients * at_least > len(y):
+        raise ValueError(
+            f"{len(y)} examples are enough for {len(y) // at_least} clients with at least "
+            f"{at_least} each, not for {clients}."
+        )
+    check_draws(seed=seed, test_fraction=test_fraction)
+    return y
+
+
+def check_draws(*, seed: int, test_fraction: float) -> None:
+    """Refuse a seed or a test fraction that cannot be."""
+    if not is_whole(seed) or seed < 0:
+        raise ValueError(f"The seed must be a whole number of at least 0, not {seed}.")
+    if not 0 < test_fraction < 1:
+        raise ValueError(f"The test fraction must be above 0 and below 1, not {test_fraction}.")
+
+
+def check_alpha(alpha: float) -> None:
+    """Refuse a concentration that no Dirichlet distribution has."""
+    if not 1e-300 <= alpha <= 1e300:
+        raise ValueError(f"The concentration alpha must be above 0 (1e-300 to 1e300), not {alpha}.")
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is an integer, which a truth value is not."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def whole_parts(total: int, share: Float[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
+    """Whole numbers that sum to the total, each within 1 of its share of it."""
+    cuts = np.rint(total * np.cumsum(share[:-1])).astype(np.int64)
+    return np.diff(np.minimum(cuts, total), prepend=0, append=total)
+
+
+def gathered(
+    pools: list[Int[np.ndarray, " _"]], owners: list[Int[np.ndarray, " _"]], clients: int
+) -> tuple[Int[np.ndarray, " _"], Int[np.ndarray, " N"]]:
+    """All examples, client by client and in the order of the pools, and each client's number."""
+    owner = np.concatenate(owners)
+    order = np.argsort(owner, kind="stable")
+    return np.concatenate(pools)[order], np.bincount(owner, minlength=clients)
+
+
+def rows(flat: Int[np.ndarray, " _"], sizes: Int[np.ndarray, " N"]) -> list[np.ndarray]:
+    """Each client's examples."""
+    ends = np.cumsum(sizes).tolist()
+    return [flat[start:end] for start, end in pairwise([0, *ends])]
+
+
+def fill_up(held: list[np.ndarray], min_size: int) -> None:
+    """Move last examples of whoever has most until nobody has fewer than ``min_size``."""
+    sizes = [len(mine) for mine in held]
+    richest = [(-size, client) for client, size in enumerate(sizes) if size > min_size]
+    heapq.heapify(richest)
+    left = sizes.copy()
+    for poor in [client for client, size in enumerate(sizes) if size < min_size]:
+        taken = []
+        for _ in range(min_size - sizes[poor]):
+            _, rich = richest[0]  # above min_size as long as somebody is below it
+            left[rich] -= 1
+            taken.append(held[rich][left[rich]])
+            heapq.heapreplace(richest, (-left[rich], rich))
+        held[poor] = np.append(held[poor], taken).astype(np.int64)
+    for rich in [client for client, size in enumerate(sizes) if left[client] < size]:
+        held[rich] = held[rich][: left[rich]]
+
+
+def split(
+    flat: Int[np.ndarray, " _"],
+    sizes: Int[np.ndarray, " N"],
+    y: Int[np.ndarray, " T"],
+    *,
+    rng: np.random.Generator,
+    test_fraction: float,
+) -> Partition:
+    """Keep of each client's examples, label by label in proportion, some for testing.
+
+    Of n examples, t = round(n · fraction) are, at least 1 and at most n − 1; of a label that
+    occurs c times, t · c / n rounded down, and one more where the remainders are largest.
+    """
+    client = np.repeat(np.arange(len(sizes)), sizes)
+    labels = np.unique(y[flat])
+    code = client * len(labels) + np.searchsorted(labels, y[flat])
+    pairs, counts = np.unique(code, return_counts=True)  # each label that each client has
+    whose = pairs // len(labels)
+    kinds = np.bincount(whose, minlength=len(sizes))
+    mixed, ties = [], []
+    for mine, several in zip(rows(flat, sizes), kinds.tolist(), strict=True):
+        mixed.append(rng.permutation(mine))
+        ties.append(rng.permutation(several))
+    flat = np.concatenate(mixed)
+    tests = np.clip(np.rint(sizes * test_fraction).astype(np.int64), 1, None)
+    tests = np.minimum(tests, sizes - 1)
+    quota, remainder = np.divmod(tests[whose] * counts, sizes[whose])
+    first_pair = np.cumsum(kinds) - kinds
+    turn = np.empty(len(pairs), np.int64)  # among equal remainders
+    turn[np.repeat(first_pair, kinds) + np.concatenate(ties)] = _counted(kinds)
+    largest_first = np.lexsort((turn, -remainder, whose))
+    missing = tests - np.bincount(whose, quota, len(sizes)).astype(np.int64)
+    quota[largest_first[_counted(kinds) < missing[whose]]] += 1
+
+    code = client * len(labels) + np.searchsorted(labels, y[flat])
+    by_pair = np.argsort(code, kind="stable")
+    rank = np.empty(len(flat), np.int64)  # of each example among those of its label
+    rank[by_pair] = _counted(counts)
+    is_test = rank < quota[np.searchsorted(pairs, code)]
+    return Partition(tuple(rows(flat[~is_test], sizes - tests)), tuple(rows(flat[is_test], tests)))
+
+
+def _counted(counts: Int[np.ndarray, " _"]) -> Int[np.ndarray, " _"]:
+    """0, 1, 2, … anew for each count."""
+    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -1,0 +1,171 @@
+"""CIFAR-10: the original binary files, and the pictures as JPEG."""
+
+import io
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from demjax.data.dataset import Dataset, checked_classes
+from demjax.data.sources.npz import read_arrays
+
+BINARY_FOLDERS = ("", "cifar-10-batches-bin", "cifar10", "cifar10/cifar-10-batches-bin")
+JPEG_FOLDERS = ("", "cifar10-jpeg")
+"""Where the files are looked for."""
+
+_TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
+_TEST = "test_batch.bin"
+_SIDE, _CLASSES = 32, 10
+_RECORD = 1 + 3 * _SIDE * _SIDE
+
+
+def cifar10(*, data_dir: str | Path) -> Dataset:
+    """Read CIFAR-10 from the original's binary version.
+
+    Args:
+        data_dir: A folder that holds ``data_batch_1.bin`` to ``data_batch_5.bin`` and
+            ``test_batch.bin``, in it or in its subfolder ``cifar-10-batches-bin``.
+
+    Returns:
+        uint8 pictures ``[60000, 32, 32, 3]`` in 0…255, 50,000 for training, then 10,000 to test.
+
+    Raises:
+        ValueError: A file is missing or damaged. The version for Python is not read: it is
+            pickled, and a pickle can run any program.
+
+    Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
+    """
+    files = binary_files(Path(data_dir))
+    if files is None:
+        raise ValueError(_no_binary_files(Path(data_dir)))
+    parts = [_records(file) for file in files]
+    x = np.concatenate([pictures for pictures, _ in parts])
+    y = np.concatenate([labels for _, labels in parts])
+    return Dataset(x, y, _CLASSES, train_count=len(y) - len(parts[-1][1]), name="cifar10")
+
+
+def binary_files(data_dir: Path) -> Sequence[Path] | None:
+    """The six binary files, or ``None`` where no folder holds all of them."""
+    for folder in BINARY_FOLDERS:
+        files = [data_dir / folder / name for name in (*_TRAIN, _TEST)]
+        if all(file.is_file() for file in files):
+            return files
+    return None
+
+
+def jpeg_files(data_dir: Path) -> Sequence[Path] | None:
+    """``train.npz`` and ``test.npz``, or ``None`` where no folder holds both."""
+    for folder in JPEG_FOLDERS:
+        files = [data_dir / folder / f"{part}.npz" for part in ("train", "test")]
+        if all(file.is_file() for file in files):
+            return files
+    return None
+
+
+def cifar10_jpeg(*, data_dir: str | Path) -> Dataset:
+    """Read CIFAR-10's pictures as JPEG, whose pixels differ a little from the original's.
+
+    Decoding takes about 20 seconds for all 60,000; ``load`` keeps the result.
+
+    Args:
+        data_dir: A folder that holds ``train.npz`` and ``test.npz``, in it or in its subfolder
+            ``cifar10-jpeg``, each of the arrays ``jpeg`` (uint8, all files end to end),
+            ``offset`` (whole numbers, where each begins, and at last the end) and ``label``.
+
+    Returns:
+        uint8 pictures ``[60000, 32, 32, 3]`` in 0…255, 50,000 for training, then 10,000 to test.
+
+    Raises:
+        ValueError: A file is missing or damaged, or a picture is not 32×32 RGB.
+
+    Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
+    """
+    files = jpeg_files(Path(data_dir))
+    if files is None:
+        raise ValueError(
+            f"{data_dir} does not hold train.npz and test.npz, but 'cifar10_jpeg' is read from "
+            "these two, in the data folder or in its subfolder cifar10-jpeg."
+        )
+    (train_x, train_y), (test_x, test_y) = (_decoded(file) for file in files)
+    x, y = np.concatenate([train_x, test_x]), np.concatenate([train_y, test_y])
+    return Dataset(x, y, _CLASSES, train_count=len(train_y), name="cifar10_jpeg")
+
+
+def _records(path: Path) -> tuple[UInt8[np.ndarray, " T 32 32 3"], Int[np.ndarray, " T"]]:
+    try:
+        content = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}).") from error
+    if not len(content) or len(content) % _RECORD:
+        raise ValueError(
+            f"{path} holds {len(content)} bytes, but CIFAR-10's binary files consist of records "
+            f"of {_RECORD} bytes, so it must be fetched again."
+        )
+    records = content.reshape(-1, _RECORD)
+    labels = checked_classes(records[:, 0], path, classes=_CLASSES)
+    planes = records[:, 1:].reshape(-1, 3, _SIDE, _SIDE)  # all red pixels, then green, then blue
+    return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels
+
+
+def _no_binary_files(data_dir: Path) -> str:
+    pickled = next((data_dir / f for f in BINARY_FOLDERS if _is_pickled(data_dir / f)), None)
+    if pickled is not None:
+        return (
+            f"{pickled} holds CIFAR-10 as Python pickles, which could run any program and are not "
+            "read; possible is the binary version, cifar-10-binary.tar.gz, unpacked in the same "
+            "place."
+        )
+    return (
+        f"{data_dir} does not hold {_TRAIN[0]} to {_TRAIN[-1]} and {_TEST}, but 'cifar10' is read "
+        "from these, in the data folder or in its subfolder cifar-10-batches-bin, or as 'demjax "
+        "datasets --fetch cifar10' prepares it."
+    )
+
+
+def _is_pickled(folder: Path) -> bool:
+    places = (folder, folder / "cifar-10-batches-py")
+    return any((place / "data_batch_1").is_file() for place in places)
+
+
+def _decoded(path: Path) -> tuple[UInt8[np.ndarray, " T 32 32 3"], Int[np.ndarray, " T"]]:
+    """Pictures and labels of one file; in one thread, since more were not faster."""
+    from PIL import Image  # here, so that importing demjax stays light
+
+    arrays = read_arrays(path, required=("jpeg", "offset", "label"))
+    content, offset = arrays["jpeg"], arrays["offset"]
+    labels = checked_classes(arrays["label"], f"label in {path}", classes=_CLASSES)
+    if content.dtype != np.uint8 or content.ndim != 1 or offset.dtype.kind not in "iu":
+        raise ValueError(
+            f"jpeg in {path} is of type {content.dtype} and offset of {offset.dtype}, "
+            "but bytes in one dimension and whole numbers are expected."
+        )
+    if offset.shape != (len(labels) + 1,) or not len(labels):
+        raise ValueError(
+            f"{path} holds {len(labels)} labels and {offset.shape} offsets, but one label for each "
+            "picture, and one offset more, are expected, of at least one picture."
+        )
+    offset = offset.astype(np.int64)
+    if offset[0] < 0 or offset[-1] > len(content) or (np.diff(offset) <= 0).any():
+        raise ValueError(
+            f"offset in {path} must ascend from 0 or more to {len(content)} at most, the number of "
+            f"bytes, but it goes from {offset[0]} to {offset[-1]}, or falls back between."
+        )
+    pictures = np.empty((len(labels), _SIDE, _SIDE, 3), np.uint8)
+    for number, (start, end) in enumerate(pairwise(offset)):
+        try:
+            with Image.open(io.BytesIO(content[start:end].tobytes()), formats=("JPEG",)) as picture:
+                found = (*picture.size, picture.mode)
+                if found == (_SIDE, _SIDE, "RGB"):
+                    pictures[number] = np.asarray(picture)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise ValueError(
+                f"Picture {number} in {path} is a damaged JPEG file, so it must be fetched again."
+            ) from error
+        if found != (_SIDE, _SIDE, "RGB"):
+            raise ValueError(
+                f"Picture {number} in {path} is {found[0]}×{found[1]} {found[2]}, "
+                f"but {_SIDE}×{_SIDE} RGB is expected."
+            )
+    return pictures, labels

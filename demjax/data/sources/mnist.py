@@ -1,0 +1,171 @@
+"""MNIST and the data sets that are published in the same four IDX files."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from demjax.data.dataset import Dataset
+from demjax.data.sources.idx import by, read_idx
+
+_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+class IdxSource(NamedTuple):
+    """How a data set is published in IDX files.
+
+    Attributes:
+        folders: Where its files are looked for in the data folder.
+        files: Their names: training pictures and labels, test pictures and labels.
+        classes: Number of labels.
+        transposed: Whether pictures are stored column by column.
+    """
+
+    folders: Sequence[str]
+    files: Sequence[str] = _FILES
+    classes: int = 10
+    transposed: bool = False
+
+
+def _emnist(split: str, classes: int) -> IdxSource:
+    files = [f"emnist-{split}-{name.replace('t10k', 'test')}" for name in _FILES]
+    return IdxSource(("", "emnist", "gzip", "emnist/gzip"), files, classes, transposed=True)
+
+
+IDX_SOURCES: Mapping[str, IdxSource] = {
+    "mnist": IdxSource(("", "mnist", "MNIST/raw")),
+    "fashion_mnist": IdxSource(("", "fashion_mnist", "fashion-mnist", "FashionMNIST/raw")),
+    "emnist": _emnist("byclass", 62),
+    "emnist_balanced": _emnist("balanced", 47),
+}
+
+
+def mnist(*, data_dir: str | Path) -> Dataset:
+    """Read MNIST, or any data of ten labels in the same four IDX files.
+
+    Args:
+        data_dir: A folder that holds ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``
+            and the same two with ``t10k``, gzipped (``.gz``) or not, in it or in its subfolder
+            ``mnist`` or ``MNIST/raw``. ``.idx3`` and ``.idx1`` are read like ``-idx3`` and
+            ``-idx1``.
+
+    Returns:
+        uint8 pictures ``[70000, 28, 28, 1]`` in 0…255, 60,000 for training, then 10,000 to test.
+
+    Raises:
+        ValueError: A file is missing or damaged, or two files do not fit together.
+
+    Source: LeCun, Cortes and Burges, The MNIST database of handwritten digits.
+    """
+    return from_idx("mnist", Path(data_dir))
+
+
+def fashion_mnist(*, data_dir: str | Path) -> Dataset:
+    """Read Fashion-MNIST from its four IDX files, which are named like MNIST's.
+
+    Args:
+        data_dir: A folder that holds them as for ``mnist``, in it or in its subfolder
+            ``fashion_mnist``, ``fashion-mnist`` or ``FashionMNIST/raw``. In one folder the two
+            data sets cannot be told apart.
+
+    Returns:
+        uint8 pictures ``[70000, 28, 28, 1]`` in 0…255, 60,000 for training, then 10,000 to test.
+
+    Raises:
+        ValueError: A file is missing or damaged, or two files do not fit together.
+
+    Source: Xiao, Rasul and Vollgraf, arXiv 1708.07747.
+    """
+    return from_idx("fashion_mnist", Path(data_dir))
+
+
+def from_idx(name: str, data_dir: Path) -> Dataset:
+    """Read a data set of ``IDX_SOURCES`` from its four files.
+
+    Raises:
+        ValueError: A file is missing or damaged, or two files do not fit together.
+    """
+    files = idx_files(name, data_dir)
+    if files is None:
+        raise ValueError(_missing(name, data_dir))
+    source = IDX_SOURCES[name]
+    train_images, train_labels, test_images, test_labels = files
+    train_x, train_y = _pictures_and_labels(train_images, train_labels, classes=source.classes)
+    test_x, test_y = _pictures_and_labels(test_images, test_labels, classes=source.classes)
+    if train_x.shape[1:] != test_x.shape[1:]:
+        raise ValueError(
+            f"{test_images} holds pictures of {by(test_x.shape[1:])} pixels and "
+            f"{train_images} of {by(train_x.shape[1:])}, but both must have one size."
+        )
+    if source.transposed:
+        train_x, test_x = train_x.transpose(0, 2, 1), test_x.transpose(0, 2, 1)
+    x = np.concatenate([train_x, test_x])[..., np.newaxis]
+    y = np.concatenate([train_y, test_y]).astype(np.int32)
+    return Dataset(x, y, source.classes, train_count=len(train_y), name=name)
+
+
+def idx_files(name: str, data_dir: Path) -> list[Path] | None:
+    """The four files of a data set, or ``None`` where no folder holds all of them."""
+    for files in _found(name, data_dir):
+        whole = [file for file in files if file is not None]
+        if len(whole) == len(files):
+            return whole
+    return None
+
+
+def _missing(name: str, data_dir: Path) -> str:
+    source, found = IDX_SOURCES[name], _found(name, data_dir)
+    fullest = min(found, key=lambda files: files.count(None))
+    missing = [each for each, file in zip(source.files, fullest, strict=True) if file is None]
+    return (
+        f"{data_dir / source.folders[found.index(fullest)]} does not hold {', '.join(missing)} "
+        f"(nor with .gz), but {name!r} is read from four IDX files, all of them in the data folder "
+        f"or in its subfolder {' or '.join(source.folders[1:])}, or as 'demjax datasets --fetch "
+        f"{name}' prepares it."
+    )
+
+
+def _found(name: str, data_dir: Path) -> list[list[Path | None]]:
+    source = IDX_SOURCES[name]
+    try:
+        return [[_file(data_dir / each, file) for file in source.files] for each in source.folders]
+    except OSError as error:
+        raise ValueError(
+            f"{data_dir} cannot be searched for {name!r} ({error.strerror})."
+        ) from error
+
+
+def _file(folder: Path, name: str) -> Path | None:
+    names = (name, name.replace("-idx", ".idx"))
+    paths = [folder / (each + ending) for ending in ("", ".gz") for each in names]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _pictures_and_labels(
+    images_path: Path, labels_path: Path, *, classes: int
+) -> tuple[UInt8[np.ndarray, " T H W"], UInt8[np.ndarray, " T"]]:
+    pictures = read_idx(images_path, dimensions=3)
+    labels = read_idx(labels_path, dimensions=1)
+    if len(pictures) != len(labels):
+        raise ValueError(
+            f"{labels_path} holds {len(labels)} labels and {images_path} {len(pictures)} pictures, "
+            "but there must be one label for each picture."
+        )
+    if not pictures.size:
+        raise ValueError(
+            f"{images_path} holds {by(pictures.shape)} pixels, "
+            "but at least one picture of at least one pixel is expected."
+        )
+    if labels.max() >= classes:
+        raise ValueError(
+            f"{labels_path} holds the label {labels.max()} at position {labels.argmax()}, "
+            f"but only the labels 0 to {classes - 1} are possible."
+        )
+    return pictures, labels

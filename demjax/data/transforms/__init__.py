@@ -1,0 +1,1 @@
+"""What is done to inputs and labels once they are read: scaling, planted conflicts."""

@@ -1,0 +1,179 @@
+"""Planted conflicts: groups of clients whose data contradict one another's, or look different.
+
+One model serves everybody badly then, and groups have something to find. Clients are of ``kinds``
+kinds, as many of each as can be: client ``n`` of ``N`` is of kind ``⌊n · kinds / N⌋``. Training
+and test examples are treated alike. Each function makes one copy of the data.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Int, Num
+
+from demjax.data.client_data import Partition
+
+QUARTER_TURNS = 4
+_EXAMPLES_AT_ONCE = 4096
+
+
+def planted_kinds(clients: int, kinds: int) -> Int[np.ndarray, " N"]:
+    """The kind of each client.
+
+    Args:
+        clients: Number of clients, ``N``.
+        kinds: Number of kinds, 1 to ``N``.
+
+    Raises:
+        ValueError: If there are fewer clients than kinds.
+    """
+    if not 1 <= kinds <= clients:
+        raise ValueError(f"{clients} clients can be of 1 to {clients} kinds, not {kinds}.")
+    return (np.arange(clients) * kinds // clients).astype(np.int32)
+
+
+def rotated(
+    x: Num[np.ndarray, " T H W C"], partition: Partition, kinds: int
+) -> Num[np.ndarray, " T H W C"]:
+    """Turn the pictures of the clients of kind ``k`` by ``k`` quarter turns.
+
+    Args:
+        x: Pictures, as high as wide.
+        partition: Who has which of them.
+        kinds: Number of kinds, 1 to 4.
+
+    Returns:
+        The pictures; those that nobody has are as they were.
+
+    Raises:
+        ValueError: If there are more kinds than quarter turns, or pictures are not square.
+
+    Source: Ghosh et al., arXiv 2006.04088 (rotated MNIST).
+    """
+    if kinds > QUARTER_TURNS:
+        raise ValueError(f"Pictures can be turned for 1 to {QUARTER_TURNS} kinds, not {kinds}.")
+    if x.ndim != 4 or x.shape[1] != x.shape[2]:
+        raise ValueError(
+            f"Pictures to be turned must be square, [T, H, H, C], but their shape is {x.shape}."
+        )
+    turned = x.copy()
+    for held, kind in _held_by(partition, kinds):
+        turned[held] = np.rot90(x[held], kind, axes=(1, 2))
+    return turned
+
+
+def relabelled(
+    y: Int[np.ndarray, " T"], partition: Partition, kinds: int, classes: int
+) -> Int[np.ndarray, " T"]:
+    """Give the examples of the clients of kind ``k`` the labels ``(y + k ⌊C / kinds⌋) mod C``.
+
+    Args:
+        y: Labels, ``0 … C - 1``.
+        partition: Who has which examples.
+        kinds: Number of kinds, 1 to ``C``.
+        classes: Number of labels, ``C``.
+
+    Returns:
+        The labels; those of examples that nobody has are as they were.
+
+    Raises:
+        ValueError: If there are more kinds than labels.
+
+    Source: after Sattler et al., arXiv 1910.01991 (permuted labels).
+    """
+    if kinds > classes:
+        raise ValueError(f"{classes} labels can be shifted for 1 to {classes} kinds, not {kinds}.")
+    shifted = y.astype(np.int32)  # a byte could not hold the sum
+    for held, kind in _held_by(partition, kinds):
+        shifted[held] = (shifted[held] + kind * (classes // kinds)) % classes
+    return shifted
+
+
+def noisy(
+    x: Num[np.ndarray, " T *shape"],
+    partition: Partition,
+    kinds: int,
+    *,
+    noise: float = 0.5,
+    seed: int,
+) -> Num[np.ndarray, " T *shape"]:
+    """Add Gaussian noise to the inputs of the clients of kind ``k``: ``x + σ (k + 1) / kinds · z``.
+
+    As many kinds as clients give each client a level of its own.
+
+    Args:
+        x: Inputs: uint8 in 0…255, or floating numbers in 0…1.
+        partition: Who has which of them.
+        kinds: Number of kinds, 1 to ``N``.
+        noise: σ, standard deviation of the noise of the last kind, at least 0 (and at most 100),
+            in parts of the range of the inputs (1 is 255 for uint8).
+        seed: What the noise follows from, 0 or above.
+
+    Returns:
+        The inputs, of the type they were: uint8 rounded and clipped to 0…255, floating numbers
+        not clipped; those that nobody has are as they were.
+
+    Raises:
+        ValueError: If the inputs are neither, or the noise is outside its range.
+
+    Source: the feature skew of Li et al., arXiv 2102.02079, with σ as the standard deviation.
+    """
+    if not 0 <= noise <= 100:
+        raise ValueError(f"The noise can be 0 to 100 times the range of the inputs, not {noise}.")
+    x = np.asarray(x)
+    if x.dtype != np.uint8 and x.dtype.kind != "f":
+        raise ValueError(f"Noise can be added to uint8 or floating inputs, not to {x.dtype}.")
+    added, rng = x.copy(), np.random.default_rng(seed)
+    for held, kind in _held_by(partition, kinds):
+        level = noise * (kind + 1) / kinds
+        blurred = level * rng.standard_normal((len(held), *x.shape[1:]), np.float32)
+        if x.dtype == np.uint8:
+            blurred = np.clip(np.rint(255 * blurred + x[held]), 0, 255)
+        else:
+            blurred = blurred + x[held]
+        added[held] = blurred.astype(x.dtype)
+    return added
+
+
+def permuted(
+    x: Num[np.ndarray, " T H W C"], partition: Partition, kinds: int, *, seed: int
+) -> Num[np.ndarray, " T H W C"]:
+    """Move the pixels of the pictures of each kind by a permutation of its own; kind 0 keeps its.
+
+    Args:
+        x: Pictures; the channels of a pixel move together.
+        partition: Who has which of them.
+        kinds: Number of kinds, 1 to ``N``.
+        seed: What the permutations follow from, 0 or above.
+
+    Returns:
+        The pictures; those that nobody has are as they were.
+
+    Raises:
+        ValueError: If these are no pictures.
+
+    Source: after Goodfellow et al., arXiv 1312.6211 (permuted MNIST).
+    """
+    if x.ndim != 4:
+        raise ValueError(
+            f"Pictures whose pixels are to move must be [T, H, W, C], but their shape is {x.shape}."
+        )
+    moved, rng = x.copy(), np.random.default_rng(seed)
+    last, order = 0, np.arange(x.shape[1] * x.shape[2])
+    for held, kind in _held_by(partition, kinds):
+        for _ in range(kind - last):
+            order = rng.permutation(len(order))
+        last = kind
+        pixels = x[held].reshape(len(held), len(order), x.shape[3])
+        moved[held] = pixels[:, order].reshape(len(held), *x.shape[1:])
+    return moved
+
+
+def _held_by(partition: Partition, kinds: int) -> Iterator[tuple[np.ndarray, int]]:
+    """The examples of the clients of each kind in ascending order, a few thousand at a time."""
+    of = planted_kinds(len(partition.train), kinds)
+    bounds = np.searchsorted(of, np.arange(kinds + 1)).tolist()
+    for kind, (start, end) in enumerate(pairwise(bounds)):
+        held = np.concatenate([*partition.train[start:end], *partition.test[start:end]])
+        for begin in range(0, len(held), _EXAMPLES_AT_ONCE):
+            yield held[begin : begin + _EXAMPLES_AT_ONCE], kind

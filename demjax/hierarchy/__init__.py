@@ -1,0 +1,41 @@
+"""Groups as arrays: who is in which, means from the bottom up, mixing from the top down.
+
+Anything that averages or mixes models over a given tree belongs here. How a tree is *found* does
+not: see ``clustering``.
+"""
+
+from demjax.hierarchy.groups import (
+    flat_groups,
+    flat_index,
+    from_groups,
+    lowest_group,
+    membership,
+    parent_group,
+    root_only,
+    single_group,
+    under_one_root,
+)
+from demjax.hierarchy.means import group_means, mean_of_all, mean_shares, soft_update
+from demjax.hierarchy.mixing import from_own, from_parent, from_root, mix_down, mixing, per_level
+
+__all__ = [
+    "flat_groups",
+    "flat_index",
+    "from_groups",
+    "from_own",
+    "from_parent",
+    "from_root",
+    "group_means",
+    "lowest_group",
+    "mean_of_all",
+    "mean_shares",
+    "membership",
+    "mix_down",
+    "mixing",
+    "parent_group",
+    "per_level",
+    "root_only",
+    "single_group",
+    "soft_update",
+    "under_one_root",
+]

@@ -1,0 +1,148 @@
+"""Means, soft update and mixing in one pass over the models, written where the old ones were."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.sharding import PartitionSpec
+from jaxtyping import Array, Float
+
+from demjax import hierarchy as tree
+from demjax.backend.blocks import fold
+from demjax.backend.sharding import AXIS, devices_at_work
+from demjax.base import Hierarchy, Params
+from demjax.clients import participation
+from demjax.pytrees import select
+from demjax.registry import check_number
+
+NUMBERS = 2**20
+"""How many numbers of client and group models together are worked on at a time on a CPU."""
+
+
+def block_for_backend(models: int) -> int | None:
+    """Parameters of so many models worked on at a time: few on a CPU, else ``None``, all."""
+    return max(512, NUMBERS // models) if jax.default_backend() == "cpu" else None
+
+
+def average_and_mix(
+    client: Params,
+    group: Params,
+    hierarchy: Hierarchy,
+    *,
+    mix: Sequence[Float[Array, ""] | float],
+    soft: Float[Array, ""] | float = 1.0,
+    weight: Float[Array, " N"] | Float[Array, " L N"] | None = None,
+    amplification: Float[Array, ""] | float = 1.0,
+    cohort: participation.Cohort = None,
+    chosen: Params | None = None,
+    block: int | None = None,
+) -> tuple[Params, Params]:
+    """Average clients upwards and mix groups downwards: the second half of a round.
+
+    The same as three functions of ``hierarchy``, one after another::
+
+        means = group_means(client, hierarchy, weight, amplification)
+        client, group = mix_down(client, soft_update(group, means, soft), hierarchy, mix)
+
+    Each parameter's numbers depend on that parameter's alone. So on a CPU a block of them goes all
+    the way before the next one starts, and is written over the old ones: no group model is made
+    in fresh memory, which costs more than the sums. Devices add up what they have of a block. A
+    number that is not finite spoils its parameter, of up to 128 groups in all models.
+
+    Args:
+        client: One model for each client, leaves ``[N, ...]``.
+        group: One model for each group, leaves ``[L, G, ...]``.
+        hierarchy: Who is in which group.
+        mix: ``α``, as in ``mix_down``.
+        soft: ``γ``, as in ``soft_update``.
+        weight: What each client counts, as in ``group_means``.
+        amplification: The factor ``a`` of ``group_means``.
+        cohort: The clients that take part in groups' models, all of which count in means; by
+            default everyone.
+        chosen: Leaves that clients take from groups, as a pytree of plain truth values; by
+            default all.
+        block: Parameters worked on at a time, at least 1; by default ``block_for_backend``.
+
+    Returns:
+        The mixed client and group models, in the precision of those given.
+
+    Raises:
+        ValueError: If ``mix`` does not hold ``L`` numbers, or ``block`` is below 1.
+
+    Source: as of ``group_means`` and ``mix_down``.
+    """
+    check_number("Aggregation", "block", block, 1)
+    count, places = hierarchy.groups.shape[1], hierarchy.size.size
+    devices = devices_at_work()
+    dealt = devices > 1 and count % devices == 0
+    width = block or block_for_backend(places + count // (devices if dealt else 1))
+    chosen = jax.tree.map(lambda _: True, client) if chosen is None else chosen
+    if width is None:
+        means = tree.group_means(client, hierarchy, weight, amplification)
+        group = tree.soft_update(group, means, soft)
+        mixed, group = tree.mix_down(client, group, hierarchy, mix)
+        return participation.kept(client, cohort, select(chosen, mixed, client)), group
+    share = tree.mean_shares(hierarchy, weight, amplification).reshape(places, count)
+    takes = None if cohort is None else jnp.zeros(count, bool).at[cohort].set(True)
+    of_clients = share.T, tree.lowest_group(hierarchy), takes
+    of_all = tree.mixing(hierarchy, mix), soft, mix[0]
+
+    def one_device(client, bank, of_clients, of_all):
+        (share, lowest, takes), (down, soft, own_mix) = of_clients, of_all
+
+        def one_block(own, bank):
+            mean = jnp.matmul(share.T, own, precision=lax.Precision.HIGHEST)
+            mean = lax.psum(mean, AXIS) if dealt else mean
+            bank = down(tree.soft_update(bank, mean, soft))
+            mixed = tree.soft_update(own, bank[lowest], own_mix)
+            return mixed if takes is None else jnp.where(takes[:, None], mixed, own), bank
+
+        def one_leaf(own, bank, is_chosen):
+            if is_chosen:
+                return _in_blocks(one_block, (own, bank), (), width)
+            others = _in_blocks(lambda bank, own: one_block(own, bank)[1:], (bank,), (own,), width)
+            return own, *others
+
+        leaves, structure = jax.tree.flatten(client)
+        rest = jax.tree.leaves(bank), jax.tree.leaves(chosen)
+        new = [one_leaf(*each) for each in zip(leaves, *rest, strict=True)]
+        return tuple(jax.tree.unflatten(structure, some) for some in zip(*new, strict=True))
+
+    if dealt:
+        parts, whole = PartitionSpec(AXIS), PartitionSpec()
+        one_device = jax.shard_map(
+            one_device,
+            in_specs=(parts, whole, parts, whole),
+            out_specs=(parts, whole),
+            check_vma=False,
+        )
+    client, bank = one_device(client, tree.flat_groups(group), of_clients, of_all)
+    return client, jax.tree.map(lambda bank, old: bank.reshape(old.shape), bank, group)
+
+
+def _in_blocks(function: Callable, written: tuple, read: tuple, width: int) -> tuple:
+    """Write what ``function(*written, *read)`` finds over ``written``, so many columns at a time.
+
+    Args:
+        function: ``(*blocks) -> blocks``, one for each array that is written.
+        written: Arrays ``[rows, ...]`` of as many columns, rows flattened.
+        read: Likewise.
+        width: Most columns at a time.
+    """
+    shapes = [x.shape for x in written]
+    written, read = (tuple(x.reshape(x.shape[0], -1) for x in some) for some in (written, read))
+    columns = written[0].shape[1]
+    width = -(-columns // max(1, -(-columns // width)))  # blocks of about the same size
+
+    def one_block(now, start, new):
+        old = [lax.dynamic_slice_in_dim(x, start, width, axis=1) for x in (*now, *read)]
+        return tuple(
+            lax.dynamic_update_slice_in_dim(
+                x, jnp.where(new, found.astype(x.dtype), was), start, axis=1
+            )
+            for x, was, found in zip(now, old[: len(now)], function(*old), strict=True)
+        )
+
+    now = fold(columns, width, one_block, written) if columns else written
+    return tuple(x.reshape(shape) for x, shape in zip(now, shapes, strict=True))

@@ -1,0 +1,141 @@
+"""What a client takes from its groups before it trains: where it starts, and what pulls it."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from demjax.base import NO_GROUP, Hierarchy, Params
+from demjax.hierarchy import flat_groups, flat_index, lowest_group, soft_update
+
+
+class Guidance(NamedTuple):
+    """Where training starts, and how strongly which groups' models pull, by their places.
+
+    Attributes:
+        begin: One model for each client, leaves ``[N, ...]``.
+        place: Groups that pull each client.
+        weight: How strongly each does, 0 or more.
+    """
+
+    begin: Params
+    place: Int[Array, " N J"]
+    weight: Float[Array, " N J"]
+
+
+def guide(
+    client: Params,
+    group: Params,
+    hierarchy: Hierarchy,
+    number: Int[Array, ""],
+    *,
+    prox: Float[Array, ""] | float,
+    beta: Callable[[Int[Array, ""]], Float[Array, ""] | float] | None,
+    start: Callable[[Params, Params, Hierarchy], Params],
+) -> Guidance:
+    """Guidance in a round: ``by_ancestors`` with a schedule ``beta``, else ``by_parent``.
+
+    In round 0, before there are groups, nothing pulls and nothing is taken on.
+
+    Args:
+        client: One model for each client, leaves ``[N, ...]``.
+        group: One model for each group, leaves ``[L, G, ...]``.
+        hierarchy: Who is in which group.
+        number: The round, from 0.
+        prox: ``μ``, 0 or more.
+        beta: The schedule ``r → β_r``, from 0 to 1, or ``None``.
+        start: What training starts from without it, such as ``hierarchy.from_own``.
+    """
+    strength = jnp.where(number > 0, prox, 0.0)
+    if beta is None:
+        return by_parent(client, group, hierarchy, strength=strength, start=start)
+    share = jnp.where(number > 0, beta(number), 0.0)
+    return by_ancestors(client, group, hierarchy, strength=strength, share=share)
+
+
+def by_parent(
+    client: Params,
+    group: Params,
+    hierarchy: Hierarchy,
+    *,
+    strength: Float[Array, ""],
+    start: Callable[[Params, Params, Hierarchy], Params],
+) -> Guidance:
+    """The lowest group that holds a client pulls it, ``strength · (w − w_parent)``.
+
+    Args:
+        client: One model for each client, leaves ``[N, ...]``.
+        group: One model for each group, leaves ``[L, G, ...]``.
+        hierarchy: Who is in which group.
+        strength: ``μ``, 0 or more.
+        start: What training starts from, such as ``hierarchy.from_own``.
+
+    Source: Nguyen et al., arXiv 2007.03278, equation 3.
+    """
+    place = lowest_group(hierarchy)[:, None]
+    return Guidance(start(client, group, hierarchy), place, jnp.full(place.shape, strength))
+
+
+def by_ancestors(
+    client: Params,
+    group: Params,
+    hierarchy: Hierarchy,
+    *,
+    strength: Float[Array, ""],
+    share: Float[Array, ""],
+) -> Guidance:
+    """All groups that hold a client pull it, and training starts from some of their mean.
+
+    ``(1 − β) w_n + β w̄_n``, where ``w̄`` is ``ancestors_mean``; a group of ``N^(k)`` clients
+    pulls with ``μ / N^(k)``.
+
+    Args:
+        client: One model for each client, leaves ``[N, ...]``.
+        group: One model for each group, leaves ``[L, G, ...]``.
+        hierarchy: Who is in which group.
+        strength: ``μ``, 0 or more.
+        share: ``β``, from 0 to 1.
+
+    Source: Nguyen et al., arXiv 2003.09301, equation 2.
+    """
+    place, weight = ancestors(hierarchy)
+    begin = soft_update(client, ancestors_mean(group, hierarchy), share)
+    return Guidance(begin, place, strength * weight)
+
+
+def ancestors(hierarchy: Hierarchy) -> tuple[Int[Array, " N L"], Float[Array, " N L"]]:
+    """Places of all groups that hold each client, and one over each group's size.
+
+    Where a client has no group on a level, the place is 0 and the weight 0.
+    """
+    place = flat_index(hierarchy).T
+    size = hierarchy.size.reshape(-1)[jnp.maximum(place, 0)]
+    weight = jnp.where(place == NO_GROUP, 0.0, 1.0 / jnp.maximum(size, 1))
+    return jnp.maximum(place, 0), weight
+
+
+def ancestors_mean(group: Params, hierarchy: Hierarchy) -> Params:
+    """For each client the mean of its groups' models, each weighted by one over its size.
+
+    ``(Σ_k w^(k)/N^(k)) / (Σ_k 1/N^(k))`` over the groups that hold the client, of ``N^(k)``
+    clients.
+
+    Args:
+        group: One model for each group, leaves ``[L, G, ...]``.
+        hierarchy: Who is in which group.
+
+    Returns:
+        One model for each client, leaves ``[N, ...]``.
+
+    Source: Nguyen et al., arXiv 2003.09301, equation 2.
+    """
+    place, weight = ancestors(hierarchy)
+    weight = weight / jnp.sum(weight, axis=1, keepdims=True)
+    bank = flat_groups(group)
+    share = jnp.sum(weight[:, :, None] * jax.nn.one_hot(place, hierarchy.size.size), axis=1)
+    return jax.tree.map(
+        lambda leaf: jnp.tensordot(share, leaf, axes=1, precision=lax.Precision.HIGHEST), bank
+    )

@@ -1,0 +1,87 @@
+"""Groups as arrays: who is whose ancestor, means per group, mixing down.
+
+Every group of every level has one *place* in a flat list of ``L · G``: ``level · G + slot``.
+Group models ``[L, G, ...]`` are that list with its first axis split in two.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from demjax.base import NO_GROUP, Hierarchy, Models, Params
+
+
+def from_groups(groups: Int[Array, " L N"], slots: int) -> Hierarchy:
+    """Count the members of each group.
+
+    Args:
+        groups: Group of each client on each level, ``0 … slots - 1`` or ``NO_GROUP``; the last
+            row, the root, is all 0.
+        slots: Group slots on a level, ``G``.
+
+    Returns:
+        The hierarchy.
+    """
+    groups = jnp.asarray(groups, jnp.int32)
+    size = jnp.sum(groups[:, :, None] == jnp.arange(slots), axis=1, dtype=jnp.int32)
+    return Hierarchy(groups=groups, size=size)
+
+
+def root_only(clients: int, levels: int, slots: int) -> Hierarchy:
+    """A hierarchy with room for ``levels`` below the root, and nobody in them yet."""
+    groups = jnp.full((levels + 1, clients), NO_GROUP, jnp.int32).at[-1].set(0)
+    return from_groups(groups, slots)
+
+
+def flat_index(hierarchy: Hierarchy) -> Int[Array, " L N"]:
+    """Place of each client's group on each level, ``NO_GROUP`` where it has none."""
+    levels, slots = hierarchy.size.shape
+    offset = jnp.arange(levels, dtype=jnp.int32)[:, None] * slots
+    return jnp.where(hierarchy.groups == NO_GROUP, NO_GROUP, hierarchy.groups + offset)
+
+
+def lowest_group(hierarchy: Hierarchy) -> Int[Array, " N"]:
+    """Place of the lowest group that holds each client; the root holds everyone."""
+    everywhere = flat_index(hierarchy)
+    level = jnp.argmax(everywhere != NO_GROUP, axis=0)
+    return jnp.take_along_axis(everywhere, level[None], axis=0)[0]
+
+
+def parent_group(hierarchy: Hierarchy) -> Int[Array, " L G"]:
+    """Place of the group that each group hangs under; the root and empty slots: the root."""
+    levels, slots = hierarchy.size.shape
+    everywhere = flat_index(hierarchy)
+    root = (levels - 1) * slots
+    above = jnp.full_like(everywhere[0], root)
+    parents = [jnp.full(slots, root, jnp.int32)]
+    for level in range(levels - 2, -1, -1):
+        above = jnp.where(everywhere[level + 1] != NO_GROUP, everywhere[level + 1], above)
+        member = hierarchy.groups[level][None, :] == jnp.arange(slots)[:, None]
+        # All members of a group share the groups above it, so that any one of them can tell.
+        parent = jnp.max(jnp.where(member, above[None, :], NO_GROUP), axis=1)
+        parents.insert(0, jnp.where(parent == NO_GROUP, root, parent))
+    return jnp.stack(parents)
+
+
+def membership(hierarchy: Hierarchy) -> Bool[Array, " L G N"]:
+    """Whether each group holds each client."""
+    slots = jnp.arange(hierarchy.size.shape[1], dtype=jnp.int32)
+    return hierarchy.groups[:, None, :] == slots[None, :, None]
+
+
+def flat_groups(group: Params) -> Params:
+    """All group models in one flat bank, leaves ``[L · G, ...]``, indexed by place."""
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), group)
+
+
+def single_group(clients: int) -> Hierarchy:
+    """The hierarchy with nothing but a root that holds every client (``L = G = 1``)."""
+    zeros = jax.numpy.zeros((1, clients), jax.numpy.int32)
+    return Hierarchy(groups=zeros, size=jax.numpy.full((1, 1), clients, jax.numpy.int32))
+
+
+def under_one_root(client: Params, root: Params) -> Models:
+    """The models of a system with a server: clients under a single group, the global model."""
+    count = jax.tree.leaves(client)[0].shape[0]
+    group = jax.tree.map(lambda leaf: leaf[None, None], root)
+    return Models(client, group, single_group(count))

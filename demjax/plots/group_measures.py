@@ -1,0 +1,125 @@
+"""What the tree looks like over the rounds: sizes of groups, and agreement with other ones."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from demjax.plots.record import Record, Run, read
+from demjax.plots.style import COLUMN as WIDTH
+from demjax.plots.style import DASHES, MARKERS, SERIES, new_figure, style, whole_rounds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def _with_levels(run: Run) -> Record:
+    record = read(run)
+    if record.levels == 0:
+        raise ValueError(f"The run {record.name} has no levels of groups under its root.")
+    if not any((record.measures[f"groups_l{one + 1}"] > 0).any() for one in range(record.levels)):
+        raise ValueError(f"The clients of the run {record.name} were never in groups.")
+    return record
+
+
+def _panels(record: Record, titles: list[str], figure: "Figure | None") -> "list[Axes]":
+    """Empty panels above one another, and above them a legend of the levels."""
+    from matplotlib.lines import Line2D
+
+    figure = new_figure(figure, (WIDTH, 1.15 * len(titles) + 0.45))
+    axes = list(figure.subplots(len(titles), 1, sharex=True, squeeze=False)[:, 0])
+    for ax, title in zip(axes, titles, strict=True):
+        whole_rounds(ax)
+        ax.set(ylabel=title)
+        if ax is not axes[-1]:
+            ax.set_xlabel("")
+    handles = [
+        Line2D([], [], label=f"level {level + 1}", **_look(level, 1))
+        for level in range(record.levels)
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(handles)))
+    return axes
+
+
+def _look(level: int, count: int) -> dict:
+    return {
+        "color": SERIES[level % len(SERIES)],
+        "linestyle": DASHES[level % len(DASHES)],
+        "marker": MARKERS[level % len(MARKERS)],
+        "markevery": max(1, count // 6),
+    }
+
+
+@style()
+def group_sizes(run: Run, *, figure: "Figure | None" = None) -> "list[Axes]":
+    """Draw over rounds, for each level: how many groups, how large, how many clients are alone.
+
+    Args:
+        run: A run: its folder, or its history.
+        figure: Where to draw; by default a new one of a column's width.
+
+    Returns:
+        Three axes: the number of groups; the mean size of a group, as a line, in a band from the
+        smallest to the largest; the share of clients that are in a group of one or in none.
+
+    Raises:
+        ValueError: If the run cannot be read or has no groups under its root.
+    """
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    record = _with_levels(run)
+    axes = _panels(record, ["groups", "clients\nin a group", "share alone"], figure)
+    rounds, known = record.round, record.measures
+    for level in range(record.levels):
+        end, look = f"_l{level + 1}", _look(level, len(rounds))
+        groups = known["groups" + end]
+        axes[0].plot(rounds, groups, **look)
+        grouped = np.where(groups > 0, groups, np.nan)  # before the first grouping there are none
+        mean = _grouped(record, level) / grouped
+        axes[1].plot(rounds, mean, **look)
+        low, high = known["smallest" + end], known["largest" + end]
+        area = {"color": look["color"], "alpha": 0.15, "linewidth": 0}
+        axes[1].fill_between(rounds, low, high, where=groups > 0, **area)
+        axes[2].plot(rounds, known["singletons" + end], **look)
+    axes[1].set_yscale("log")
+    axes[1].yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes[1].yaxis.set_major_formatter("{x:g}")
+    axes[1].yaxis.set_minor_locator(NullLocator())
+    axes[2].set_ylim(-0.04, 1.04)
+    return axes
+
+
+def _grouped(record: Record, level: int) -> np.ndarray:
+    """Clients that are in a group of a level at each measurement; NaN if that is not known."""
+    if record.groups is None:
+        return np.full(len(record.round), np.nan)
+    return (record.groups[:, level] >= 0).sum(axis=1)
+
+
+@style()
+def rand_index(run: Run, *, figure: "Figure | None" = None) -> "list[Axes]":
+    """Draw over rounds, for each level, how its groups agree with clients' kinds and the past.
+
+    Agreement is the adjusted Rand index, ``structure.adjusted_rand``: 1 for the same groups, on
+    average 0 for unrelated ones.
+
+    Args:
+        run: A run: its folder, or its history.
+        figure: Where to draw; by default a new one of a column's width.
+
+    Returns:
+        Two axes: agreement with clients' kinds (planted ones, or which labels they have); with
+        the groups before the last regrouping.
+
+    Raises:
+        ValueError: If the run cannot be read or has no groups under its root.
+    """
+    record = _with_levels(run)
+    axes = _panels(record, ["Rand index,\nkinds of clients", "Rand index,\nformer groups"], figure)
+    for level in range(record.levels):
+        look = _look(level, len(record.round))
+        for ax, column in zip(axes, ("rand_labels", "rand_before"), strict=True):
+            ax.plot(record.round, record.measures[f"{column}_l{level + 1}"], **look)
+    for ax in axes:
+        ax.axhline(0, color="#B3B3B3", linewidth=0.6, zorder=0)
+    return axes

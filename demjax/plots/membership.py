@@ -1,0 +1,159 @@
+"""Who is in which group over the rounds: an alluvial map."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Int
+
+from demjax.plots.alluvial import ALONE, Ribbon, flows
+from demjax.plots.record import Run, read
+from demjax.plots.style import (
+    COLUMN,
+    FILLS,
+    GREY,
+    axes_or_new,
+    legend_above,
+    spread_places,
+    style,
+    whole_rounds,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.path import Path
+
+
+@style()
+def membership(
+    run: Run,
+    *,
+    level: int = 1,
+    moments: int | Sequence[int] = 10,
+    kinds: Int[np.ndarray, " N"] | None = None,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draw who is in which group over the rounds, and who moves where: an alluvial map.
+
+    A bar is a group, as high as it has clients; a ribbon are the clients that go from one group to
+    another. Grey bars are clients in no group. Ribbons have the colour of the group in which their
+    clients were at the first moment, or of their kind; of more than eight, the smallest are grey.
+
+    Args:
+        run: A run: its folder, or its history.
+        level: Level of the groups, 1 for the lowest.
+        moments: How many moments, at least 2, evenly from the first grouping on; or measured
+            rounds.
+        kinds: A number for each client, such as ``structure.label_sets`` finds, to colour by.
+        ax: Where to draw; by default in a new figure.
+
+    Returns:
+        The axes: ribbons as the first collection, bars as the second.
+
+    Raises:
+        ValueError: If the run cannot be read or has no such level, a round was not measured, or
+            there are not as many kinds as clients.
+    """
+    from matplotlib.collections import PathCollection, PolyCollection
+    from matplotlib.patches import Patch
+
+    record = read(run)
+    if record.groups is None or not 1 <= level <= record.groups.shape[1]:
+        there = 0 if record.groups is None else record.groups.shape[1]
+        possible = f"possible are 1 to {there}" if there else "it has no levels of groups"
+        raise ValueError(f"The run {record.name} has no groups on level {level}; {possible}.")
+    every = record.groups[:, level - 1]
+    if (every == ALONE).all():
+        raise ValueError(f"The clients of the run {record.name} were never in groups.")
+    places = _places(record.round, every, moments)
+    shown, rounds = every[places], record.round[places]
+    count = every.shape[1]
+    if kinds is not None and np.shape(kinds) != (count,):
+        raise ValueError(f"{count} clients need as many kinds, but {np.shape(kinds)} were given.")
+    colours, legend = _colours(shown[0] if kinds is None else np.asarray(kinds), kinds is None)
+    gap = 0.3 * count / max(8, max(len(np.unique(row)) for row in shown))
+    blocks, ribbons = flows(shown, colours, gap=gap)
+    ax = axes_or_new(ax, (COLUMN, 2.9))
+    paint = [colour for colour, _ in legend]
+    width = 0.07 * max(1, len(rounds) - 1) / 9
+    ax.add_collection(
+        PathCollection(
+            [_path(ribbon, width) for ribbon in ribbons],
+            facecolors=[paint[ribbon.colour] for ribbon in ribbons],
+            alpha=0.6,
+            linewidths=0,
+        )
+    )
+    corners = [
+        [
+            (block.moment - width, block.bottom),
+            (block.moment + width, block.bottom),
+            (block.moment + width, block.top),
+            (block.moment - width, block.top),
+        ]
+        for block in blocks
+    ]
+    fills = ["#999999" if block.group == ALONE else "#222222" for block in blocks]
+    ax.add_collection(PolyCollection(corners, facecolors=fills, linewidths=0))
+    top = max(block.top for block in blocks)
+    ax.set(xlim=(-0.2, len(rounds) - 0.8), ylim=(-0.01 * top, 1.01 * top))
+    whole_rounds(ax)
+    ax.set_xticks(range(len(rounds)), [str(number) for number in rounds])
+    ax.set_yticks([])
+    ax.set_ylabel(f"{count:,} clients in groups of level {level}")
+    ax.spines[:].set_visible(False)
+    ax.tick_params(bottom=False)
+    handles = [Patch(facecolor=colour, alpha=0.6, label=text) for colour, text in legend]
+    title = f"group in round {rounds[0]}" if kinds is None else "kind of client"
+    legend_above(ax, handles, title=title, title_fontsize=7, alignment="left", handlelength=1.0)
+    return ax
+
+
+def _places(rounds: np.ndarray, groups: np.ndarray, moments: int | Sequence[int]) -> list[int]:
+    """The places of the moments among the measured rounds."""
+    if isinstance(moments, int):
+        if moments < 2:
+            raise ValueError(f"At least 2 moments are drawn, but {moments} was given.")
+        first = int(np.argmax((groups >= 0).any(axis=1)))
+        return [first + place for place in spread_places(len(rounds) - first, moments)]
+    missing = [number for number in moments if number not in rounds]
+    if missing or not moments:
+        what = f"round {missing[0]} was" if missing else "no round was"
+        raise ValueError(
+            f"The run was measured after rounds {rounds[0]} to {rounds[-1]}, but {what} asked for "
+            "that is not among them."
+        )
+    return [int(np.searchsorted(rounds, number)) for number in sorted(moments)]
+
+
+def _colours(
+    numbers: np.ndarray, origin: bool
+) -> tuple[Int[np.ndarray, " N"], list[tuple[str, str]]]:
+    """A colour for each client, and for each colour what it stands for; the largest come first."""
+    found, sizes = np.unique(numbers, return_counts=True)
+    ranked = [int(n) for n in found[np.argsort(-sizes, kind="stable")] if n != ALONE or not origin]
+    named = sorted(ranked[: len(FILLS)])
+    legend = [
+        (FILLS[place], f"{number} ({(numbers == number).sum():,})")
+        for place, number in enumerate(named)
+    ]
+    place_of = {number: place for place, number in enumerate(named)}
+    colours = np.array([place_of.get(int(number), len(named)) for number in numbers])
+    rest = int((colours == len(named)).sum())
+    if rest:
+        alone = origin and not ranked[len(FILLS) :]
+        legend.append((GREY, f"{'none' if alone else 'others'} ({rest:,})"))
+    return colours, legend
+
+
+def _path(ribbon: Ribbon, width: float) -> "Path":
+    """A ribbon's outline: two S-shaped edges between two bars."""
+    from matplotlib import path
+
+    left, right = ribbon.moment + width, ribbon.moment + 1 - width
+    middle, size = (left + right) / 2, ribbon.size
+    low = [(left, ribbon.start), (middle, ribbon.start), (middle, ribbon.end), (right, ribbon.end)]
+    high = [(x, y + size) for x, y in reversed(low)]
+    curve = [path.Path.CURVE4] * 3
+    codes = [path.Path.MOVETO, *curve, path.Path.LINETO, *curve, path.Path.CLOSEPOLY]
+    return path.Path([*low, *high, low[0]], codes)

@@ -1,0 +1,178 @@
+"""What figures are drawn from: a run's folder, or a history, read into the same arrays."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from demjax.experiment.config import read_toml
+from demjax.runs.reader import read_clients, read_columns, read_measures
+from demjax.runs.schema import STRUCTURE
+from demjax.simulation.run import History
+
+
+class Record(NamedTuple):
+    """What is known of a run; ``E`` measurements, ``K`` levels under the root.
+
+    Attributes:
+        name: What the run is called.
+        round: Rounds done at each measurement.
+        measures: By the columns of ``metrics.csv``, a value for each measurement, else NaN.
+        client_spe: Each client's C-SPE, NaN where it has no test data; ``None`` if not known.
+        client_gen: Each client's C-GEN; ``None`` if not known.
+        groups: Each client's group on each level, ``-1`` for none; ``None`` if not known.
+        dendrograms: SciPy's linkage matrices, by the first measured round that had them.
+        options: The options of ``config.toml``; empty for a history.
+        summary: What ``summary.json`` says; empty for a history, or a run that has not ended.
+        folder: The run's folder, if it has one.
+    """
+
+    name: str
+    round: Int[np.ndarray, " E"]
+    measures: Mapping[str, Float[np.ndarray, " E"]]
+    client_spe: Float[np.ndarray, " E N"] | None
+    client_gen: Float[np.ndarray, " E N"] | None
+    groups: Int[np.ndarray, " E K N"] | None
+    dendrograms: Mapping[int, Float[np.ndarray, " N-1 4"]]
+    options: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    folder: Path | None
+
+    @property
+    def levels(self) -> int:
+        """Levels of groups under the root, ``K``."""
+        return sum(name.startswith("groups_l") for name in self.measures)
+
+
+Run = History | Record | str | Path
+"""Whatever a figure can be drawn from: a history, a run's folder, or a record of either."""
+
+
+def read(run: Run, name: str | None = None) -> Record:
+    """Read a run.
+
+    Args:
+        run: A run's folder, a history, or a record, which is what it is.
+        name: What to call it; by default its folder's name.
+
+    Raises:
+        ValueError: If there is no such run, its files are damaged, or a history is of several.
+    """
+    if isinstance(run, Record):
+        return run if name is None else run._replace(name=name)
+    if isinstance(run, History):
+        return _from_history(run, name or "run")
+    return _from_folder(Path(run), name)
+
+
+def read_all(runs: Run | Sequence[Run], names: Sequence[str] | None = None) -> list[Record]:
+    """Read one run, or several.
+
+    Args:
+        runs: A run or several.
+        names: What to call them, a name each.
+
+    Raises:
+        ValueError: If there are none, or not as many names, or one cannot be read.
+    """
+    several = [runs] if isinstance(runs, History | Record | str | Path) else list(runs)
+    if not several:
+        raise ValueError("A figure needs at least one run, but none was given.")
+    if names is not None and len(names) != len(several):
+        raise ValueError(f"{len(names)} names were given for {len(several)} runs; each takes one.")
+    if names is not None:
+        return [read(run, name) for run, name in zip(several, names, strict=True)]
+    records = [read(run) for run in several]
+    if len(records) > 1:  # histories have no names of their own
+        return [
+            record._replace(name=f"run {place + 1}") if isinstance(run, History) else record
+            for place, (run, record) in enumerate(zip(several, records, strict=True))
+        ]
+    return records
+
+
+def _from_history(history: History, name: str) -> Record:
+    measures = history.measures
+    if np.ndim(measures.c_spe) != 1:
+        raise ValueError(
+            f"A figure takes the history of one experiment, but measures of shape "
+            f"{np.shape(measures.c_spe)} were given; possible is jax.tree.map(lambda leaf: "
+            "leaf[i], measures) for one of them."
+        )
+    columns = {
+        "c_spe": measures.c_spe,
+        "c_gen": measures.c_gen,
+        "global": measures.global_score,
+    }
+    levels = range(np.shape(measures.g_spe)[1] - 1)
+    for column in ("g_spe", "g_gen"):
+        values = np.asarray(getattr(measures, column))
+        columns |= {f"{column}_l{level + 1}": values[:, level] for level in levels}
+    for column, field in STRUCTURE.items():
+        values = np.asarray(getattr(measures.structure, field))
+        columns |= {f"{column}_l{level + 1}": values[:, level] for level in levels}
+    rounds, dendrograms = np.asarray(history.round), {}
+    if (made := measures.organization) is not None:
+        columns["cophenetic"] = made.cophenetic
+        times, merges = np.asarray(made.times), np.asarray(made.merges, float)
+        for place in np.flatnonzero(np.diff(times, prepend=0) > 0):
+            if np.isfinite(merges[place]).all():
+                dendrograms[int(rounds[place])] = merges[place]
+    return Record(
+        name=name,
+        round=rounds,
+        measures={column: np.asarray(values, float) for column, values in columns.items()},
+        client_spe=np.asarray(measures.client_spe, float),
+        client_gen=np.asarray(measures.client_gen, float),
+        groups=np.asarray(measures.hierarchy.groups)[:, :-1],
+        dendrograms=dendrograms,
+        options={},
+        summary={},
+        folder=None,
+    )
+
+
+def _from_folder(folder: Path, name: str | None) -> Record:
+    from demjax.runs import folder as run_folder  # here: it asks the package for its version
+
+    if not folder.is_dir():
+        raise ValueError(f"There is no run {folder}; possible is a folder that demjax run wrote.")
+    if not (folder / run_folder.METRICS).is_file():
+        raise ValueError(f"{folder} is no run: it holds no {run_folder.METRICS}.")
+    whole = (folder / run_folder.SUMMARY).exists()
+    table = read_measures(folder / run_folder.METRICS, (), whole=whole)
+    if not table:
+        raise ValueError(f"{folder / run_folder.METRICS} is damaged: it holds no measurement.")
+    rounds = table.pop("round").astype(int)
+    clients = read_clients(folder / run_folder.CLIENTS, rounds, whole=whole)
+    return Record(
+        name=name or folder.resolve().name,
+        round=rounds,
+        measures=table,
+        client_spe=clients and clients.spe,
+        client_gen=clients and clients.gen,
+        groups=clients and clients.groups,
+        dendrograms=_dendrograms(folder / run_folder.DENDROGRAMS, rounds, whole=whole),
+        options=read_toml(folder / run_folder.CONFIG)
+        if (folder / run_folder.CONFIG).exists()
+        else {},
+        summary=run_folder.read_summary(folder) if whole else {},
+        folder=folder,
+    )
+
+
+def _dendrograms(path: Path, rounds: np.ndarray, *, whole: bool) -> dict[int, np.ndarray]:
+    """The linkage matrices, by round; one of a round that was not finished is left out."""
+    names = ("left", "right", "distance", "size")
+    table = read_columns(path, ("round", *names), whole=whole)
+    if not table:
+        return {}
+    merges = np.stack([table[name] for name in names], -1)
+    found = {}
+    for number in np.intersect1d(table["round"], rounds).astype(int):
+        found[int(number)] = one = merges[table["round"] == number]
+        if one[-1, 3] != len(one) + 1 or not np.isfinite(one).all():
+            raise ValueError(f"{path} is damaged: the merges of round {number} are no dendrogram.")
+    return found

@@ -1,0 +1,200 @@
+"""Follows a run, shows it, and writes it down as it happens, however it ends."""
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from demjax.experiment.experiment import Experiment
+from demjax.metrics import Measures
+from demjax.runs import folder as run_folder
+from demjax.runs.schema import clients_rows, dendrogram_rows, metrics_row
+from demjax.runs.tensorboard import Row
+from demjax.simulation.run import Moment
+
+DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes: done; the run itself failed; wrong arguments or data; stopped by hand."""
+
+
+@contextmanager
+def whole() -> Iterator[None]:
+    """Let Ctrl-C wait until everything about a measurement is written."""
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[Any] = []
+    signal.signal(signal.SIGINT, lambda *about: pressed.append(about))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        before(*pressed[0])
+
+
+class Recorder:
+    """Writes a run down as it happens: the one place of the command line that keeps state.
+
+    Args:
+        out: The run's folder.
+        resolved: Its options.
+        parameters: How many numbers a model has.
+        also: What else each row of ``metrics.csv`` goes to.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        resolved: Experiment,
+        parameters: int | None = None,
+        also: Callable[[Row], None] = lambda row: None,
+    ):
+        self.out = out
+        self.resolved = resolved
+        self.parameters = parameters
+        self.also = also
+        self.organized = 0  # how often clients had, when their dendrogram was last written
+        self.rows: list[dict[str, Any]] = []
+        self.round_seconds: list[float] = []
+        self.measure_seconds: list[float] = []
+        self.compile_seconds = 0.0
+        self.environment = run_folder.environment()
+
+    def record(self, moments: Iterator[Moment]) -> int:
+        """Follow a run to its end, its failure or its interruption."""
+        begin = time.perf_counter()
+        bar = tqdm(total=self.resolved.rounds, unit="round", disable=None, dynamic_ncols=True)
+        status, sentence, code = "done", "", DONE
+        try:
+            for moment in moments:
+                self.compile_seconds = moment.compile_seconds
+                if moment.round > 0:
+                    self.round_seconds.append(moment.round_seconds)
+                    bar.update()
+                if moment.measures is None:
+                    continue
+                self.measure_seconds.append(moment.measure_seconds)
+                diverged = int(moment.measures.diverged)
+                if diverged:
+                    status, code = "diverged", FAILED
+                    sentence = (
+                        f"The run diverged: after round {moment.round} the models of {diverged} of "
+                        f"{self.resolved.clients} clients are not finite; what was measured before "
+                        f"is kept in {self.out}."
+                    )
+                    break
+                seconds = time.perf_counter() - begin
+                measures = jax.device_get(moment.measures)
+                with whole():
+                    self._keep(moment.round, measures, seconds, bar)
+        except KeyboardInterrupt:
+            status, code = "interrupted", INTERRUPTED
+            # A second Ctrl-C shall not keep the summary from being written.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            bar.close()
+            if not self.rows:
+                run_folder.discard(self.out)
+                return say("Interrupted before anything was measured; nothing is kept.", code)
+            done = len(self.round_seconds)
+            sentence = f"Interrupted after {done} rounds; what was measured is kept in {self.out}."
+        except OSError as error:
+            status, code = "failed", FAILED
+            sentence = f"The run stopped because {self.out} cannot be written: {error.strerror}."
+        except jax.errors.JaxRuntimeError as error:
+            status, code = "failed", FAILED
+            sentence = f"The run failed on the device: {first_line(error)}"
+        except Exception as error:  # whatever it is, what was measured gets its summary
+            status, code = "failed", FAILED
+            sentence = f"The run failed ({type(error).__name__}): {first_line(error)}"
+        finally:
+            bar.close()
+        try:
+            self._summarize(status, time.perf_counter() - begin + self.compile_seconds)
+        except OSError as error:
+            code = FAILED
+            sentence = sentence or f"The summary cannot be written: {error.strerror}."
+        if self.rows:
+            print(table([(str(self.out), self.rows[-1], status)]))
+        return say(sentence, code) if sentence else code
+
+    def _keep(self, done: int, measures: Measures, seconds: float, bar: tqdm) -> None:
+        row = metrics_row(done, measures, seconds)
+        made = measures.organization
+        if made is not None and (merges := dendrogram_rows(done, made, self.organized)):
+            run_folder.append(self.out / run_folder.DENDROGRAMS, merges)
+            self.organized = int(made.times)
+        run_folder.append(self.out / run_folder.CLIENTS, clients_rows(done, measures))
+        run_folder.append(self.out / run_folder.METRICS, [row])
+        self.also(row)
+        self.rows.append(row)
+        last = {"C-SPE": row["c_spe"], "C-GEN": row["c_gen"], "Global": row["global"]}
+        if not bar.disable:
+            bar.set_postfix({name: f"{value:.3f}" for name, value in last.items()})
+        else:
+            shown = "  ".join(f"{name} {value:.4f}" for name, value in last.items())
+            left = (seconds / max(done, 1)) * (self.resolved.rounds - done)
+            when = f"about {left:.0f} s left" if done else "starting"
+            print(f"round {done}/{self.resolved.rounds}  {shown}  {when}", file=sys.stderr)
+
+    def _summarize(self, status: str, seconds: float) -> None:
+        def median(values):
+            return float(np.median(values)) if values else None
+
+        summary = {
+            "status": status,
+            "algorithm": self.resolved.algorithm,
+            "parameters": self.parameters,
+            "rounds_done": len(self.round_seconds),
+            "final": self.rows[-1] if self.rows else None,
+            "compile_seconds": self.compile_seconds,
+            "round_seconds": median(self.round_seconds),
+            "measure_seconds": median(self.measure_seconds),
+            "total_seconds": seconds,
+            **self.environment,
+        }
+        run_folder.write_summary(self.out, summary)
+
+
+def compare(outs: Sequence[Path]) -> str:
+    """The last measures of run folders as a table.
+
+    Raises:
+        ValueError: If a folder holds no finished run, or one of which nothing was measured.
+    """
+    summaries = [(str(out), run_folder.read_summary(out)) for out in outs]
+    finals = [(out, summary["final"], summary["status"]) for out, summary in summaries]
+    empty = [out for out, final, _ in finals if not final]
+    if empty:
+        raise ValueError(f"The run {empty[0]} ended before anything was measured.")
+    return table(finals)
+
+
+def table(finals: Sequence[tuple[str, dict[str, Any], str]]) -> str:
+    """Rows of last measures as an aligned table, a run a line, and how it ended unless done."""
+    width = max(len("run"), *(len(name) for name, _, _ in finals))
+    lines = [f"{'run':<{width}}  rounds   C-SPE   C-GEN  Global"]
+    for name, row, status in finals:
+        numbers = "  ".join(f"{row[measure]:6.4f}" for measure in ("c_spe", "c_gen", "global"))
+        ended = "" if status == "done" else f"  {status}"
+        lines.append(f"{name:<{width}}  {row['round']:>6}  {numbers}{ended}")
+    return "\n".join(lines)
+
+
+def say(sentence: str, code: int) -> int:
+    """Tell the user one sentence, and pass the exit code on."""
+    print(f"demjax: {sentence}", file=sys.stderr)
+    return code
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first; its trace is of no use to a user."""
+    return next(iter(str(error).splitlines()), "no reason was given.")

@@ -1,0 +1,9 @@
+"""Runs: rounds and measures as one program or watched round by round, and sweeps of many runs.
+
+What is written down of a run belongs to ``runs``, what it is made of to ``experiment``.
+"""
+
+from demjax.simulation.run import History, Moment, simulate, watch
+from demjax.simulation.sweep import grid, sweep
+
+__all__ = ["History", "Moment", "grid", "simulate", "sweep", "watch"]

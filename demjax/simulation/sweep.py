@@ -1,0 +1,115 @@
+"""Many experiments as one program: seeds, learning rates and all other numbers of an algorithm.
+
+    experiments = demjax.grid(seed=[0, 1, 2], rate=[0.03, 0.1], mix=[0.3, 0.6])
+
+    def experiment(chosen, clients):
+        local = demjax.local_training(task, optax.sgd(chosen["rate"]))
+        algorithm = demjax.demlearn(local, mix=chosen["mix"])
+        key = jax.random.key(chosen["seed"])
+        return demjax.simulate(algorithm, task, clients, rounds=60, key=key, take_measures=take)
+
+    histories = demjax.sweep(experiment, experiments, clients)
+
+Compiling takes as long as for one experiment. In the context of ``spread_over``, experiments are
+dealt out among devices, in place of clients: they never wait for one another.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array
+
+from demjax.backend.sharding import compiler_options, over_clients
+from demjax.registry import check_number
+
+
+def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None = None) -> Any:
+    """Call ``function(experiment, *shared)`` for every experiment, in one compiled program.
+
+    The results are those of separate calls, to rounding. On a CPU a device runs its experiments
+    one after another, in the memory of one; elsewhere all at once, for a single one does not fill
+    an accelerator, in as many times the memory. Returning only what is asked, such as a history's
+    measures, not the models, spares memory everywhere.
+
+    May itself be called under ``jit``, so that it is compiled once and called often; then
+    ``spread.compiler_options`` says how to compile it.
+
+    Args:
+        function: Traceable: of one experiment's numbers, and what they share, to a pytree of
+            arrays. Whatever else it reads is built into the program: pass large arrays, such
+            as clients, as shared ones.
+        experiments: A pytree of arrays with a row for each experiment, such as ``grid`` makes.
+        *shared: Pytrees of arrays that every experiment gets whole.
+        chunk: Experiments that a device runs at once, at least 1; by default one on a CPU,
+            else all.
+
+    Returns:
+        What the function returns, leaves with a leading axis of experiments.
+
+    Raises:
+        ValueError: If the experiments' arrays are not of the same number of rows, at least one,
+            or ``chunk`` is below 1.
+    """
+    check_number("A sweep", "chunk", chunk, 1)
+    experiments = jax.tree.map(jnp.asarray, experiments)
+    rows = sorted({leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(experiments)})
+    if len(rows) != 1 or rows == [0]:
+        given = " and ".join(map(str, rows)) or "no"
+        raise ValueError(
+            f"A sweep needs arrays with a row for each experiment, as many in all of them, but "
+            f"arrays of {given} rows were given."
+        )
+
+    def some(shared, experiments):
+        """Run the experiments that one device is dealt, a chunk at a time."""
+
+        def one(experiment):
+            return function(experiment, *shared)
+
+        count = jax.tree.leaves(experiments)[0].shape[0]
+        most = min(chunk or (1 if jax.default_backend() == "cpu" else count), count)
+        if most == 1:
+            return lax.map(one, experiments)
+        # Chunks are made even, and the last filled up with copies, so that one program fits all.
+        chunks = -(-count // most)
+        width = -(-count // chunks)
+        taken = jnp.minimum(jnp.arange(chunks * width), count - 1).reshape(chunks, width)
+        dealt = jax.tree.map(lambda leaf: leaf[taken], experiments)
+        results = lax.map(jax.vmap(one), dealt)
+        return jax.tree.map(
+            lambda leaf: leaf.reshape(chunks * width, *leaf.shape[2:])[:count], results
+        )
+
+    @partial(jax.jit, compiler_options=compiler_options())
+    def run(shared, experiments):
+        return over_clients(some, shared, experiments)
+
+    return run(shared, experiments)
+
+
+def grid(**values: Sequence[Any] | Array) -> dict[str, Array]:
+    """All combinations of values, one experiment each, the last name's changing fastest.
+
+    Args:
+        **values: By name, the values to go through: numbers, or an array of them or of keys.
+
+    Returns:
+        By name, an array with a row for each combination. ``result.reshape(3, 2, …)`` gives each
+        name an axis of its own, where it has 3, 2, … values.
+
+    Raises:
+        ValueError: If a name has no values.
+    """
+    arrays = {name: jnp.asarray(each) for name, each in values.items()}
+    for name, array in arrays.items():
+        if array.ndim == 0 or array.shape[0] == 0:
+            raise ValueError(f"A grid needs at least one value of {name}, as a list or an array.")
+    places = jnp.indices([array.shape[0] for array in arrays.values()])
+    return {
+        name: array[place.reshape(-1)]
+        for (name, array), place in zip(arrays.items(), places, strict=True)
+    }

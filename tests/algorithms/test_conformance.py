@@ -1,0 +1,295 @@
+"""What every algorithm keeps to. A new algorithm adds a row to ``ROWS``."""
+
+from collections import Counter
+from functools import cache, partial
+from itertools import pairwise
+from types import FunctionType
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import tiny
+
+from demjax import (
+    Models,
+    algorithms,
+    demlearn,
+    fedavg,
+    fedprox,
+    local_only,
+    local_training,
+    simulate,
+    watch,
+)
+from demjax.base import NO_GROUP
+from demjax.clustering import counts, updates
+from demjax.hierarchy import from_parent
+
+ROWS = {
+    "demlearn": demlearn,
+    "demlearn, every option": partial(
+        demlearn, levels=2, prox=0.3, period=2, soft=0.5, amplification=1.15, method="ward"
+    ),
+    "demlearn, of every kind": partial(
+        demlearn,
+        cut=counts((4, 2), min_size=2),
+        features=updates(),
+        mix=(0.6, 0.4, 0.2),
+        by_examples=(False, True, True),
+        start=from_parent,
+        averaged=("w",),
+        prox=0.3,
+        period=2,
+    ),
+    "demlearn, earlier version": partial(demlearn, beta=lambda number: 0.7**number, period=2),
+    "fedavg": fedavg,
+    "fedavg, every option": partial(fedavg, mix=0.6, server_optimizer=optax.adam(0.1)),
+    "fedprox": fedprox,
+    "local_only": local_only,
+}
+SWEEPS = {
+    "demlearn": (
+        demlearn,
+        {
+            "mix": (0.3, 0.9),
+            "prox": (0.0, 0.5),
+            "soft": (0.5, 1.0),
+            "amplification": (1.0, 1.2),
+            "amplified_rounds": (1, 2),
+        },
+        {"levels": 2, "period": 2},
+    ),
+    "fedavg": (fedavg, {"mix": (0.3, 0.9)}, {}),
+    "fedprox": (fedprox, {"prox": (0.1, 0.9)}, {}),
+}
+each_row = pytest.mark.parametrize("row", ROWS)
+
+CLIENTS = tiny.clients()
+COUNT = len(tiny.SIZES)
+ROUNDS = 4
+KEY, OTHER_KEY = jax.random.key(11), jax.random.key(12)
+KEYS = jnp.stack([KEY, OTHER_KEY])
+
+
+def one_step(key, params, clients, pull=None, gradients=False, cohort=None):
+    """Hardly any training, for a test that is about something else: client n moves towards n."""
+    target = jnp.arange(clients.n_clients, dtype=jnp.float32)
+
+    def step(leaf, anchors=None):
+        wide = (-1, *[1] * (leaf.ndim - 1))
+        moved = leaf - 0.2 * (leaf - target.reshape(wide))
+        if pull is None:
+            return moved
+        which, weight = pull.which, pull.weight
+        return moved - 0.2 * weight[:, 0].reshape(wide) * (moved - anchors[which[:, 0]])
+
+    trees = (params,) if pull is None else (params, pull.anchors)
+    moved = jax.tree.map(step, *trees)
+    return jax.tree.map(step, moved, *trees[1:]), jnp.zeros(clients.n_clients)
+
+
+def training(task):
+    return local_training(task, optax.sgd(tiny.RATE), epochs=2, batch_size=tiny.BATCH)
+
+
+def counting(row):
+    """The algorithm of a row, its task, and how often Python goes through them."""
+    seen, task = Counter(), tiny.task()
+
+    def counted(name, function):
+        def call(*args):
+            seen[name] += 1
+            return function(*args)
+
+        return call
+
+    task = task._replace(loss=counted("loss", task.loss))
+    algorithm = ROWS[row](training(task))
+    return algorithm._replace(round=counted("round", algorithm.round)), task, seen
+
+
+def themselves(models, clients):
+    """In place of the measures: the models of every round are what is recorded."""
+    return models
+
+
+@cache
+def simulated(row):
+    """Two whole runs side by side, the program that made them, and what was traced for it.
+
+    Leaves have the axis of the keys in front, and then, of the models, that of the rounds.
+    """
+    algorithm, task, seen = counting(row)
+
+    def whole(key):
+        history = simulate(
+            algorithm, task, CLIENTS, rounds=ROUNDS, key=key, take_measures=themselves
+        )
+        return history.measures, history.state
+
+    run = jax.jit(jax.vmap(whole))
+    return jax.tree.map(np.asarray, run(KEYS)), run, seen
+
+
+@cache
+def watched(row):
+    """The same run a round at a time, on clients whose rows have more padding."""
+    algorithm, task, seen = counting(row)
+    wider = CLIENTS._replace(
+        train=jnp.pad(CLIENTS.train, [(0, 0), (0, 7)], constant_values=5),
+        test=jnp.pad(CLIENTS.test, [(0, 0), (0, 3)], constant_values=6),
+    )
+    moments = watch(algorithm, task, wider, rounds=ROUNDS, key=KEY, take_measures=themselves)
+    # a copy, as the next round takes the memory of the state over
+    return [jax.tree.map(np.array, (m.measures, m.state)) for m in moments], seen
+
+
+def test_every_algorithm_has_a_row():
+    made = {getattr(factory, "func", factory) for factory in ROWS.values()}
+    exported = {name: getattr(algorithms, name) for name in algorithms.__all__}
+    factories = {name: f for name, f in exported.items() if isinstance(f, FunctionType)}
+    assert factories
+    assert [name for name, factory in factories.items() if factory not in made] == []
+
+
+@each_row
+def test_the_state_keeps_its_tree_shapes_and_dtypes(row):
+    algorithm = ROWS[row](training(tiny.task()))
+    before = jax.eval_shape(algorithm.init, KEY, CLIENTS)
+    after, _ = jax.eval_shape(algorithm.round, KEY, before, CLIENTS)
+    assert jax.tree.structure(after) == jax.tree.structure(before)
+    for one, other in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
+    assert jax.tree.leaves(before), "a state without a model"
+
+
+@each_row
+def test_many_rounds_are_traced_once(row):
+    algorithm, task, many = counting(row)
+
+    def whole(key):
+        history = simulate(
+            algorithm, task, CLIENTS, rounds=50, key=key, eval_every=2, take_measures=themselves
+        )
+        return history.measures, history.state
+
+    jax.eval_shape(whole, KEY)
+    (_, _, few), (_, watching) = simulated(row), watched(row)
+    assert few["round"] == many["round"] == watching["round"] == 1
+    # a loop may trace the loss more than once for one round, but not for each
+    assert 1 <= few["loss"] == many["loss"] == watching["loss"] <= 4
+
+
+@each_row
+def test_the_same_key_gives_the_same_bits_and_another_key_others(row):
+    outcome, run, _ = simulated(row)
+    tiny.same_bits(run(KEYS), outcome)
+    assert tiny.differ(*[tiny.unstack(models.client) for models, _ in tiny.unstack(outcome)])
+
+
+@each_row
+def test_side_by_side_under_vmap_as_one_by_one_and_whatever_the_padding(row):
+    (models, state), *_ = tiny.unstack(simulated(row)[0])
+    moments, _ = watched(row)
+    assert len(moments) == ROUNDS + 1
+    for (seen, _), wanted in zip(moments, tiny.unstack(models), strict=True):
+        tiny.close(seen, wanted, 5e-6)
+    tiny.close(moments[-1][1], state, 5e-6)
+
+
+@each_row
+def test_models_are_well_formed_after_every_round(row):
+    history, _ = tiny.unstack(simulated(row)[0])[0]
+    assert isinstance(history, Models)
+    one = jax.tree.map(jnp.shape, tiny.task().init(KEY))
+    for number in range(ROUNDS + 1):
+        moment = jax.tree.map(lambda leaf, n=number: np.asarray(leaf[n]), history)
+        client, group, (groups, size), _ = moment
+        levels, slots = size.shape
+        assert groups.dtype == size.dtype == np.int32
+        assert groups.shape == (levels, COUNT)
+        for name, shape in one.items():
+            assert client[name].shape == (COUNT, *shape)
+            assert group[name].shape == (levels, slots, *shape)
+            assert client[name].dtype == group[name].dtype == np.float32
+            assert np.isfinite(client[name]).all()
+            assert np.isfinite(group[name]).all()
+        assert ((groups >= NO_GROUP) & (groups < slots)).all()
+        np.testing.assert_array_equal(
+            size, [[np.count_nonzero(row == slot) for slot in range(slots)] for row in groups]
+        )
+        assert (groups[-1] == 0).all(), "the root holds everyone"
+        for lower, above in pairwise(groups):
+            for slot in set(lower.tolist()) - {NO_GROUP}:
+                assert len(set(above[lower == slot].tolist())) == 1, "groups nest"
+
+
+@cache
+def without_randomness(row):
+    """A function ``(clients) -> (models, info)`` of two rounds in which no key matters.
+
+    There is no dropout, and one batch for all of a client's examples makes their order rounding.
+    """
+    task = tiny.task(dropout=False)
+    local = local_training(task, optax.sgd(tiny.RATE), epochs=2, batch_size=max(tiny.SIZES))
+    algorithm = ROWS[row](local)
+    one_round = jax.jit(algorithm.round)
+
+    def rounds(clients):
+        state = algorithm.init(KEY, clients)
+        for number in range(2):
+            state, info = one_round(jax.random.fold_in(KEY, number), state, clients)
+        return algorithm.models(state), info
+
+    return rounds
+
+
+@each_row
+def test_permuting_the_clients_permutes_the_outcome(row):
+    order = np.random.default_rng(0).permutation(COUNT)
+    fields = CLIENTS._asdict()
+    rows = {name: fields[name][order] for name in fields if name not in ("x", "y")}
+    models, info = without_randomness(row)(CLIENTS)
+    permuted, permuted_info = without_randomness(row)(CLIENTS._replace(**rows))
+    tiny.close(jax.tree.map(lambda leaf: leaf[order], models.client), permuted.client, 1e-5)
+    tiny.close(info.loss[order], permuted_info.loss, 1e-5)
+    got, groups = tiny.groups_of(permuted), tiny.groups_of(models)
+    assert len(got) == len(groups)
+    for (level, members), model in got.items():
+        tiny.close(model, groups[level, frozenset(order[list(members)].tolist())], 1e-5)
+
+
+@each_row
+def test_no_bit_depends_on_what_fills_the_rows(row):
+    fields = {"train": CLIENTS.train_size, "test": CLIENTS.test_size}
+    other = {}
+    for name, size in fields.items():
+        table = getattr(CLIENTS, name)
+        other[name] = jnp.where(jnp.arange(table.shape[1]) < size[:, None], table, 5)
+    outcomes = [without_randomness(row)(c) for c in (CLIENTS, CLIENTS._replace(**other))]
+    tiny.same_bits(*outcomes)
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_numbers_may_be_traced_so_that_one_program_sweeps_them(name):
+    factory, numbers, choices = SWEEPS[name]
+    local = training(tiny.task())
+    if factory is not demlearn:  # which alone shows that training itself can be swept
+        local = local._replace(train=one_step)
+
+    def outcome(numbers):
+        algorithm = factory(local, **choices, **numbers)
+
+        def one_round(number, state):
+            return algorithm.round(jax.random.fold_in(KEY, number), state, CLIENTS)[0]
+
+        state = algorithm.init(KEY, CLIENTS)
+        return algorithm.models(jax.lax.fori_loop(0, 3, one_round, state))
+
+    swept = jax.jit(jax.vmap(outcome))({key: jnp.asarray(pair) for key, pair in numbers.items()})
+    single = jax.jit(partial(outcome, {key: pair[1] for key, pair in numbers.items()}))()
+    tiny.close(jax.tree.map(lambda leaf: leaf[1], swept), single, 1e-5)
+    ends = [jax.tree.map(lambda leaf, n=n: leaf[n], swept.client) for n in range(2)]
+    assert tiny.differ(*[tiny.unstack(end) for end in ends])

@@ -1,0 +1,82 @@
+"""``demjax partition``: what it says, what it writes, and what it refuses."""
+
+import sys
+
+import pytest
+from partitions_alike import failure, same
+
+from demjax import data
+from demjax.cli import main, partition
+from demjax.experiment.experiment import Experiment
+
+FEW = ["--partition", "planted", "--clients", "12", "--kinds", "3"]
+
+
+def test_it_says_who_has_what_and_writes_it(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    out, picture = tmp_path / "p.npz", tmp_path / "p.png"
+    written = ["--out", str(out), "--picture", str(picture)]
+    assert main.main(["partition", *FEW, *written]) == 0
+    said = capsys.readouterr().out
+    digits = data.digits()
+    partition = data.planted(digits.y, clients=12, groups=3, seed=0).partition
+    assert same(data.load_partition(out, y=digits.y), partition)
+    sizes = [len(train) + len(test) for train, test in zip(*partition, strict=True)]
+    assert f"digits: 12 clients have {sum(sizes)} of 1797 examples" in said
+    assert "6 of 10 labels" in said
+    assert "kinds of clients: 3" in said
+    (line,) = [line for line in said.splitlines() if line.startswith("examples")]
+    assert line.split()[1::2] == [str(min(sizes)), str(max(sizes))]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert main.main(["partition", *FEW, *written]) == 2
+    assert "exists and would be overwritten" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--out", "/nowhere/p.npz"], "/nowhere is no folder"),
+        (["--picture", "p.docx"], ".png"),
+        (["--clients", "2000"], "1797 examples"),
+        (["--conflict", "rotated", "--kinds", "5"], "1 to 4 kinds"),
+        (["--kinds", "60", "--partition", "planted"], "--kinds was given as 60"),
+        (["--partition", "file"], "--partition-file"),
+        (["--partition", "natural"], "do not say whose"),
+        (["--pictures", "x"], "perhaps '--picture' was meant"),
+        (["--rounds", "3"], "demjax partition --help"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence_and_nothing_is_written(
+    arguments, words, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main.main(["partition", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+    assert not any(tmp_path.iterdir())
+
+
+def test_what_is_trained_plays_no_part_and_useless_options_are_told(capsys):
+    asked = Experiment(partition="iid", clients=3, levels=9, cohort=50, labels_per_client=2)
+    assert "3 clients have 1797" in partition.show(asked)
+    said = capsys.readouterr().err
+    assert said == "demjax: the partition iid has no use for --labels-per-client.\n"
+
+
+def test_without_matplotlib_a_picture_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    path = tmp_path / "p.png"
+    failure(lambda: partition.show(Experiment(partition="iid"), picture=path), "matplotlib")
+
+
+def test_data_that_are_no_pictures_can_be_dealt(capsys):
+    assert main.main(["partition", "--dataset", "synthetic", "--clients", "6"]) == 0
+    assert "synthetic: 6 clients" in capsys.readouterr().out
+
+
+def test_a_picture_does_not_overwrite_the_partition(tmp_path, capsys):
+    same_file = str(tmp_path / "p.png")
+    assert main.main(["partition", *FEW, "--out", same_file, "--picture", same_file]) == 2
+    assert "possible are two files" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

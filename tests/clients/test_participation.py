@@ -1,0 +1,164 @@
+"""Rounds in which a few clients train, against what each would do if everyone did."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import tiny
+from scipy.stats import chisquare
+
+from demjax import demlearn, fedavg, fedprox, local_only, local_training
+from demjax.clients import participation
+from demjax.clients.local_training import LocalTraining
+from demjax.clustering import counts, gradients, updates
+
+CLIENTS, TASK = tiny.clients(), tiny.task()
+COUNT = CLIENTS.n_clients
+KEY = jax.random.key(3)
+SYSTEMS = {
+    "demlearn": partial(demlearn, levels=2),
+    "demlearn by updates": partial(demlearn, cut=counts((4, 2)), features=updates(), period=2),
+    "demlearn by gradients": partial(demlearn, levels=2, features=gradients()),
+    "fedavg": fedavg,
+    "control": partial(fedavg, mix=0.5),
+    "fedprox": fedprox,
+    "local_only": local_only,
+}
+
+
+def training(chunk=None):
+    return local_training(TASK, optax.sgd(tiny.RATE), epochs=2, batch_size=tiny.BATCH, chunk=chunk)
+
+
+def test_a_cohort_is_drawn_without_repeats_and_evenly():
+    draws = jax.jit(jax.vmap(lambda key: participation.draw(key, 7, 3)))(
+        jax.random.split(KEY, 4000)
+    )
+    assert (np.diff(draws, axis=1) > 0).all()
+    often = np.bincount(np.ravel(draws), minlength=7)
+    assert often.sum() == 12_000
+    assert chisquare(often).pvalue > 1e-3
+    triples = np.unique(draws, axis=0, return_counts=True)[1]
+    assert triples.size == 35
+    assert chisquare(triples).pvalue > 1e-3
+
+
+def test_everyone_is_a_cohort_too():
+    assert participation.draw(KEY, 7, None) is None
+    np.testing.assert_array_equal(participation.draw(KEY, 7, 7), range(7))
+
+
+@pytest.mark.parametrize("size", [0, 8])
+def test_a_cohort_that_cannot_be_drawn_is_refused(size):
+    with pytest.raises(ValueError, match=rf"a cohort from 1 to 7, but {size} was given"):
+        participation.draw(KEY, 7, size)
+
+
+def test_rows_are_taken_and_put_back():
+    stacked = {"a": jnp.arange(12.0).reshape(4, 3), "b": jnp.arange(4)}
+    who = jnp.array([3, 1])
+    some = participation.rows(stacked, who)
+    np.testing.assert_array_equal(some["a"], [[9, 10, 11], [3, 4, 5]])
+    new = jax.tree.map(lambda leaf: -leaf, stacked)
+    for changed in (
+        participation.put(stacked, who, participation.rows(new, who)),
+        participation.kept(stacked, who, new),
+    ):
+        np.testing.assert_array_equal(changed["b"], [0, -1, 2, -3])
+        np.testing.assert_array_equal(changed["a"][::2], stacked["a"][::2])
+    assert participation.rows(stacked, None) is stacked
+    assert participation.kept(stacked, None, new) is new
+
+
+@pytest.mark.parametrize("chunk", [1, 2])
+def test_a_cohort_trains_as_if_everyone_did_and_the_others_rest(chunk):
+    train = jax.jit(training(chunk).train, static_argnames="gradients")
+    model = TASK.init(KEY)
+    start = jax.tree.map(lambda leaf: leaf + jnp.arange(COUNT).reshape(-1, *[1] * leaf.ndim), model)
+    everyone = train(KEY, start, CLIENTS, gradients=True)
+    who = np.array([6, 2, 3])
+    others = np.setdiff1d(np.arange(COUNT), who)
+    got = train(KEY, start, CLIENTS, gradients=True, cohort=who)
+    turned = train(KEY, start, CLIENTS, gradients=True, cohort=who[::-1])
+    for some, again, whole in zip(*map(jax.tree.leaves, (got, turned, everyone)), strict=True):
+        np.testing.assert_allclose(some[who], whole[who], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(some, again, rtol=1e-5, atol=1e-6)
+    for some, before in zip(*map(jax.tree.leaves, (got[0], start)), strict=True):
+        np.testing.assert_array_equal(some[others], before[others])
+    assert np.isnan(got[1][others]).all()
+    for slope in jax.tree.leaves(got[2]):
+        assert not np.asarray(slope[others]).any()
+
+
+def stepping(key, params, clients, pull=None, gradients=False, cohort=None):
+    """Known without computing: client n of the cohort moves by n + 1."""
+    moved = {"w": params["w"] + jnp.arange(1.0, 4.0)[:, None]}
+    return participation.kept(params, cohort, moved), jnp.zeros(3)
+
+
+def test_the_servers_mean_is_that_of_the_cohort_by_examples():
+    clients = tiny.clients(sizes=(1, 2, 3), test_sizes=(1, 1, 1))
+    local = LocalTraining(lambda key: {"w": jnp.array([10.0])}, stepping)
+    for factory in (fedavg, fedprox):
+        algorithm = factory(local, cohort=2)
+        state = algorithm.init(KEY, clients)
+        models, server = np.full(3, 10.0), 10.0
+        for number in range(6):
+            key = jax.random.fold_in(KEY, number)
+            who = np.asarray(participation.draw(key, 3, 2))
+            state, _ = algorithm.round(key, state, clients)
+            models[who] = server + who + 1
+            server = np.average(models[who], weights=who + 1)
+            np.testing.assert_allclose(state.client["w"][:, 0], models, rtol=1e-6)
+            np.testing.assert_allclose(state.server["w"], server, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_others_keep_their_models(name):
+    algorithm = SYSTEMS[name](training(), cohort=3)
+    one_round, state = jax.jit(algorithm.round), algorithm.init(KEY, CLIENTS)
+    for number in range(3):
+        key = jax.random.fold_in(KEY, number)
+        who = np.asarray(participation.draw(key, COUNT, 3))
+        others = np.setdiff1d(np.arange(COUNT), who)
+        before = algorithm.models(state).client
+        state, info = one_round(key, state, CLIENTS)
+        after = algorithm.models(state).client
+        for old, new in zip(*map(jax.tree.leaves, (before, after)), strict=True):
+            np.testing.assert_array_equal(old[others], new[others])
+            assert (np.asarray(old != new).reshape(COUNT, -1).any(axis=1))[who].all()
+        np.testing.assert_array_equal(np.isnan(info.loss), np.isin(np.arange(COUNT), others))
+
+
+@pytest.mark.parametrize("name", ["demlearn by updates", "demlearn by gradients", "control"])
+def test_a_cohort_of_everyone_changes_nothing(name):
+    plain, drawn = (SYSTEMS[name](training(), cohort=size) for size in (None, COUNT))
+    states = [algorithm.init(KEY, CLIENTS) for algorithm in (plain, drawn)]
+    rounds = [jax.jit(algorithm.round) for algorithm in (plain, drawn)]
+    for number in range(3):
+        key = jax.random.fold_in(KEY, number)
+        states = [go(key, state, CLIENTS)[0] for go, state in zip(rounds, states, strict=True)]
+    one, other = (alg.models(state) for alg, state in zip((plain, drawn), states, strict=True))
+    np.testing.assert_array_equal(one.hierarchy.groups, other.hierarchy.groups)
+    tiny.close(one.client, other.client)
+    tiny.close(one.group, other.group)
+
+
+def test_groups_are_of_all_models_and_only_the_cohort_takes_them_on():
+    """A DemLearn round put together from its parts, in double precision where they are sums."""
+    local = LocalTraining(lambda key: {"w": jnp.array([0.0])}, stepping)
+    clients = tiny.clients(sizes=(1, 2, 3), test_sizes=(1, 1, 1))
+    algorithm = demlearn(local, levels=0, mix=0.25, cohort=2)
+    one_round, state, models = jax.jit(algorithm.round), algorithm.init(KEY, clients), np.zeros(3)
+    for number in range(6):
+        key = jax.random.fold_in(KEY, number)
+        who = np.asarray(participation.draw(key, 3, 2))
+        state, _ = one_round(key, state, clients)
+        models[who] += who + 1
+        root = models.mean()
+        models[who] = 0.75 * models[who] + 0.25 * root
+        np.testing.assert_allclose(state.client["w"][:, 0], models, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(state.group["w"][0, 0], [root], rtol=1e-6)

@@ -1,0 +1,222 @@
+"""What likeness is judged by: memory of updates against a loop, layers by name, the sketch."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import tiny
+from scipy.spatial.distance import pdist
+
+from demjax import demlearn, local_training
+from demjax.clustering import chosen_layers, features, gradients, layers, sketch, updates, weights
+
+CLIENTS = tiny.clients()
+COUNT = len(tiny.SIZES)
+KEY = jax.random.key(3)
+LOCAL = local_training(tiny.task(), optax.sgd(tiny.RATE), epochs=1, batch_size=tiny.BATCH)
+MODEL = {
+    "params": {
+        "Dense_0": {"kernel": np.zeros((2, 3)), "bias": np.zeros(3)},
+        "Dense_1": {"Dense_0": {"kernel": np.ones((3, 4))}, "bias": np.ones(4)},
+        "Dense_10": {"bias": np.full(5, 2.0)},
+    }
+}
+
+
+def models(seed, count=COUNT, width=40):
+    rng = np.random.default_rng(seed)
+    return {
+        "w": jnp.asarray(rng.normal(size=(count, width, 3)), jnp.float32),
+        "b": jnp.asarray(rng.normal(size=count), jnp.float32),
+    }
+
+
+# ---- what ---------------------------------------------------------------------------------------
+
+
+def test_weights_are_the_models_and_gradients_the_gradients_and_neither_remembers():
+    before, after, slope = models(0), models(1), models(2)
+    for looking, wanted in ((weights(), after), (gradients(), slope)):
+        assert looking.memory(before, None) == ()
+        memory = looking.before((), before, None)
+        seen, memory = looking.after(memory, after, slope, cohort=None, regroup=False)
+        tiny.same_bits(seen, wanted)
+        assert memory == ()
+    assert gradients().gradients
+    assert not weights().gradients
+    assert not updates().gradients
+
+
+def test_updates_add_up_what_training_added_until_the_next_regrouping():
+    looking, total = updates(), tiny.float64(jax.tree.map(jnp.zeros_like, models(0)))
+    memory = looking.memory(models(0), None)
+    for number in range(7):
+        before, after = models(2 * number), models(2 * number + 1)
+        memory = looking.before(memory, before, None)
+        regroup = jnp.bool_(number % 3 == 0)
+        seen, memory = looking.after(memory, after, cohort=None, regroup=regroup)
+        total = tiny.combine((1, total), (1, tiny.float64(after)), (-1, tiny.float64(before)))
+        tiny.close(seen, total, 2e-6)
+        if number % 3 == 0:
+            total = tiny.combine((0, total))
+
+
+def test_updates_of_some_layers_remember_those_only():
+    looking = updates(layers("b"))
+    added, _ = looking.memory(models(0), None)
+    assert [leaf.shape for leaf in jax.tree.leaves(added)] == [(COUNT,)]
+
+
+def test_in_demlearn_updates_gather_over_a_period_and_begin_anew_after_it():
+    algorithm = demlearn(LOCAL, levels=2, prox=0.0, period=3, features=updates())
+    one_round = jax.jit(algorithm.round)
+    state = algorithm.init(KEY, CLIENTS)
+    train = jax.jit(LOCAL.train)
+    total = tiny.float64(state.memory[0])
+    for number in range(5):
+        tiny.close(tiny.float64(state.memory[0]), total, 1e-5)
+        if (number - 1) % 3 == 0:  # clients have just organised themselves
+            total = tiny.combine((0, total))
+        key, before = jax.random.fold_in(KEY, number), state.client
+        trained, _ = train(key, before, CLIENTS)
+        total = tiny.combine((1, total), (1, tiny.float64(trained)), (-1, tiny.float64(before)))
+        state, _ = one_round(key, state, CLIENTS)
+
+
+def test_who_did_not_train_is_seen_as_it_last_was():
+    looking, some = {"updates": updates(), "gradients": gradients()}, np.array([1, 3])
+    others = np.setdiff1d(np.arange(COUNT), some)
+    start, first, second, slope, again = (models(seed) for seed in range(5))
+    seen = {}
+    for name, feature in looking.items():
+        memory = feature.before(feature.memory(start, 2), start, np.arange(COUNT))
+        whole, memory = feature.after(memory, first, slope, cohort=np.arange(COUNT), regroup=True)
+        memory = feature.before(memory, first, some)
+        seen[name], _ = feature.after(memory, second, again, cohort=some, regroup=True)
+        for got, old in zip(*map(jax.tree.leaves, (seen[name], whole)), strict=True):
+            np.testing.assert_array_equal(got[others], old[others])
+    wanted = {"updates": jax.tree.map(jnp.subtract, second, first), "gradients": again}
+    for name in looking:
+        tiny.close(*(jax.tree.map(lambda leaf: leaf[some], x[name]) for x in (seen, wanted)), 1e-6)
+
+
+# ---- which part ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "sizes"),
+    [
+        (["Dense_0"], [3, 6, 12]),
+        (["Dense_1"], [4, 12]),
+        (["Dense_10"], [5]),
+        (["Dense_1/Dense_0"], [12]),
+        (["params/Dense_0/bias"], [3]),
+        (["bias", "Dense_10"], [3, 4, 5]),
+        (["params"], [3, 6, 4, 12, 5]),
+    ],
+    ids=str,
+)
+def test_layers_are_picked_by_whole_parts_of_their_paths(names, sizes):
+    picked = layers(*names)(MODEL)
+    assert sorted(leaf.size for leaf in jax.tree.leaves(picked)) == sorted(sizes)
+
+
+def test_no_names_choose_every_leaf():
+    assert all(jax.tree.leaves(chosen_layers(MODEL, ())))
+
+
+@pytest.mark.parametrize("name", ["Dense_2", "Dense", "ense_0", "Dense_0/Dense_1"])
+def test_an_unknown_layer_is_told_with_those_there_are(name):
+    with pytest.raises(ValueError, match=rf"no layer '{name}'; .*params/Dense_0/kernel.*\.$"):
+        layers("Dense_0", name)(MODEL)
+
+
+# ---- the sketch ---------------------------------------------------------------------------------
+
+DIMENSIONS = 64
+
+
+def ratios(seed, chunk=None, monkeypatch=None):
+    """Squared distances in a sketch over true ones, of all pairs of 60 models."""
+    if chunk is not None:
+        monkeypatch.setattr(features, "SKETCH_CHUNK", chunk)
+    points = models(seed, 60)
+    got = jax.jit(sketch(DIMENSIONS, seed=seed))(points)
+    whole = np.concatenate([np.asarray(points["w"]).reshape(60, -1), points["b"][:, None]], 1)
+    return pdist(np.asarray(got, np.float64)) ** 2 / pdist(whole.astype(np.float64)) ** 2
+
+
+@pytest.mark.parametrize("chunk", [None, 7, 32])
+def test_squared_distances_spread_as_documented(chunk, monkeypatch):
+    ratio = np.concatenate([ratios(seed, chunk, monkeypatch) for seed in range(8)])
+    assert ratio.mean() == pytest.approx(1, abs=0.03)
+    assert ratio.std() == pytest.approx(np.sqrt(2 / DIMENSIONS), rel=0.2)
+
+
+def test_all_squared_distances_are_within_the_documented_bound():
+    count, epsilon = 30, 0.4
+    dimensions = int(np.ceil(6 * np.log(count) / (epsilon**2 / 2 - epsilon**3 / 3)))
+    points = np.random.default_rng(0).normal(size=(count, 900)).astype(np.float32)
+    got = jax.jit(sketch(dimensions))({"w": jnp.asarray(points)})
+    assert got.shape == (count, dimensions)
+    ratio = pdist(np.asarray(got, np.float64)) ** 2 / pdist(points.astype(np.float64)) ** 2
+    assert 1 - epsilon <= ratio.min() <= ratio.max() <= 1 + epsilon
+
+
+def test_a_sketch_is_linear():
+    project, one, other = jax.jit(sketch(DIMENSIONS)), models(0), models(1)
+    both = jax.tree.map(lambda a, b: 2 * a - 3 * b, one, other)
+    np.testing.assert_allclose(project(both), 2 * project(one) - 3 * project(other), atol=2e-4)
+
+
+def test_a_sketch_follows_from_its_seed():
+    points = models(0)
+    first, again, other = (jax.jit(sketch(33, seed=seed))(points) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0.1
+
+
+@pytest.mark.parametrize("chunk", [7, 30])
+def test_every_parameter_has_signs_of_its_own_whatever_the_chunk(chunk, monkeypatch):
+    monkeypatch.setattr(features, "SKETCH_CHUNK", chunk)
+    signs = np.asarray(jax.jit(sketch(DIMENSIONS))({"w": jnp.eye(60)})) * np.sqrt(DIMENSIONS)
+    np.testing.assert_allclose(np.abs(signs), 1, rtol=1e-6)
+    assert len(np.unique(signs, axis=0)) == 60
+    shared = signs @ signs.T / DIMENSIONS - np.eye(60)
+    assert np.abs(shared).max() < 0.75
+
+
+def test_leaves_have_signs_of_their_own():
+    same = models(0)["w"]
+    got = jax.jit(sketch(DIMENSIONS))({"one": same, "other": -same})
+    assert np.abs(got).max() > 0.1
+
+
+def test_a_sketch_of_updates_is_the_update_of_sketches():
+    project = sketch(DIMENSIONS)
+    sketched, plain = updates(project), updates()
+
+    def both(rounds):
+        seen = []
+        for looking in (sketched, plain):
+            memory = looking.memory(rounds[0][0], None)
+            for before, after in rounds:
+                memory = looking.before(memory, before, None)
+                features, memory = looking.after(memory, after, cohort=None, regroup=False)
+            seen.append(features)
+        return seen[0], project(seen[1])
+
+    few = [(models(2 * number), models(2 * number + 1)) for number in range(2)]
+    np.testing.assert_allclose(*jax.jit(both)(few), atol=2e-4)
+
+
+def test_a_sketch_of_some_layers_does_not_see_the_others():
+    project = jax.jit(sketch(8, of=layers("b")))
+    np.testing.assert_array_equal(project(models(0)), project({**models(0), "w": models(1)["w"]}))
+
+
+@pytest.mark.parametrize("dimensions", [0, -1])
+def test_a_sketch_needs_a_dimension(dimensions):
+    with pytest.raises(ValueError, match=f"dimensions of at least 1, but {dimensions} was given"):
+        sketch(dimensions)

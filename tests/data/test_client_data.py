@@ -1,0 +1,73 @@
+"""Client data from a partition."""
+
+import jax
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from partitions_alike import QUICK, failure, label_vectors, seeds
+
+from demjax.data import Partition, client_data, dirichlet
+
+
+def rows(indices, size):
+    return [row[:n] for row, n in zip(indices, size, strict=True)]
+
+
+@QUICK
+@given(y=label_vectors, data=st.data(), seed=seeds)
+def test_client_data_gives_each_client_its_own_examples(y, data, seed):
+    if len(y) < 2:
+        return
+    clients = data.draw(st.integers(1, min(6, len(y) // 2)))
+    partition = dirichlet(y, clients=clients, seed=seed)
+    x = np.arange(len(y) * 2, dtype=np.float32).reshape(-1, 2)
+    made = jax.tree.map(np.asarray, client_data(x, y, partition))
+    assert made.n_clients == clients
+    assert made.train.shape == (clients, max(map(len, partition.train)))
+    assert made.test.shape == (clients, max(map(len, partition.test)))
+    for ours, size, theirs in (
+        (made.train, made.train_size, partition.train),
+        (made.test, made.test_size, partition.test),
+    ):
+        for row, indices in zip(rows(ours, size), theirs, strict=True):
+            np.testing.assert_array_equal(made.x[row], x[indices])
+            np.testing.assert_array_equal(made.y[row], y[indices])
+        beyond = np.arange(ours.shape[1]) >= size[:, None]
+        assert (ours[beyond] == 0).all()
+
+
+def test_client_data_holds_each_example_once_and_drops_the_others():
+    x = np.arange(10, dtype=np.uint8).reshape(10, 1)
+    partition = Partition(
+        train=(np.array([8, 3]), np.array([3])), test=(np.array([], np.int64), np.array([5]))
+    )
+    made = client_data(x, np.arange(10) % 3, partition)
+    assert [np.asarray(leaf).tolist() for leaf in made] == [
+        [[3], [5], [8]],
+        [0, 2, 2],
+        [[2, 0], [0, 0]],
+        [2, 1],
+        [[0], [1]],
+        [0, 1],
+    ]
+    assert all(isinstance(leaf, jax.Array) for leaf in made)
+    assert [str(leaf.dtype) for leaf in made] == ["uint8", *["int32"] * 5]
+
+
+def test_client_data_without_any_test_example_still_has_a_column():
+    made = client_data(np.zeros((3, 2)), np.zeros(3, int), Partition(([1], [2]), ([], [])))
+    assert made.test.shape == (2, 1)
+    assert made.test_size.tolist() == [0, 0]
+    assert made.x.shape == (2, 2)
+
+
+def test_client_data_refuses_what_does_not_fit():
+    x, y = np.zeros((4, 2)), np.zeros(4, int)
+    failure(lambda: client_data(x[:3], y, Partition(([0],), ([1],))), "not 4 for 3")
+    failure(lambda: client_data(x, y, Partition(([0],), ())), "for 1", "for 0")
+    failure(lambda: client_data(x, y, Partition((), ())), "at least one")
+    failure(lambda: client_data(x, y, Partition(([0], []), ([1], [2]))), "client 1 has none")
+    for wrong in (4, -1, 0.5):
+        failure(
+            lambda wrong=wrong: client_data(x, y, Partition(([0],), ([wrong],))), "0 to 3", wrong
+        )

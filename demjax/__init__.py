@@ -12,7 +12,6 @@ from demjax.simulation.sweep import grid, sweep
 from demjax.tasks.classification import classification
 
 __all__ = [
-    "__version__",
     "Algorithm",
     "ClientData",
     "Hierarchy",
@@ -22,6 +21,7 @@ __all__ = [
     "Models",
     "Pull",
     "Task",
+    "__version__",
     "classification",
     "clustering",
     "data",

@@ -1,4 +1,4 @@
-"""SciPy-equal linkage at the path that programs outside import it from; see ``demjax.clustering``."""
+"""Linkage at the path that programs outside import it from; see ``demjax.clustering``."""
 
 from demjax.clustering.linkage import BACKENDS, METHODS, linkage
 

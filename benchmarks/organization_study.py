@@ -91,31 +91,31 @@ def settings(data: str) -> dict[str, Callable[[Any], Any]]:
             f"{method}-{what}-{metric}-{cut}",
             features=features[what],
             metric=metrics[metric],
-            method=method,
+            linkage=method,
             cut=cuts[cut],
         )
     # Mixing and starting points, on the structure that finds groups.
-    best = {"features": features["updates"], "metric": metrics["cosine"], "method": "ward"}
+    best = {"features": features["updates"], "metric": metrics["cosine"], "linkage": "ward"}
     best["cut"] = counts
     whole = [1.0] + [0.0] * levels
     half = [0.6] + [0.0] * levels
     gentle = [0.6] + [0.3] * levels
     steep = [0.6] + [0.6] * (levels - 1) + [0.1]
-    for name, start, mix, by_examples in (
-        ("own-client-only", hierarchy.from_own, half, False),
-        ("own-gentle", hierarchy.from_own, gentle, False),
-        ("own-steep", hierarchy.from_own, steep, False),
-        ("parent-0.6", hierarchy.from_parent, 0.6, False),
-        ("parent-client-only", hierarchy.from_parent, half, False),
-        ("parent-gentle", hierarchy.from_parent, gentle, False),
-        ("parent-gentle-examples", hierarchy.from_parent, gentle, True),
-        ("parent-whole", hierarchy.from_parent, whole, False),
-        ("root-0.6", hierarchy.from_root, 0.6, True),
-        ("root-gentle", hierarchy.from_root, gentle, True),
+    for name, start, mix, weighting in (
+        ("own-client-only", hierarchy.from_own, half, "clients"),
+        ("own-gentle", hierarchy.from_own, gentle, "clients"),
+        ("own-steep", hierarchy.from_own, steep, "clients"),
+        ("parent-0.6", hierarchy.from_parent, 0.6, "clients"),
+        ("parent-client-only", hierarchy.from_parent, half, "clients"),
+        ("parent-gentle", hierarchy.from_parent, gentle, "clients"),
+        ("parent-gentle-examples", hierarchy.from_parent, gentle, "examples"),
+        ("parent-whole", hierarchy.from_parent, whole, "clients"),
+        ("root-0.6", hierarchy.from_root, 0.6, "examples"),
+        ("root-gentle", hierarchy.from_root, gentle, "examples"),
     ):
-        add(f"ward-updates-{name}", start=start, mix=mix, by_examples=by_examples, **best)
+        add(f"ward-updates-{name}", start=start, mix=mix, weighting=weighting, **best)
     add("published-parent", start=hierarchy.from_parent)
-    add("published-root", start=hierarchy.from_root, by_examples=True)
+    add("published-root", start=hierarchy.from_root, weighting="examples")
     return made
 
 
@@ -139,12 +139,12 @@ def load(data: str, data_dir: str) -> tuple[Any, Any]:
     x, y = mnist.x[few], mnist.y[few]
     split = sets.iid(y, clients=40, seed=0)
     if data == "relabelled":
-        y = sets.relabelled(y, split, 4, 10)
+        y = sets.relabelled(y, split, 4, classes=10)
     else:
         x = sets.rotated(x, split, 4)
     x = sets.scale_to_unit(x, maximum=255.0)
     x = sets.standardize(x, by=x[np.concatenate(split.train)])
-    return sets.client_data(x, y, split), sets.planted_kinds(40, 4)
+    return sets.client_data(x, y, split), sets.planted_clusters(40, 4)
 
 
 def run_one(data: str, setting: str, arguments: argparse.Namespace, out: Path) -> None:

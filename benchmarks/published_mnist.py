@@ -42,10 +42,10 @@ def algorithm_named(name: str, local):
             prox=0.002,
             features=clustering.updates(),
             metric=clustering.cosine,
-            method="ward",
+            linkage="ward",
             cut=clustering.counts((10, 5, 2), min_size=3),
             start=hierarchy.from_root,
-            by_examples=True,
+            weighting="examples",
             mix=(0.6, 0.3, 0.3, 0.3),
         )
 

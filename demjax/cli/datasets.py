@@ -1,11 +1,31 @@
-"""What ``demjax datasets`` shows and fetches."""
+"""``demjax datasets``: which data sets there are, and which are here."""
 
+import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from demjax import data
-from demjax.experiment.validation import nearest
+from demjax.registry import DATASETS, Choice
+
+if TYPE_CHECKING:
+    from demjax.cli.main import Commands
 
 _HEAD = ("name", "here", "download", "examples", "shape", "classes", "licence", "source")
+
+
+def add(commands: "Commands") -> None:
+    """Add the command to the command line's."""
+    parser = commands.add_parser(
+        "datasets", help="which data sets there are, and which are here", allow_abbrev=False
+    )
+    parser.set_defaults(command=_datasets)
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="folder to search")
+    parser.add_argument("--fetch", metavar="NAME", help="download one to that folder")
+
+
+def _datasets(parsed: argparse.Namespace) -> str:
+    folder = parsed.data_dir
+    return listing(folder) if parsed.fetch is None else fetch(parsed.fetch, folder)
 
 
 def listing(data_dir: Path | None) -> str:
@@ -20,9 +40,10 @@ def listing(data_dir: Path | None) -> str:
     if data_dir is not None and not data_dir.is_dir():
         raise ValueError(f"The data folder {data_dir} does not exist or is no folder.")
     rows = [_HEAD]
-    for entry in data.CATALOGUE:
-        facts = (entry.examples, entry.shape, entry.classes, entry.licence, entry.source)
-        rows.append((entry.name, _here(entry, data_dir), entry.download or "–", *facts))
+    for entry in DATASETS.choices():
+        known = entry.facts
+        facts = (known[name] for name in ("examples", "shape", "classes", "licence", "source"))
+        rows.append((entry.name, _here(entry, data_dir), known.get("download", "–"), *facts))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
@@ -38,13 +59,11 @@ def fetch(name: str, data_dir: Path | None) -> str:
     """
     if data_dir is None:
         raise ValueError(f"--fetch {name} needs --data-dir, the folder where the data are to be.")
-    if name not in data.NAMES:
-        raise ValueError(f"The data set {name!r} is unknown; {nearest(name, data.NAMES)}.")
-    entry = next(entry for entry in data.CATALOGUE if entry.name == name)
+    entry = DATASETS[name]
     if name not in data.PREPARED:
-        how = "is built in" if entry.built_in else f"is not downloaded by demjax ({entry.source})"
+        how = "is built in" if "files" not in entry.facts else "is not downloaded by demjax"
         raise ValueError(
-            f"The data set {name!r} {how}; those that can be fetched are "
+            f"The data set {name!r} {how} ({entry.facts['source']}); those that can be fetched are "
             f"{', '.join(data.PREPARED)}."
         )
     found = data.find(name, data_dir)
@@ -53,8 +72,8 @@ def fetch(name: str, data_dir: Path | None) -> str:
     return f"{name} is now in {data.prepare(name, data_dir=data_dir)}."
 
 
-def _here(entry: data.Entry, data_dir: Path | None) -> str:
-    if entry.built_in:
+def _here(entry: Choice, data_dir: Path | None) -> str:
+    if "files" not in entry.facts:
         return "built in"
     try:
         found = None if data_dir is None else data.find(entry.name, data_dir)

@@ -1,37 +1,64 @@
-"""Deals a data set and shows who has what: ``demjax partition``."""
+"""``demjax partition``: who gets which examples of a data set, described and drawn."""
 
-import dataclasses
+import argparse
 import os
-import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from demjax import plots
+from demjax.cli.flags import add_options, add_sources, read_given
 from demjax.data import save_partition
-from demjax.experiment.defaults import DEALING, SPECIAL
-from demjax.experiment.experiment import Experiment
-from demjax.experiment.load_data import Dealt, deal, load
-from demjax.experiment.validation import resolve, unused_options
+from demjax.experiment.experiment import resolve, with_defaults
+from demjax.experiment.load_data import Partitioned, load, partitioned
+from demjax.experiment.tables import all_options
 from demjax.plots.labels_by_client import label_counts, size
+
+if TYPE_CHECKING:
+    from demjax.cli.main import Commands
+
+TABLES = ("run", "data")
+"""The tables that decide who has what."""
 
 PICTURES = (".pdf", ".png", ".svg")
 
 
-def options() -> list[dataclasses.Field]:
-    """The options of an experiment that decide who has what."""
-    fields = dataclasses.fields(Experiment)
-    data = [field for field in fields if field.metadata["group"] == "Data"]
-    seed = [field for field in fields if field.name == "seed"]
-    return [field for field in data if field.name not in ("pixels", "store")] + seed
+def add(commands: "Commands") -> None:
+    """Add the command to the command line's."""
+    parser = commands.add_parser(
+        "partition",
+        help="partition a data set over clients, and show who has what",
+        allow_abbrev=False,
+        add_help=False,
+        usage="demjax partition [--out FILE] [--picture FILE] [OPTION VALUE …]",
+    )
+    parser.set_defaults(command=_partition, takes_options=True, parser=parser)
+    parser.add_argument("--help", "-h", action="store_true", help="show the options and exit")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="new .npz file for it")
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE", help="new .png, .svg or .pdf file of it"
+    )
+    add_sources(parser)
 
 
-def show(asked: Experiment, *, out: Path | None = None, picture: Path | None = None) -> str:
-    """Deal an experiment's data, write the partition and its picture, and describe it.
+def _partition(parsed: argparse.Namespace, words: Sequence[str]) -> str:
+    given = read_given(parsed, words, tables=TABLES).options
+    options = all_options(with_defaults(given), TABLES)
+    if parsed.help:
+        shown = {n: o for n, o in options.items() if o.table == "data" or n == "seed"}
+        add_options(parsed.parser, shown)
+        return parsed.parser.format_help().rstrip()
+    mine = {name: value for name, value in given.items() if name in options}
+    return show(mine, out=parsed.out, picture=parsed.picture)
+
+
+def show(given: Mapping[str, Any], *, out: Path | None = None, picture: Path | None = None) -> str:
+    """Partition an experiment's data, write the partition and its picture, and describe it.
 
     Args:
-        asked: The experiment, not yet resolved; what it trains plays no part.
+        given: Options of an experiment that decide who has what.
         out: New file for the partition; by default none.
         picture: New file for the picture, ``.png``, ``.svg`` or ``.pdf``; by default none.
 
@@ -39,40 +66,33 @@ def show(asked: Experiment, *, out: Path | None = None, picture: Path | None = N
         The description.
 
     Raises:
-        ValueError: If the data cannot be dealt as asked, or a file cannot be written.
+        ValueError: If the data cannot be partitioned as asked, or a file cannot be written.
     """
-    nothing: dict[str, Any] = dict.fromkeys((*SPECIAL, "cohort"))
-    asked = dataclasses.replace(
-        asked, **nothing, algorithm="local_only", model="linear", dropout=None
-    )
-    resolved = resolve(asked)
+    resolved = resolve(given, tables=TABLES)
     _check_new(out, picture)
-    dealt = deal(resolved, load(resolved))
-    for user, name in unused_options(asked):
-        if name in DEALING:
-            print(f"demjax: {user} has no use for --{name.replace('_', '-')}.", file=sys.stderr)
+    found = partitioned(resolved, load(resolved))
     try:
         if out is not None:
-            save_partition(dealt.partition, out, y=dealt.y)
+            save_partition(found.partition, out, y=found.y)
         if picture is not None:
-            _draw(dealt, picture)
+            _draw(found, picture)
     except OSError as error:
         raise ValueError(
             f"{error.filename or out or picture} cannot be written: {error.strerror}."
         ) from None
-    return describe(dealt)
+    return describe(found)
 
 
-def describe(dealt: Dealt) -> str:
+def describe(found: Partitioned) -> str:
     """Who has what in a few lines: clients, examples, and how these are spread."""
-    train, test, names = label_counts(dealt.partition, dealt.y)
+    train, test, names = label_counts(found.partition, found.y)
     count, both = len(train), train + test
     lines = [
-        f"{dealt.dataset.name}: {count} clients have {both.sum()} of {len(dealt.y)} examples, "
+        f"{found.dataset.name}: {count} clients have {both.sum()} of {len(found.y)} examples, "
         f"{test.sum()} of them for tests, and {(both.sum(axis=0) > 0).sum()} of {len(names)} labels"
     ]
-    if dealt.kinds is not None:
-        lines.append(f"planted kinds of clients: {len(np.unique(dealt.kinds))}")
+    if found.true_clusters is not None:
+        lines.append(f"planted clusters of clients: {len(np.unique(found.true_clusters))}")
     lines.append(f"{'of a client':<20}  least  median    most")
     rows = {
         "examples": both.sum(axis=1),
@@ -113,12 +133,12 @@ def _check_new(out: Path | None, picture: Path | None) -> None:
         ) from None
 
 
-def _draw(dealt: Dealt, path: Path) -> None:
+def _draw(found: Partitioned, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    count, labels = len(dealt.partition.train), len(np.unique(dealt.y))
+    count, labels = len(found.partition.train), len(np.unique(found.y))
     figure = Figure(figsize=size(count, labels), layout="constrained")
     FigureCanvasAgg(figure)
-    plots.labels_by_client(dealt.partition, dealt.y, ax=figure.add_subplot())
+    plots.labels_by_client(found.partition, found.y, ax=figure.add_subplot())
     figure.savefig(path, dpi=150)

@@ -9,13 +9,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from demjax.experiment.validation import nearest
 from demjax.plots.figures import FIGURES
 from demjax.plots.record import Record, read_all
 from demjax.plots.style import style
+from demjax.registry import nearest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from demjax.cli.main import Commands
 
 FORMATS = ("pdf", "png", "svg")
 FOLDER = "plots"
@@ -41,13 +43,19 @@ TITLES = {
 """What a page calls each figure."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``demjax plot``."""
+def add(commands: "Commands") -> None:
+    """Add the command to the command line's."""
+    parser = commands.add_parser("plot", help="draw the figures of runs", allow_abbrev=False)
+    parser.set_defaults(command=_plot)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for them [RUN/plots]")
     parser.add_argument("--format", default="png", help=f"{', '.join(FORMATS)} [png]")
     names = ", ".join(FIGURES)
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"figures to draw: {names}")
+
+
+def _plot(parsed: argparse.Namespace) -> str:
+    return plot(parsed.runs, out=parsed.out, form=parsed.format, only=parsed.only)
 
 
 def plot(

@@ -6,5 +6,6 @@ here. What happens between clients (averaging, groups) does not: see ``hierarchy
 """
 
 from demjax.clients.local_training import LocalTraining, Pull, local_training
+from demjax.clients.optimizers import adagrad, adam, adamw, sgd, yogi
 
-__all__ = ["LocalTraining", "Pull", "local_training"]
+__all__ = ["LocalTraining", "Pull", "adagrad", "adam", "adamw", "local_training", "sgd", "yogi"]

@@ -18,7 +18,7 @@ from demjax.clustering.features import (
     weights,
 )
 from demjax.clustering.group_sizes import attach_small
-from demjax.clustering.linkage import BACKENDS, METHODS, check_method
+from demjax.clustering.linkage import BACKENDS, METHODS, Method
 from demjax.clustering.self_organization import SelfOrganization, self_organization, unorganized
 
 __all__ = [
@@ -26,10 +26,10 @@ __all__ = [
     "METHODS",
     "Cut",
     "Features",
+    "Method",
     "Metric",
     "SelfOrganization",
     "attach_small",
-    "check_method",
     "chosen_layers",
     "cophenetic_correlation",
     "correlation",

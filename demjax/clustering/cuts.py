@@ -6,7 +6,7 @@ as long as the last, so that ``log₂ 2N`` steps do, whatever its shape.
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +16,10 @@ from jaxtyping import Array, Float, Int
 from demjax.base import NO_GROUP, Hierarchy
 from demjax.clustering.group_sizes import attach_small, first_split, follow
 from demjax.hierarchy import from_groups
-from demjax.registry import check_number
+from demjax.registry import CUTS, Range, check_number
 
 Number = Float[Array, ""] | float
+Size = Annotated[int, Range(1)]
 
 
 class Cut(NamedTuple):
@@ -36,7 +37,8 @@ class Cut(NamedTuple):
     slots: int
 
 
-def depth(levels: int, *, min_size: int = 1) -> Cut:
+@CUTS.register()
+def depth(levels: Annotated[int, Range(0, 20)] = 3, *, min_size: Size = 1) -> Cut:
     """Split from the top: ``cut_depth``, and no group smaller than ``min_size``.
 
     Who was peeled off by a split that does not count joins the nearest group: ``attach_small``.
@@ -56,7 +58,8 @@ def depth(levels: int, *, min_size: int = 1) -> Cut:
     return _cut("The cut by depth", cut, levels, 2**levels, min_size)
 
 
-def counts(groups: Sequence[int], *, min_size: int = 1) -> Cut:
+@CUTS.register()
+def counts(groups: Annotated[Sequence[int], Range(1)], *, min_size: Size = 1) -> Cut:
     """So many groups on each level: ``cut_counts``, and no group smaller than ``min_size``.
 
     Small groups are dissolved into the nearest, so that fewer may be left: ``attach_small``.
@@ -76,13 +79,19 @@ def counts(groups: Sequence[int], *, min_size: int = 1) -> Cut:
     return _cut("The cut by counts", cut, len(groups), max(groups, default=1), min_size)
 
 
-def heights(thresholds: Sequence[Number], *, slots: int = 32, min_size: int = 1) -> Cut:
+@CUTS.register()
+def heights(
+    heights: Annotated[Sequence[Number], Range(0)],
+    *,
+    slots: Annotated[int, Range(1)] = 32,
+    min_size: Size = 1,
+) -> Cut:
     """Clusters up to a height on each level: ``cut_heights``, none smaller than ``min_size``.
 
     Small groups are dissolved into the nearest: ``attach_small``.
 
     Args:
-        thresholds: Height of each level, the lowest first, not decreasing; may be traced.
+        heights: Height of each level, the lowest first, not decreasing; may be traced.
         slots: Most groups on a level, ``G ≥ 1``.
         min_size: Fewest clients of a group, at least 1.
 
@@ -90,12 +99,12 @@ def heights(thresholds: Sequence[Number], *, slots: int = 32, min_size: int = 1)
         The cut.
 
     Raises:
-        ValueError: If a number is out of its range, or the thresholds decrease.
+        ValueError: If a number is out of its range, or the heights decrease.
     """
-    _check_levels("The cut by heights", "thresholds", thresholds, 0)
+    _check_levels("The cut by heights", "heights", heights, 0)
     check_number("The cut by heights", "slots", slots, 1)
-    cut = functools.partial(cut_heights, thresholds=tuple(thresholds), slots=slots)
-    return _cut("The cut by heights", cut, len(thresholds), slots, min_size)
+    cut = functools.partial(cut_heights, thresholds=tuple(heights), slots=slots)
+    return _cut("The cut by heights", cut, len(heights), slots, min_size)
 
 
 def cut_depth(merges: Float[Array, " N-1 4"], levels: int, *, min_size: int = 1) -> Hierarchy:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float
 from demjax.backend.blocks import STRIPS, fold, fold_chunks, rows_of_a_part
 from demjax.base import Params
 from demjax.clustering.pivots import Centres, Kind, centres_at, leaders, moved
+from demjax.registry import DISTANCES
 
 Metric = Callable[[Params], Float[Array, " N N"]]
 
@@ -147,6 +148,7 @@ def _distances(kind: Kind, params: Params) -> Float[Array, " N N"]:
     return fold(count, rows, mirror, jnp.abs(matrix))
 
 
+@DISTANCES.register(itself=True)
 def euclidean(params: Params) -> Float[Array, " N N"]:
     """Euclidean distance of every pair of clients over all parameters, in single precision.
 
@@ -164,11 +166,13 @@ def euclidean(params: Params) -> Float[Array, " N N"]:
     return _distances(Kind(root=True), params)
 
 
+@DISTANCES.register(itself=True)
 def sqeuclidean(params: Params) -> Float[Array, " N N"]:
     """Squared Euclidean distance, ``d_mn = ‖w_m − w_n‖²``; all else as in ``euclidean``."""
     return _distances(Kind(), params)
 
 
+@DISTANCES.register(itself=True)
 def cosine(params: Params) -> Float[Array, " N N"]:
     """Cosine distance, ``d_mn = 1 − ⟨w_m, w_n⟩ / (‖w_m‖ ‖w_n‖)``; else as ``euclidean``.
 
@@ -178,6 +182,7 @@ def cosine(params: Params) -> Float[Array, " N N"]:
     return _distances(Kind(angular=True), params)
 
 
+@DISTANCES.register(itself=True)
 def correlation(params: Params) -> Float[Array, " N N"]:
     """Cosine distance of models less their mean entry each; a constant is a model of zeros."""
     return _distances(Kind(angular=True, less_mean=True), params)

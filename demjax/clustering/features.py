@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from demjax.base import Params
 from demjax.clients import participation
-from demjax.registry import check_number
+from demjax.registry import FEATURES, Range, check_number
 
 Selection = Callable[[Params], Params]
 """From stacked models (or updates, or gradients) to the part of them that is looked at, linear."""
@@ -47,39 +47,63 @@ def everything(params: Params) -> Params:
     return params
 
 
-def weights(select: Selection = everything) -> Features:
+@FEATURES.register()
+def weights(
+    select: Selection | None = None,
+    *,
+    feature_layers: tuple[str, ...] = (),
+    sketch: Annotated[int | None, Range(1)] = None,
+) -> Features:
     """Model parameters after local training, as published.
 
     Args:
-        select: Which part of them; by default all.
+        select: Which part of them, as a function; by default by the names that follow.
+        feature_layers: layers that are looked at; by default all
+        sketch: dimensions of a random projection of that; by default none
     """
+    part = _selection(select, feature_layers, sketch)
     return Features(
         memory=lambda params, size: (),
         before=lambda memory, params, cohort: (),
-        after=lambda memory, params, gradient=None, *, cohort, regroup: (select(params), ()),
+        after=lambda memory, params, gradient=None, *, cohort, regroup: (part(params), ()),
     )
 
 
-def gradients(select: Selection = everything) -> Features:
+@FEATURES.register()
+def gradients(
+    select: Selection | None = None,
+    *,
+    feature_layers: tuple[str, ...] = (),
+    sketch: Annotated[int | None, Range(1)] = None,
+) -> Features:
     """Gradients of the loss, averaged over the last local epoch's examples, without any pull.
 
     With cohorts they are remembered, which takes the memory of another copy of that part.
 
     Args:
-        select: Which part of them; by default all.
+        select: Which part of them, as a function; by default by the names that follow.
+        feature_layers: layers that are looked at; by default all
+        sketch: dimensions of a random projection of that; by default none
     """
+    part = _selection(select, feature_layers, sketch)
 
     def memory(params, size):
-        return () if size is None else jax.tree.map(jnp.zeros_like, select(params))
+        return () if size is None else jax.tree.map(jnp.zeros_like, part(params))
 
     def after(memory, params, gradient=None, *, cohort, regroup):
-        seen = participation.kept(memory, cohort, select(gradient))
+        seen = participation.kept(memory, cohort, part(gradient))
         return seen, () if cohort is None else seen
 
     return Features(memory, lambda memory, params, cohort: memory, after, gradients=True)
 
 
-def updates(select: Selection = everything) -> Features:
+@FEATURES.register()
+def updates(
+    select: Selection | None = None,
+    *,
+    feature_layers: tuple[str, ...] = (),
+    sketch: Annotated[int | None, Range(1)] = None,
+) -> Features:
     """What local training has added to each model since the last regrouping.
 
     ``u_n = Σ_r (w_n after training − w_n before training)`` over the rounds since; what mixing
@@ -87,14 +111,17 @@ def updates(select: Selection = everything) -> Features:
     Takes the memory of another copy of the part that is looked at.
 
     Args:
-        select: Which part of the models; by default all.
+        select: Which part of the models, as a function; by default by the names that follow.
+        feature_layers: layers that are looked at; by default all
+        sketch: dimensions of a random projection of that; by default none
 
     Source: Sattler et al., arXiv 1910.01991 (clustering by updates).
     """
+    part = _selection(select, feature_layers, sketch)
 
     def memory(params, size):
         count = jax.tree.leaves(params)[0].shape[0]
-        return jax.tree.map(jnp.zeros_like, select(params)), jnp.zeros(count, bool)
+        return jax.tree.map(jnp.zeros_like, part(params)), jnp.zeros(count, bool)
 
     def before(memory, params, cohort):
         added, counts = memory
@@ -102,16 +129,24 @@ def updates(select: Selection = everything) -> Features:
         def less(u, w):
             return jnp.where(counts.reshape(-1, *[1] * (u.ndim - 1)), u, 0.0) - w
 
-        now = jax.tree.map(less, added, select(params)), jnp.ones_like(counts)
+        now = jax.tree.map(less, added, part(params)), jnp.ones_like(counts)
         return participation.kept(memory, cohort, now)
 
     def after(memory, params, gradient=None, *, cohort, regroup):
         before, counts = memory
-        added = jax.tree.map(jnp.add, before, select(params))
+        added = jax.tree.map(jnp.add, before, part(params))
         added = participation.kept(before, cohort, added)
         return added, (added, counts & ~regroup)
 
     return Features(memory, before, after)
+
+
+def _selection(
+    select: Selection | None, names: tuple[str, ...], dimensions: int | None
+) -> Selection:
+    """The part of models that was chosen, by a function or by names."""
+    part = (layers(*names) if names else everything) if select is None else select
+    return part if dimensions is None else sketch(dimensions, of=part)
 
 
 def layers(*names: str) -> Selection:

@@ -15,44 +15,38 @@ from demjax.clustering import neighbor_chain
 from demjax.clustering.mutual_pairs import merge_together
 from demjax.clustering.neighbor_chain import Merges, Update
 from demjax.clustering.spanning_tree import merges_along, visiting_order
+from demjax.registry import LINKAGES
 
 
 class Method(NamedTuple):
     """A linkage method.
 
     Attributes:
+        name: What SciPy calls it.
         update: How distances to a merged cluster follow from those to its parts.
         squared: Whether that is so for squared distances.
         spanning: Whether a minimum spanning tree has all merges, so that no update is needed.
     """
 
+    name: str
     update: Update
     squared: bool = False
     spanning: bool = False
 
 
-BY_NAME: Mapping[str, Method] = {
-    "average": Method(neighbor_chain.average),
-    "complete": Method(neighbor_chain.complete),
-    "single": Method(neighbor_chain.single, spanning=True),
-    "ward": Method(neighbor_chain.ward, squared=True),
-    "weighted": Method(neighbor_chain.weighted),
-}
-METHODS = tuple(BY_NAME)
+for _method in (
+    Method("average", neighbor_chain.average),
+    Method("complete", neighbor_chain.complete),
+    Method("single", neighbor_chain.single, spanning=True),
+    Method("ward", neighbor_chain.ward, squared=True),
+    Method("weighted", neighbor_chain.weighted),
+):
+    LINKAGES.register(_method.name, itself=True)(_method)
+METHODS = tuple(LINKAGES)
 """Linkage methods, named as SciPy names them."""
 
 BACKENDS = ("xla", "scipy")
 """Where linkage is computed: inside the program, or by SciPy on the host."""
-
-
-def check_method(method: str) -> None:
-    """Refuse an unknown linkage method.
-
-    Raises:
-        ValueError: One sentence that names the possible ones.
-    """
-    if method not in METHODS:
-        raise ValueError(f"Linkage {method!r} is unknown; possible are {', '.join(METHODS)}.")
 
 
 def check_backend(backend: str) -> None:
@@ -68,7 +62,7 @@ def check_backend(backend: str) -> None:
 
 
 def linkage(
-    distances: Float[Array, " N N"], method: str = "average", backend: str = "xla"
+    distances: Float[Array, " N N"], method: str | Method = "average", backend: str = "xla"
 ) -> Float[Array, " N-1 4"]:
     """Agglomerative clustering from a matrix of distances, as SciPy's linkage matrix.
 
@@ -84,7 +78,7 @@ def linkage(
 
     Args:
         distances: Symmetric, 0 or more, 0 on the diagonal.
-        method: One of ``METHODS``; ``ward`` wants Euclidean distances.
+        method: One of ``METHODS``, or a method itself; ``ward`` wants Euclidean distances.
         backend: ``"xla"``: inside the program, on any device; ``"scipy"``:
             ``scipy.cluster.hierarchy.linkage`` on the host, the reference.
 
@@ -98,7 +92,7 @@ def linkage(
 
     Source: Müllner, arXiv 1109.2378.
     """
-    check_method(method)
+    chosen = LINKAGES[method].make() if isinstance(method, str) else method
     check_backend(backend)
     distances = jnp.asarray(distances)
     if distances.ndim != 2 or distances.shape[0] != distances.shape[1] or distances.size == 0:
@@ -107,7 +101,7 @@ def linkage(
         _check_concrete(distances)
     if distances.shape[0] == 1:
         return jnp.zeros((0, 4), jnp.float32)
-    return _BY_BACKEND[backend](distances, method)
+    return _BY_BACKEND[backend](distances, chosen)
 
 
 def mutual_pairs_at_least(count: int) -> int | None:
@@ -152,13 +146,13 @@ def _made_safe(
 
 
 @partial(jax.jit, static_argnames="method")
-def _on_device(distances: Float[Array, " N N"], method: str) -> Float[Array, " N-1 4"]:
+def _on_device(distances: Float[Array, " N N"], method: Method) -> Float[Array, " N-1 4"]:
     distances, largest, finite = _made_safe(distances.astype(jnp.float32))
     # Powers of two change no digit, and keep sums and squares from overflowing.
     _, exponent = jnp.frexp(largest)
     exponent = jnp.clip(exponent, -100, 100)
     distances = distances * jnp.ldexp(jnp.float32(1), -exponent)
-    update, squared, spanning = BY_NAME[method]
+    _, update, squared, spanning = method
     if spanning:
         merges = merges_along(*visiting_order(distances))
     else:
@@ -208,13 +202,13 @@ def _as_scipy(merges: Merges) -> Float[Array, " N-1 4"]:
     return jnp.concatenate([nodes, merges.rows[:, 2:]], axis=1)[order]
 
 
-def _on_host(distances: Float[Array, " N N"], method: str) -> Float[Array, " N-1 4"]:
+def _on_host(distances: Float[Array, " N N"], method: Method) -> Float[Array, " N-1 4"]:
     count = distances.shape[0]
     distances, _, finite = _made_safe(distances.astype(jnp.float32))
 
     def merge(matrix):
         pairs = np.asarray(matrix, np.float64)[np.triu_indices(count, 1)]
-        return scipy.cluster.hierarchy.linkage(pairs, method=method).astype(np.float32)
+        return scipy.cluster.hierarchy.linkage(pairs, method=method.name).astype(np.float32)
 
     shape = jax.ShapeDtypeStruct((count - 1, 4), jnp.float32)
     merges = jax.pure_callback(merge, shape, distances, vmap_method="sequential")

@@ -1,20 +1,26 @@
 """From what clients learn to a hierarchy of groups: features, distances, linkage, cut."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple, cast
 
 import jax.numpy as jnp
 
 from demjax.backend.sharding import everywhere, on_one
 from demjax.base import Hierarchy, Organization, Params
-from demjax.clustering.cuts import Cut, depth
+from demjax.clustering.cuts import Cut
 from demjax.clustering.dendrogram import cophenetic_correlation
-from demjax.clustering.distances import Metric, euclidean
-from demjax.clustering.features import Features, weights
-from demjax.clustering.linkage import check_backend, check_method, linkage
+from demjax.clustering.distances import Metric
+from demjax.clustering.features import Features
+from demjax.clustering.linkage import Method
+from demjax.clustering.linkage import linkage as linkage_matrix
 from demjax.hierarchy import root_only
+from demjax.registry import CUTS, DISTANCES, FEATURES, LINKAGES, Slot, configurable
 
-_WEIGHTS = weights()
+FeaturesChoice = Annotated[Features | str, FEATURES]
+MetricChoice = Annotated[Metric | str, DISTANCES]
+LinkageChoice = Annotated[Method | str, LINKAGES]
+CutChoice = Annotated[Cut | str, Slot(CUTS, inferred=True)]
+Backend = Literal["xla", "scipy"]
 
 
 class SelfOrganization(NamedTuple):
@@ -40,50 +46,45 @@ def unorganized(clients: int, levels: int, slots: int) -> tuple[Hierarchy, Organ
     return nobody, Organization(nobody.groups, merges, jnp.float32(jnp.nan), jnp.int32(0))
 
 
+@configurable
 def self_organization(
     *,
-    levels: int | None = None,
-    min_size: int | None = None,
-    cut: Cut | None = None,
-    features: Features = _WEIGHTS,
-    metric: Metric = euclidean,
-    method: str = "average",
-    backend: str = "xla",
+    features: FeaturesChoice = "weights",
+    metric: MetricChoice = "euclidean",
+    linkage: LinkageChoice = "average",
+    linkage_backend: Backend = "xla",
+    cut: CutChoice = "depth",
 ) -> SelfOrganization:
-    """Say how clients organise themselves; by default as published.
+    """Say how clients organise themselves; by default as in the DemLearn paper.
+
+    What a choice takes can be given beside its name, ``cut="counts", groups=(12, 6, 3)``, and a cut
+    is found by it: ``levels=2`` cuts by depth, ``groups=…`` by counts, ``heights=…`` by heights.
 
     Args:
-        levels: Levels of groups under the root, ``K``, 0 or more, cut by depth; by default 3.
-        min_size: Fewest clients of a group, at least 1, the default; what is smaller joins the
-            nearest group.
-        cut: Another cut, such as ``counts((12, 6, 3))``, which says ``levels`` and ``min_size``.
-        features: What likeness is judged by, such as ``updates()``.
-        metric: Distances between clients from their features.
-        method: Linkage method, one of ``METHODS``.
-        backend: Where linkage is computed, one of ``BACKENDS``.
+        features: What likeness is judged by: a name, or ``updates()``.
+        metric: Distances between clients from their features: a name, or ``cosine``.
+        linkage: Linkage method, one of ``METHODS``.
+        linkage_backend: Where linkage is computed, one of ``BACKENDS``.
+        cut: How the dendrogram is cut into levels: a name, or ``counts((12, 6, 3))``.
 
     Raises:
-        ValueError: If a number is out of its range, the method or backend unknown, or a cut
-            given beside ``levels`` or ``min_size``.
-        TypeError: If the metric is no function.
+        ValueError: If a name is unknown, or a number out of its range.
+        TypeError: If an argument is unknown, or the metric is no function.
     """
-    check_method(method)
-    check_backend(backend)
+    features, cut = cast(Features, features), cast(Cut, cut)
     if not callable(metric):
-        raise TypeError(f"A metric is a function such as linkage.cosine, but {metric!r} was given.")
-    if cut is not None and (levels, min_size) != (None, None):
-        raise ValueError("A cut says how many levels there are and how small groups may be itself.")
-    levels, min_size = 3 if levels is None else levels, 1 if min_size is None else min_size
-    chosen = depth(levels, min_size=min_size) if cut is None else cut
+        raise TypeError(
+            f"A metric is a function such as clustering.cosine, but {metric!r} was given."
+        )
 
     def merged(distances):
-        merges = linkage(distances, method, backend)
+        merges = linkage_matrix(distances, linkage, linkage_backend)
         return merges, cophenetic_correlation(merges, distances)
 
     def organize(seen, hierarchy, organization):
         distances = everywhere(metric(seen))
         merges, cophenetic = on_one(merged, distances)
         now = Organization(hierarchy.groups, merges, cophenetic, organization.times + 1)
-        return chosen.take(merges, distances), now
+        return cut.take(merges, distances), now
 
-    return SelfOrganization(features, organize, chosen.levels, chosen.slots)
+    return SelfOrganization(features, organize, cut.levels, cut.slots)

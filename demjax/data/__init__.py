@@ -19,25 +19,22 @@ from demjax.data.partitions.published import (
 )
 from demjax.data.partitions.quantity import quantity
 from demjax.data.partitions.saved import load_partition, save_partition
-from demjax.data.sources.catalogue import CATALOGUE, NAMES, Entry, find, load
+from demjax.data.sources.catalogue import find, load
 from demjax.data.sources.cifar10 import cifar10, cifar10_jpeg
 from demjax.data.sources.digits import digits
 from demjax.data.sources.idx import read_idx
 from demjax.data.sources.leaf import leaf
-from demjax.data.sources.mnist import fashion_mnist, mnist
+from demjax.data.sources.mnist import emnist, emnist_balanced, fashion_mnist, mnist
 from demjax.data.sources.npz import npz
-from demjax.data.sources.synthetic import synthetic
+from demjax.data.sources.synthetic import synthetic, synthetic_iid
 from demjax.data.sources.tfds import PREPARED, prepare, prepared
-from demjax.data.transforms.conflicts import noisy, permuted, planted_kinds, relabelled, rotated
+from demjax.data.transforms.conflicts import noisy, permuted, planted_clusters, relabelled, rotated
 from demjax.data.transforms.normalization import Normalization, centred, overall, per_pixel, unit
 from demjax.data.transforms.standardize import scale_to_unit, standardize, standardize_pixels
 
 __all__ = [
-    "CATALOGUE",
-    "NAMES",
     "PREPARED",
     "Dataset",
-    "Entry",
     "Normalization",
     "Partition",
     "Planted",
@@ -47,6 +44,8 @@ __all__ = [
     "client_data",
     "digits",
     "dirichlet",
+    "emnist",
+    "emnist_balanced",
     "fashion_mnist",
     "find",
     "iid",
@@ -62,7 +61,7 @@ __all__ = [
     "per_pixel",
     "permuted",
     "planted",
-    "planted_kinds",
+    "planted_clusters",
     "prepare",
     "prepared",
     "published_cifar10",
@@ -77,5 +76,6 @@ __all__ = [
     "standardize",
     "standardize_pixels",
     "synthetic",
+    "synthetic_iid",
     "unit",
 ]

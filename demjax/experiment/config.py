@@ -1,80 +1,178 @@
-"""An experiment as TOML: read, written, and overridden by hand."""
+"""Configurations as TOML: read, written, and overridden by hand."""
 
-import dataclasses
 import tomllib
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from demjax.experiment.defaults import CONFLICTS, PARTITIONS, SPECIAL
-from demjax.experiment.experiment import Experiment
-from demjax.experiment.validation import nearest
+from demjax.experiment.experiment import Experiment, with_defaults
+from demjax.experiment.tables import all_options
+from demjax.registry import nearest
+from demjax.registry.choices import slot_of
+
+RENAMED = {"kinds": "true_clusters", "pixels": "normalization", "weigh": "weighting"}
+"""What options of demjax 0.1 are called now."""
+
+FOLLOWING = {"dataset": ("normalization", "partition"), "partition": ("normalization",)}
+"""Options whose default follows from another one: where a file's is changed, theirs is too."""
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Read options from a TOML file, such as a run folder's ``config.toml``.
 
+    Returns:
+        Options by name, whatever their table; those of a flat file of demjax 0.1 under their
+        present names.
+
     Raises:
-        ValueError: If the file cannot be read, is not TOML, or holds an unknown option.
+        ValueError: If the file cannot be read, is not TOML, or holds an unknown option or table.
     """
+    parsed = _parsed(path)
+    options = flat(parsed)
+    if not _is_old(parsed):
+        _check_tables(path, parsed, options)
+    return options
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """Read options as ``read_toml`` does, with those that this version does not know.
+
+    Raises:
+        ValueError: If the file cannot be read or is not TOML.
+    """
+    return flat(_parsed(path))
+
+
+def flat(parsed: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a parsed file by name, whatever their table; lists as tuples."""
+    if _is_old(parsed):
+        return _from_old({RENAMED.get(name, name): value for name, value in parsed.items()})
+    tables = [table if isinstance(table, dict) else {} for table in parsed.values()]
+    found = {name: value for table in tables for name, value in table.items()}
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
+
+
+def presets() -> list[str]:
+    """The names of all presets."""
+    return sorted(file.name.removesuffix(".toml") for file in _presets().iterdir())
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """The options of a preset.
+
+    Raises:
+        ValueError: If there is none of this name.
+    """
+    if name not in presets():
+        raise ValueError(f"The preset {name!r} is unknown; {nearest(name, presets())}.")
+    return flat(tomllib.loads((_presets() / f"{name}.toml").read_text(encoding="utf-8")))
+
+
+def override(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a file, with those given by hand in their place.
+
+    A file written by a run holds the defaults of what was chosen: under another choice they would
+    mean something else, so they are dropped with it, but where that one has the same default.
+    """
+    lost: set[str] = set()
+    for option in all_options(with_defaults(options)).values():
+        slot = slot_of(option)
+        if slot is None:
+            continue
+        new = slot.chosen(option, given)  # the file's own, unless something else was given
+        if new != option.default:
+            lost |= set(FOLLOWING.get(option.name, ())) | {option.name}
+            if isinstance(option.default, str):
+                same = slot.options(new, given) if isinstance(new, str) else {}
+                lost |= {
+                    name
+                    for name, mine in slot.options(option.default, options).items()
+                    if name not in same or same[name].default != mine.default
+                }
+    return {name: value for name, value in options.items() if name not in lost} | dict(given)
+
+
+def to_toml(experiment: Experiment) -> str:
+    """Write an experiment as TOML, a table each subject; options that are ``None`` are left out."""
+    tables: dict[str, dict[str, Any]] = {}
+    for name, value in experiment.values.items():
+        if value is not None:
+            tables.setdefault(experiment.tables[name], {})[name] = value
+    return tomli_w.dumps(tables)
+
+
+def _parsed(path: Path) -> dict[str, Any]:
     try:
-        options = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"The config file {path} cannot be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"The config file {path} is not valid TOML: {error}.") from None
-    for name, value in options.items():
-        if any(isinstance(one, dict | list) for one in _items(value)):
-            raise ValueError(
-                f"The config file {path} holds the option {name!r} as {value!r}; possible is a "
-                "single value, or a list of them."
-            )
-    options = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
-    }
-    names = [field.name for field in dataclasses.fields(Experiment)]
-    for name in options:
-        if name not in names:
-            hint = nearest(name, names)
-            raise ValueError(f"The config file {path} holds the unknown option {name!r}; {hint}.")
+
+
+def _is_old(parsed: Mapping[str, Any]) -> bool:
+    """Whether these are options of demjax 0.1, which knew no tables."""
+    return not any(isinstance(value, dict) for value in parsed.values())
+
+
+def _from_old(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of demjax 0.1, which wrote all that an algorithm takes, also what had no use."""
+    options = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
+    if options.get("conflict") == "none":
+        del options["conflict"]
+    if "groups" in options or "heights" in options:
+        options.pop("levels", None)
+    if "beta" not in options:
+        options = {
+            name: v for name, v in options.items() if name not in ("beta_decay", "beta_floor")
+        }
+    if "heights" not in options:
+        options.pop("slots", None)
     return options
+
+
+def _check_tables(path: Path, parsed: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Refuse tables and options that there are not, and options that stand in the wrong table."""
+    known = all_options(with_defaults(options))
+    tables = sorted({option.table for option in known.values()})
+    for table, content in parsed.items():
+        if not isinstance(content, dict):
+            raise ValueError(
+                f"The config file {path} holds {table!r} outside of a table; possible are the "
+                f"tables {', '.join(tables)}."
+            )
+        for name, value in content.items():
+            if isinstance(value, dict) or any(
+                isinstance(one, dict | list) for one in _items(value)
+            ):
+                raise ValueError(
+                    f"The config file {path} holds the option {name!r} as {value!r}; possible is a "
+                    "single value, or a list of them."
+                )
+            if name in known and known[name].table != table:
+                raise ValueError(
+                    f"The config file {path} holds the option {name!r} in the table {table!r}; it "
+                    f"belongs to {known[name].table!r}."
+                )
+            if name not in known and table not in tables:
+                raise ValueError(
+                    f"The config file {path} holds the unknown table {table!r}; "
+                    f"{nearest(table, tables)}."
+                )
+            if name not in known:
+                names = [one.name for one in known.values() if one.table == table]
+                raise ValueError(
+                    f"The config file {path} holds the unknown option {name!r} in the table "
+                    f"{table!r}; {nearest(name, names)}."
+                )
 
 
 def _items(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def override(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a file, with those given by hand in their place.
-
-    A file written by a run holds its algorithm's own defaults: under another algorithm they
-    would mean something else, so they are dropped with it; likewise those of a partition and of a
-    conflict, and the scale of the inputs under other data.
-    """
-    kept = dict(options)
-    before = kept.get("algorithm", Experiment.algorithm)
-    if given.get("algorithm", before) != before:
-        kept = {name: value for name, value in kept.items() if name not in SPECIAL}
-    lost: set[str] = set()
-    used: set[str] = set()
-    for choice, table in (("partition", PARTITIONS), ("conflict", CONFLICTS)):
-        before = kept.get(choice, getattr(Experiment, choice) or "labels")
-        after = given.get(choice, before)
-        used |= set(table.get(after, ()))
-        if after != before:
-            lost |= set(table.get(before, ()))
-    lost -= {"test_fraction", "kinds"} & used  # they mean the same everywhere
-    kept = {name: value for name, value in kept.items() if name not in lost}
-    for choice, option in (("dataset", "pixels"), ("partition", "pixels"), ("model", "dropout")):
-        before = kept.get(choice, getattr(Experiment, choice)) or "labels"
-        if given.get(choice, before) != before:
-            kept.pop(option, None)
-    return kept | dict(given)
-
-
-def to_toml(experiment: Experiment) -> str:
-    """Write an experiment as TOML; options that are ``None`` are left out."""
-    options = dataclasses.asdict(experiment)
-    return tomli_w.dumps({name: value for name, value in options.items() if value is not None})
+def _presets() -> Any:
+    return resources.files("demjax.experiment").joinpath("presets")

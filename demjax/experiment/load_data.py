@@ -1,5 +1,6 @@
 """From an experiment's options to who has which examples, and what was planted in them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,24 +8,25 @@ import numpy as np
 from jaxtyping import Int, Num
 
 from demjax import data
-from demjax.experiment.defaults import CONVOLUTIONAL, PUBLISHED
+from demjax.data.sources.catalogue import find
 from demjax.experiment.experiment import Experiment
+from demjax.registry import CONFLICTS, DATASETS, MODELS, PARTITIONS, Registry, call, options_of
 
 
-class Dealt(NamedTuple):
-    """A data set that has been dealt.
+class Partitioned(NamedTuple):
+    """A data set, and who has which of its examples.
 
     Attributes:
         dataset: The examples, with conflicts planted in them.
-        y: The labels that were dealt, before any conflict.
+        y: The labels that were partitioned, before any conflict.
         partition: Which examples each client has.
-        kinds: The planted kind or group of each client; ``None`` where nothing was planted.
+        true_clusters: The planted cluster of each client; ``None`` where nothing was planted.
     """
 
     dataset: data.Dataset
     y: Int[np.ndarray, " T"]
     partition: data.Partition
-    kinds: Int[np.ndarray, " N"] | None
+    true_clusters: Int[np.ndarray, " N"] | None
 
 
 def load(experiment: Experiment) -> data.Dataset:
@@ -33,39 +35,61 @@ def load(experiment: Experiment) -> data.Dataset:
     Raises:
         ValueError: If the data are missing or damaged, or not what the partition or model takes.
     """
-    folder = experiment.data_dir
-    one_file = experiment.dataset == "npz"
-    if folder is not None and not (Path(folder).is_dir() or (one_file and Path(folder).exists())):
+    folder, name = experiment.data_dir, experiment.dataset
+    facts = DATASETS.find(name).facts
+    one_file = facts.get("one_file") and folder is not None and Path(folder).exists()
+    if folder is not None and not (Path(folder).is_dir() or one_file):
         raise ValueError(f"The data folder {folder} does not exist or is no folder.")
-    if experiment.partition == "published" and folder is not None:
-        found = data.find(experiment.dataset, Path(folder))
+    if experiment.partition == "published" and folder is not None and "files" in facts:
+        found = find(name, Path(folder))
         if found is not None and found.shuffled:
             raise ValueError(
-                f"The published partition deals {experiment.dataset!r} in the order of its "
-                f"original files, but the data in {folder} are prepared by TFDS, which shuffles "
-                "them; possible is a folder with the original files."
+                f"The published partition takes {name!r} in the order of its original files, but "
+                f"the data in {folder} are prepared by TFDS, which shuffles them; possible is a "
+                "folder with the original files."
             )
-    dataset = data.load(
-        experiment.dataset,
-        data_dir=folder,
-        seed=experiment.seed,
-        owners=experiment.clients,
-        alpha=experiment.synthetic_alpha,
-        beta=experiment.synthetic_beta,
-    )
-    if experiment.model in CONVOLUTIONAL and dataset.x.ndim != 4:
-        raise ValueError(
-            f"The model {experiment.model!r} takes pictures, but an input of "
-            f"{experiment.dataset!r} has the shape {dataset.x.shape[1:]}; possible are "
-            "--model linear and --model mlp."
-        )
-    least = CONVOLUTIONAL.get(experiment.model, 0)
-    if min(dataset.x.shape[1:3], default=0) < least:
-        raise ValueError(
-            f"The model {experiment.model!r} takes pictures of {least}×{least} pixels or more, but "
-            f"those of {experiment.dataset!r} have the shape {dataset.x.shape[1:]}."
-        )
+    given = {"data_dir": folder, "seed": experiment.seed, "clients": experiment.clients}
+    dataset = data.load(name, **given, **taken(experiment.values, DATASETS, name))
+    if "model" in experiment.values:
+        _check_images(experiment.model, name, dataset.x)
     return dataset
+
+
+def taken(values: Mapping[str, Any], registry: Registry, name: str) -> dict[str, Any]:
+    """Of all options those that a choice takes."""
+    mine = options_of(registry.find(name).make, registry.given)
+    return {option.name: values[option.name] for option in mine if option.name in values}
+
+
+def partitioned(experiment: Experiment, dataset: data.Dataset) -> Partitioned:
+    """Give clients their examples as an experiment's options say, and plant its conflict.
+
+    Args:
+        experiment: The experiment.
+        dataset: Its data set.
+
+    Raises:
+        ValueError: If the data cannot be partitioned as asked.
+    """
+    rule = PARTITIONS.find(experiment.partition)
+    given = {
+        "y": dataset.y,
+        "dataset": dataset.name,
+        "owner": getattr(dataset, "owner", None),
+        "train_count": dataset.train_count,
+        "clients": experiment.clients,
+        "seed": experiment.seed,
+    }
+    found = call(rule, PARTITIONS, experiment.values, **given)
+    true_clusters = None
+    if isinstance(found, data.Planted):
+        found, true_clusters = found
+    y = dataset.y
+    if experiment.conflict is not None:
+        dataset = _planted(experiment, dataset, found)
+        count = experiment.values["true_clusters"]
+        true_clusters = data.planted_clusters(experiment.clients, count)
+    return Partitioned(dataset, y, found, true_clusters)
 
 
 def check_range(x: Num[np.ndarray, " T *shape"], option: str) -> None:
@@ -81,91 +105,28 @@ def check_range(x: Num[np.ndarray, " T *shape"], option: str) -> None:
         )
 
 
-def deal(experiment: Experiment, dataset: data.Dataset) -> Dealt:
-    """Deal a data set as an experiment's options say.
-
-    Args:
-        experiment: As ``resolve`` returns it.
-        dataset: Its data set.
-
-    Returns:
-        The partition, and the data with the conflicts of the experiment.
-
-    Raises:
-        ValueError: If the data cannot be dealt as asked.
-    """
-    y = dataset.y
-    partition, groups = _partition(experiment, dataset)
-    if experiment.conflict == "none":
-        return Dealt(dataset, y, partition, groups)
-    dataset, kinds = _planted(experiment, dataset, partition)
-    return Dealt(dataset, y, partition, kinds)
-
-
 def _planted(
     experiment: Experiment, dataset: data.Dataset, partition: data.Partition
-) -> tuple[data.Dataset, Int[np.ndarray, " N"]]:
-    x, kinds, seed = dataset.x, experiment.kinds, experiment.seed
-    assert kinds is not None
-    if experiment.conflict == "relabelled":
-        y = data.relabelled(dataset.y, partition, kinds, dataset.classes)
-        return dataset._replace(y=y), data.planted_kinds(experiment.clients, kinds)
-    if experiment.conflict == "noisy":
-        assert experiment.noise is not None
-        check_range(x, "--conflict noisy")
-        x = data.noisy(x, partition, kinds, noise=experiment.noise, seed=seed)
-    elif experiment.conflict == "permuted":
-        x = data.permuted(x, partition, kinds, seed=seed)
-    else:
-        x = data.rotated(x, partition, kinds)
-    return dataset._replace(x=x), data.planted_kinds(experiment.clients, kinds)
+) -> data.Dataset:
+    conflict = CONFLICTS.find(experiment.conflict)
+    if conflict.facts.get("scaled"):
+        check_range(dataset.x, f"--conflict {conflict.name}")
+    given = {"x": dataset.x, "y": dataset.y, "partition": partition, "classes": dataset.classes}
+    found = call(conflict, CONFLICTS, experiment.values, **given, seed=experiment.seed)
+    return dataset._replace(**{conflict.facts["changes"]: found})
 
 
-def _partition(
-    experiment: Experiment, dataset: data.Dataset
-) -> tuple[data.Partition, Int[np.ndarray, " N"] | None]:
-    y = dataset.y
-    if experiment.partition == "published":
-        return getattr(data, PUBLISHED[experiment.dataset])(y), None
-    if experiment.partition == "file":
-        return _from_file(experiment, y), None
-    options: dict[str, Any] = {
-        "clients": experiment.clients,
-        "seed": experiment.seed,
-        "test_fraction": experiment.test_fraction,
-    }
-    few: dict[str, Any] = {
-        "labels_per_client": experiment.labels_per_client,
-        "sigma": experiment.label_sigma,
-    }
-    skew: dict[str, Any] = {
-        "alpha": experiment.dirichlet_alpha,
-        "min_size": experiment.min_examples,
-    }
-    if experiment.partition == "planted":
-        options["groups"] = experiment.kinds
-        options["labels_per_group"] = few.pop("labels_per_client")
-        return data.planted(y, **few, **options)
-    if experiment.partition == "labels":
-        return data.labels(y, **few, **options), None
-    if experiment.partition == "dirichlet":
-        return data.dirichlet(y, **skew, **options), None
-    if experiment.partition == "quantity":
-        return data.quantity(y, **skew, **options), None
-    if experiment.partition == "natural":
-        owner = getattr(dataset, "owner", None)
-        return data.natural(y, owner, train_count=dataset.train_count, **options), None
-    return data.iid(y, **options), None
-
-
-def _from_file(experiment: Experiment, y: Int[np.ndarray, " T"]) -> data.Partition:
-    path = experiment.partition_file
-    assert path is not None
-    partition = data.load_partition(path, y=y)
-    count = len(partition.train)
-    if count != experiment.clients:
+def _check_images(model: str, dataset: str, x: Num[np.ndarray, " T *shape"]) -> None:
+    """Refuse inputs that a model of images cannot take."""
+    least = MODELS.find(model).facts.get("least_image", 0)
+    others = [name for name in MODELS if "least_image" not in MODELS[name].facts]
+    if least and x.ndim != 4:
         raise ValueError(
-            f"The partition in {path} has {count} clients, but {experiment.clients} were asked "
-            f"for; possible is --clients {count}."
+            f"The model {model!r} takes images, but an input of {dataset!r} has the shape "
+            f"{x.shape[1:]}; possible are {' and '.join(f'--model {name}' for name in others)}."
         )
-    return partition
+    if min(x.shape[1:3], default=0) < least:
+        raise ValueError(
+            f"The model {model!r} takes images of {least}×{least} pixels or more, but those of "
+            f"{dataset!r} have the shape {x.shape[1:]}."
+        )

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import lax
 from jaxtyping import Array, Float, Int
 
@@ -54,6 +55,21 @@ def guide(
         return by_parent(client, group, hierarchy, strength=strength, start=start)
     share = jnp.where(number > 0, beta(number), 0.0)
     return by_ancestors(client, group, hierarchy, strength=strength, share=share)
+
+
+def decaying(
+    first: Float[Array, ""] | float,
+    decay: Float[Array, ""] | float,
+    floor: Float[Array, ""] | float,
+) -> Callable[[Int[Array, ""]], Float[Array, ""] | float]:
+    """The schedule ``β_r = max(β decay^r, floor)`` of DemLearn's earlier version.
+
+    Args:
+        first: ``β``, 0 to 1; published for MNIST: 1.
+        decay: Factor each round, 0 to 1; published for MNIST: 0.7.
+        floor: Least ``β``, 0 to 1; published for MNIST: 0.001.
+    """
+    return optax.exponential_decay(first, 1, decay, end_value=floor)
 
 
 def by_parent(

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 from demjax.base import Hierarchy, Params
 from demjax.hierarchy.groups import flat_groups, lowest_group, parent_group
 from demjax.hierarchy.means import soft_update
+from demjax.registry import STARTS
 
 FEW_GROUPS = 128
 """Groups on all levels up to which they are mixed by one product: it takes their square."""
@@ -81,17 +82,20 @@ def _mixed_by_level(
     return bank
 
 
+@STARTS.register("own", itself=True)
 def from_own(client: Params, group: Params, hierarchy: Hierarchy) -> Params:
     """Where training starts: each client's own model, as published."""
     return client
 
 
+@STARTS.register("parent", itself=True)
 def from_parent(client: Params, group: Params, hierarchy: Hierarchy) -> Params:
     """Where training starts: the model of the lowest group that holds the client."""
     lowest = lowest_group(hierarchy)
     return jax.tree.map(lambda leaf: leaf[lowest], flat_groups(group))
 
 
+@STARTS.register("root", itself=True)
 def from_root(client: Params, group: Params, hierarchy: Hierarchy) -> Params:
     """Where training starts: the global model."""
     return jax.tree.map(lambda own, bank: jnp.broadcast_to(bank[-1, 0], own.shape), client, group)

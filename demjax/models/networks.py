@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any
+from typing import Annotated, Any
 
 import flax.linen as nn
 import jax
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from demjax.models.convolution import Conv, conv_for_backend
+from demjax.registry import MODELS, Range
 
 
 def uniform_fan_in(fan_in: int) -> Callable[..., Array]:
@@ -77,8 +78,13 @@ class Conv2D(nn.Module):
         return (self.conv or conv_for_backend())(x, kernel) + bias
 
 
+@MODELS.register("linear")
 class Linear(nn.Module):
-    """Softmax regression: one dense layer on the flattened input."""
+    """Softmax regression: one dense layer on the flattened input.
+
+    Attributes:
+        classes: Number of labels.
+    """
 
     classes: int
 
@@ -88,8 +94,14 @@ class Linear(nn.Module):
         return Dense(self.classes)(x.reshape(x.shape[0], -1))
 
 
+@MODELS.register("mlp")
 class MLP(nn.Module):
-    """Dense layers with ReLU between them, on the flattened input."""
+    """Dense layers with ReLU between them, on the flattened input.
+
+    Attributes:
+        classes: Number of labels.
+        hidden: Widths of the hidden layers.
+    """
 
     classes: int
     hidden: Sequence[int] = (200,)
@@ -103,6 +115,7 @@ class MLP(nn.Module):
         return Dense(self.classes)(x)
 
 
+@MODELS.register("cnn", least_image=4)
 class CNN(nn.Module):
     """The published network for MNIST: 834,922 parameters on 28×28 grey pictures.
 
@@ -114,7 +127,7 @@ class CNN(nn.Module):
         classes: Number of labels.
         filters: Filters of each convolution.
         hidden: Width of the hidden dense layer.
-        dropout_rate: Share of activations dropped after each block while training.
+        dropout: Share of activations dropped after each block while training.
         conv: The convolution; by default the fast one of JAX's default backend.
 
     Source: Nguyen et al., arXiv 2007.03278.
@@ -123,7 +136,7 @@ class CNN(nn.Module):
     classes: int
     filters: Sequence[int] = (32, 32)
     hidden: int = 512
-    dropout_rate: float = 0.4
+    dropout: Annotated[float, Range(0, 0.99)] = 0.4
     conv: Conv | None = None
 
     @nn.compact
@@ -133,12 +146,13 @@ class CNN(nn.Module):
             x = x.astype(jnp.float32)  # pictures may come as bytes
         for features in self.filters:
             x = nn.relu(max_pool(Conv2D(features, size=5, conv=self.conv)(x)))
-            if train and self.dropout_rate > 0:
-                x = dropout(x, self.make_rng("dropout"), self.dropout_rate)
+            if train and self.dropout > 0:
+                x = dropout(x, self.make_rng("dropout"), self.dropout)
         x = x.reshape(x.shape[0], prod(x.shape[1:]))
         return Dense(self.classes)(nn.relu(Dense(self.hidden)(x)))
 
 
+@MODELS.register("cifar_cnn", least_image=8)
 class CifarCNN(nn.Module):
     """The published network for CIFAR-10: 581,866 parameters on 32×32 pictures of 3 colours.
 
@@ -149,7 +163,7 @@ class CifarCNN(nn.Module):
         classes: Number of labels.
         filters: Filters of each convolution; pictures are halved by each.
         hidden: Widths of the hidden dense layers.
-        dropout_rate: Share of activations dropped after each hidden layer while training.
+        dropout: Share of activations dropped after each hidden layer while training.
         conv: The convolution; by default the fast one of JAX's default backend.
 
     Source: Nguyen et al., arXiv 2007.03278.
@@ -158,7 +172,7 @@ class CifarCNN(nn.Module):
     classes: int
     filters: Sequence[int] = (16, 32, 64)
     hidden: Sequence[int] = (512, 64)
-    dropout_rate: float = 0.5
+    dropout: Annotated[float, Range(0, 0.99)] = 0.5
     conv: Conv | None = None
 
     @nn.compact
@@ -171,6 +185,6 @@ class CifarCNN(nn.Module):
         x = x.reshape(x.shape[0], prod(x.shape[1:]))
         for width in self.hidden:
             x = nn.relu(Dense(width)(x))
-            if train and self.dropout_rate > 0:
-                x = dropout(x, self.make_rng("dropout"), self.dropout_rate)
+            if train and self.dropout > 0:
+                x = dropout(x, self.make_rng("dropout"), self.dropout)
         return Dense(self.classes)(x)

@@ -1,13 +1,14 @@
 """Who has which labels, with the groups drawn on."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Int
 
 from demjax.data import load_partition
-from demjax.experiment.experiment import Experiment
-from demjax.experiment.load_data import deal, load
+from demjax.experiment.experiment import resolve, with_defaults
+from demjax.experiment.load_data import load, partitioned
+from demjax.experiment.tables import all_options
 from demjax.plots.labels_by_client import heat_map, label_counts
 from demjax.plots.record import Record, Run, read
 from demjax.plots.style import COLUMN, FILLS, GREY, axes_or_new, style
@@ -32,16 +33,22 @@ def held(
 
     if record.folder is None or not (record.folder / PARTITION).exists() or not record.options:
         raise ValueError(f"The run {record.name} does not hold which examples each client has.")
-    experiment = Experiment(**record.options)
+    experiment = resolve(_data_options(record), tables=("run", "data"))
     dataset = load(experiment)
     partition = load_partition(record.folder / PARTITION, y=dataset.y)
     train, test, names = label_counts(partition, dataset.y)
     kinds = None
-    if experiment.conflict != "none" or experiment.partition == "planted":
-        kinds = deal(experiment, dataset).kinds
+    if experiment.conflict is not None or experiment.partition == "planted":
+        kinds = partitioned(experiment, dataset).true_clusters
     if kinds is None:
         kinds = np.unique(train > 0, axis=0, return_inverse=True)[1].reshape(-1)
     return train + test, names, np.asarray(kinds)
+
+
+def _data_options(record: Record) -> dict[str, Any]:
+    """Those options of a run that decide who has what, as far as this version knows them."""
+    known = all_options(with_defaults(record.options), ("run", "data"))
+    return {name: value for name, value in record.options.items() if name in known}
 
 
 @style()

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from demjax.experiment.config import read_toml
+from demjax.experiment.config import read_options
 from demjax.runs.reader import read_clients, read_columns, read_measures
 from demjax.runs.schema import STRUCTURE
 from demjax.simulation.run import History
@@ -155,7 +155,7 @@ def _from_folder(folder: Path, name: str | None) -> Record:
         client_gen=clients and clients.gen,
         groups=clients and clients.groups,
         dendrograms=_dendrograms(folder / run_folder.DENDROGRAMS, rounds, whole=whole),
-        options=read_toml(folder / run_folder.CONFIG)
+        options=read_options(folder / run_folder.CONFIG)
         if (folder / run_folder.CONFIG).exists()
         else {},
         summary=run_folder.read_summary(folder) if whole else {},

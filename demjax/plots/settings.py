@@ -1,6 +1,5 @@
 """Which runs are the same setting under other seeds, what to call it, and how to draw it."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,25 +7,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from demjax.experiment.defaults import SPECIAL
-from demjax.experiment.experiment import Experiment
 from demjax.plots.record import Record, Run, read_all
 from demjax.plots.style import BLACK, BLUE, DASHES, GREEN, MARKERS, SERIES, VERMILLION, shade
+from demjax.registry import ALGORITHMS, expand
 
-COLOURS: Mapping[str, str] = {
-    "demlearn": BLUE,
-    "fedavg": VERMILLION,
-    "fedprox": GREEN,
-    "local_only": BLACK,
+_OF_THE_PAPER = {"demlearn": BLUE, "fedavg": VERMILLION, "fedprox": GREEN, "local_only": BLACK}
+_OTHERS = [name for name in ALGORITHMS if name not in _OF_THE_PAPER]
+_FREE = [colour for colour in SERIES if colour not in _OF_THE_PAPER.values()]
+
+COLOURS: Mapping[str, str] = _OF_THE_PAPER | {
+    name: _FREE[place % len(_FREE)] for place, name in enumerate(_OTHERS)
 }
 """The colour of each algorithm, the same in all figures."""
-
-NAMES: Mapping[str, str] = {
-    "demlearn": "DemLearn",
-    "fedavg": "FedAvg",
-    "fedprox": "FedProx",
-    "local_only": "local only",
-}
 
 SYMBOLS: Mapping[str, str] = {
     "amplification": "amplification",
@@ -40,12 +32,6 @@ SYMBOLS: Mapping[str, str] = {
     "soft": "γ",
 }
 """Letters of options in labels; any other option is called by its name."""
-
-VARIANTS: Mapping[str, tuple[str, ...]] = {
-    "demlearn": ("beta",),
-    "fedavg": ("mix", "server_lr", "server_momentum"),
-}
-"""Options that make an algorithm another one, and are always told where they are given."""
 
 PLAIN = ("dataset", "features", "metric", "model", "partition")
 """Options whose value says enough by itself."""
@@ -123,14 +109,27 @@ def label(one: Record, others: Sequence[Record]) -> str:
         return one.name
     known = [other for other in others if other.options]
     same = [other for other in known if _algorithm(other) == _algorithm(one)]
-    words = [NAMES.get(_algorithm(one), _algorithm(one))]
-    for field in dataclasses.fields(Experiment):
-        name = field.name
-        rivals = same if name in SPECIAL else known
+    words = [ALGORITHMS[own].label if (own := _algorithm(one)) in ALGORITHMS else own]
+    special, variants = _own_options(own)
+    for name in dict.fromkeys(name for other in known for name in other.options):
+        rivals = same if name in special else known
         differ = len({_seen(other).get(name) for other in rivals}) > 1
-        if (differ and name != "algorithm") or name in VARIANTS.get(_algorithm(one), ()):
+        if (differ and name != "algorithm") or name in variants:
             words += _word(name, _seen(one).get(name), one.options)
     return ", ".join(words)
+
+
+def _own_options(algorithm: str) -> tuple[set[str], set[str]]:
+    """What only some algorithms take, and what makes this one another one where it is given."""
+    special = {
+        option
+        for name in ALGORITHMS
+        for option in expand(ALGORITHMS[name].make, {}, given=ALGORITHMS.given)
+    } | {"groups", "heights", "server_lr", "server_momentum"}
+    if algorithm not in ALGORITHMS:
+        return special, set()
+    own = expand(ALGORITHMS[algorithm].make, {}, given=ALGORITHMS.given)
+    return special, {name for name, option in own.items() if option.default is None}
 
 
 def _word(name: str, value: Any, options: Mapping[str, Any]) -> list[str]:

@@ -30,16 +30,16 @@ from demjax.hierarchy import from_parent
 ROWS = {
     "demlearn": demlearn,
     "demlearn, every option": partial(
-        demlearn, levels=2, prox=0.3, period=2, soft=0.5, amplification=1.15, method="ward"
+        demlearn, levels=2, prox=0.3, period=2, soft=0.5, amplification=1.15, linkage="ward"
     ),
     "demlearn, of every kind": partial(
         demlearn,
         cut=counts((4, 2), min_size=2),
         features=updates(),
         mix=(0.6, 0.4, 0.2),
-        by_examples=(False, True, True),
+        weighting=("clients", "examples", "examples"),
         start=from_parent,
-        averaged=("w",),
+        average_layers=("w",),
         prox=0.3,
         period=2,
     ),

@@ -19,7 +19,7 @@ def test_it_says_who_has_what_and_writes_it(tmp_path, capsys):
     assert main.main(["partition", *FEW, *written]) == 0
     said = capsys.readouterr().out
     digits = data.digits()
-    partition = data.planted(digits.y, clients=12, groups=3, seed=0).partition
+    partition = data.planted(digits.y, clients=12, true_clusters=3, seed=0).partition
     assert same(data.load_partition(out, y=digits.y), partition)
     sizes = [len(train) + len(test) for train, test in zip(*partition, strict=True)]
     assert f"digits: 12 clients have {sum(sizes)} of 1797 examples" in said

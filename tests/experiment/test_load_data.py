@@ -23,28 +23,30 @@ def dealt(source=DIGITS, /, **options):
         ({"partition": "iid"}, lambda y: data.iid(y, clients=20, seed=5)),
         (
             {"partition": "labels", "labels_per_client": 3, "label_sigma": 0.5},
-            lambda y: data.labels(y, clients=20, seed=5, labels_per_client=3, sigma=0.5),
+            lambda y: data.labels(y, clients=20, seed=5, labels_per_client=3, label_sigma=0.5),
         ),
         ({"partition": "labels"}, lambda y: data.labels(y, clients=20, seed=5)),
         (
             {"partition": "dirichlet", "dirichlet_alpha": 0.1, "min_examples": 7},
-            lambda y: data.dirichlet(y, clients=20, seed=5, alpha=0.1, min_size=7),
+            lambda y: data.dirichlet(y, clients=20, seed=5, dirichlet_alpha=0.1, min_examples=7),
         ),
         (
             {"partition": "quantity", "dirichlet_alpha": 2.0, "test_fraction": 0.4},
-            lambda y: data.quantity(y, clients=20, seed=5, alpha=2.0, test_fraction=0.4),
+            lambda y: data.quantity(y, clients=20, seed=5, dirichlet_alpha=2.0, test_fraction=0.4),
         ),
         (
             {"partition": "planted", "kinds": 3, "labels_per_client": 4, "label_sigma": 1.0},
             lambda y: (
                 data.planted(
-                    y, clients=20, seed=5, groups=3, labels_per_group=4, sigma=1.0
+                    y, clients=20, seed=5, true_clusters=3, labels_per_client=4, label_sigma=1.0
                 ).partition
             ),
         ),
         (
             {"partition": "planted"},
-            lambda y: data.planted(y, clients=20, seed=5, groups=4, labels_per_group=2).partition,
+            lambda y: (
+                data.planted(y, clients=20, seed=5, true_clusters=4, labels_per_client=2).partition
+            ),
         ),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else value.__name__,
@@ -82,14 +84,14 @@ def test_conflicts_are_planted_in_the_inputs(conflict, wanted):
     found = dealt(conflict=conflict, clients=10)
     np.testing.assert_array_equal(found.dataset.x, wanted(DIGITS.x, found.partition))
     np.testing.assert_array_equal(DIGITS.x, before)
-    assert found.kinds.tolist() == data.planted_kinds(10, 4).tolist()
+    assert found.kinds.tolist() == data.planted_clusters(10, 4).tolist()
     assert found.dataset.y is DIGITS.y
 
 
 def test_the_labels_that_were_dealt_are_kept_beside_those_that_conflict():
     found = dealt(conflict="relabelled", kinds=2, clients=10)
     np.testing.assert_array_equal(found.y, DIGITS.y)
-    wanted = data.relabelled(DIGITS.y, found.partition, 2, 10)
+    wanted = data.relabelled(DIGITS.y, found.partition, 2, classes=10)
     np.testing.assert_array_equal(found.dataset.y, wanted)
 
 

@@ -237,7 +237,7 @@ def test_cnn_drops_only_while_training_and_by_its_key():
         rngs = {"dropout": key}
         return (
             model.apply(params, x, train=True, rngs=rngs),
-            model.clone(dropout_rate=0.0).apply(params, x, train=True),
+            model.clone(dropout=0.0).apply(params, x, train=True),
             model.apply(params, x, train=False, rngs=rngs),
             model.apply(params, x, train=False),
         )
@@ -364,6 +364,6 @@ def test_the_network_for_cifar_drops_out_of_its_hidden_layers_while_it_trains():
     np.testing.assert_array_equal(*first)  # nothing is dropped before the first hidden layer
     second = [each["Dense_1"]["__call__"][0] for each in (one, other)]
     assert np.abs(second[0] - second[1]).max() > 1e-3
-    whole = CifarCNN(3, filters=(2,), hidden=(8, 6), dropout_rate=0.0)
+    whole = CifarCNN(3, filters=(2,), hidden=(8, 6), dropout=0.0)
     kept = whole.apply({"params": params}, x, train=True)
     np.testing.assert_allclose(kept, model.apply({"params": params}, x, train=False), rtol=1e-5)

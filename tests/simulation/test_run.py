@@ -238,7 +238,7 @@ def test_a_whole_run_may_be_called_under_jit():
 
 @pytest.mark.parametrize(("backend", "asks"), [("xla", False), ("scipy", True)])
 def test_a_hundred_rounds_are_one_program_that_asks_the_host_only_if_told_to(backend, asks):
-    algorithm = demlearn(LOCAL, levels=2, backend=backend)
+    algorithm = demlearn(LOCAL, levels=2, linkage_backend=backend)
 
     def measures(key):
         return simulate(algorithm, TASK, CLIENTS, rounds=100, key=key, eval_every=50).measures

@@ -47,7 +47,7 @@ SYSTEMS = {
         local,
         cut=counts((3,), min_size=2),
         features=updates(),
-        method="ward",
+        linkage="ward",
         prox=e["prox"],
         beta=lambda r: e["soft"] * 0.5**r,
         amplification=1 + e["mix"][0],

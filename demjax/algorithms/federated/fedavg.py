@@ -5,7 +5,7 @@ AISTATS 2017, arXiv 1602.05629; server optimizers: Reddi et al., *Adaptive Feder
 Optimization*, ICLR 2021, arXiv 2003.00295.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,12 @@ from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining
 from demjax.hierarchy.groups import under_one_root
 from demjax.pytrees import stack_copies
-from demjax.registry import check_number
+from demjax.registry import ALGORITHMS, OPTIMIZERS, Range, Slot
+
+ServerOptimizer = Annotated[
+    optax.GradientTransformation | str | None,
+    Slot(OPTIMIZERS, prefix="server_", defaults={"lr": 1.0}, inferred=True, table="algorithm"),
+]
 
 
 class FedAvgState(NamedTuple):
@@ -45,11 +50,12 @@ class FedAvgInfo(NamedTuple):
     loss: Float[Array, " N"]
 
 
+@ALGORITHMS.register(label="FedAvg", paper="McMahan et al., AISTATS 2017, arXiv 1602.05629")
 def fedavg(
     local: LocalTraining,
     *,
-    mix: Float[Array, ""] | float | None = None,
-    server_optimizer: optax.GradientTransformation | None = None,
+    mix: Annotated[Float[Array, ""] | float | None, Range(0, 1)] = None,
+    server_optimizer: ServerOptimizer = None,
     cohort: int | None = None,
 ) -> Algorithm:
     """Train from the global model, average by examples.
@@ -63,9 +69,9 @@ def fedavg(
 
     Args:
         local: How clients train on their own.
-        mix: ``α``, from 0 to 1, for the control; ``None`` for federated averaging, whose client
+        mix: ``α``, from 0 to 1, for the control; by default federated averaging, whose client
             models are measured right after local training.
-        server_optimizer: Any Optax optimizer; ``None`` replaces the global model by the mean.
+        server_optimizer: Any optimizer, or its name; by default the mean replaces the global model.
         cohort: Clients that train in a round and whose mean is taken, 1 to ``N``; all others keep
             their models. By default everyone.
 
@@ -75,8 +81,7 @@ def fedavg(
     Raises:
         ValueError: If ``mix`` is out of its range.
     """
-    check_number("FedAvg", "mix", mix, 0, 1)
-    server = server_optimizer or optax.sgd(1.0)
+    server = cast(optax.GradientTransformation, server_optimizer or optax.sgd(1.0))
 
     def init(key: PRNGKeyArray, clients: ClientData) -> FedAvgState:
         model = local.init(key)

@@ -3,7 +3,7 @@
 Li et al., *Federated Optimization in Heterogeneous Networks*, MLSys 2020, arXiv 1812.06127.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining, Pull
 from demjax.hierarchy.groups import under_one_root
 from demjax.pytrees import stack_copies
-from demjax.registry import check_number
+from demjax.registry import ALGORITHMS, Range
 
 
 class FedProxState(NamedTuple):
@@ -41,10 +41,11 @@ class FedProxInfo(NamedTuple):
     loss: Float[Array, " N"]
 
 
+@ALGORITHMS.register(label="FedProx", paper="Li et al., MLSys 2020, arXiv 1812.06127")
 def fedprox(
     local: LocalTraining,
     *,
-    prox: Float[Array, ""] | float = 0.5,
+    prox: Annotated[Float[Array, ""] | float, Range(0, 1e6)] = 0.5,
     cohort: int | None = None,
 ) -> Algorithm:
     """Train near the global model, average by examples.
@@ -64,7 +65,6 @@ def fedprox(
     Raises:
         ValueError: If ``prox`` is negative.
     """
-    check_number("FedProx", "prox", prox, 0)
 
     def init(key: PRNGKeyArray, clients: ClientData) -> FedProxState:
         model = local.init(key)

@@ -6,7 +6,7 @@ earlier version: *Distributed and Democratized Learning*, arXiv 2003.09301, IEEE
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import jax.numpy as jnp
 from jax import lax
@@ -18,11 +18,14 @@ from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining, Pull
 from demjax.clustering import chosen_layers, self_organization, unorganized
 from demjax.hierarchy.aggregation import average_and_mix
-from demjax.hierarchy.anchors import guide
+from demjax.hierarchy.anchors import decaying, guide
 from demjax.pytrees import select, stack_copies
-from demjax.registry import check_number
+from demjax.registry import ALGORITHMS, STARTS, Passes, Range
 
 Number = Float[Array, ""] | float
+Share = Annotated[Number, Range(0, 1)]
+Start = Callable[[Params, Params, Hierarchy], Params]
+Weighting = Literal["clients", "examples"]
 
 
 class DemLearnState(NamedTuple):
@@ -42,21 +45,24 @@ class DemLearnInfo(NamedTuple):
     loss: Float[Array, " N"]  # mean training loss in the last epoch; NaN outside the cohort
 
 
+@ALGORITHMS.register(label="DemLearn", paper="Nguyen et al., IEEE TNNLS 2022, arXiv 2007.03278")
 def demlearn(
     local: LocalTraining,
     *,
-    mix: Number | Sequence[Number] = 0.6,
-    prox: Number = 0.002,
-    period: int = 1,
-    soft: Number = 1.0,
-    amplification: Number = 1.0,
-    amplified_rounds: int = 5,
-    beta: Callable[[Int[Array, ""]], Number] | None = None,
-    start: Callable[[Params, Params, Hierarchy], Params] = tree.from_own,
-    by_examples: bool | Sequence[bool] = False,
-    averaged: Sequence[str] = (),
+    mix: Annotated[Number | Sequence[Number], Range(0, 1)] = 0.6,
+    prox: Annotated[Number, Range(0, 1e6)] = 0.002,
+    period: Annotated[int, Range(1)] = 1,
+    soft: Share = 1.0,
+    amplification: Annotated[Number, Range(0, 10)] = 1.0,
+    amplified_rounds: Annotated[int, Range(0)] = 5,
+    beta: Share | Callable[[Int[Array, ""]], Number] | None = None,
+    beta_decay: Share = 0.7,
+    beta_floor: Share = 0.001,
+    start: Annotated[Start | str, STARTS] = "own",
+    weighting: Weighting | tuple[Weighting, ...] = "clients",
+    average_layers: Sequence[str] = (),
     cohort: int | None = None,
-    **organization: Any,
+    **organization: Annotated[Any, Passes(self_organization)],
 ) -> Algorithm:
     """Democratized learning: train, cluster, average bottom-up, mix top-down.
 
@@ -79,13 +85,17 @@ def demlearn(
         soft: ``γ``, from 0 to 1.
         amplification: Factor on group means, compounding with depth, 0 or more; published: 1.15.
         amplified_rounds: How many rounds that lasts, 0 or more.
-        beta: The earlier version's schedule ``r → β_r``, from 0 to 1, in place of ``mix`` and
-            ``start``: ``optax.exponential_decay(1.0, 1, 0.7, end_value=0.001)`` on MNIST.
-        start: ``hierarchy.from_own``, ``from_parent`` or ``from_root``: where training starts.
-        by_examples: Whether examples count in group means; or ``L`` answers, lowest level first.
-        averaged: Layers that are mixed and pulled, named as in ``linkage.layers``; by default all.
+        beta: First ``β`` of the earlier version, which it selects in place of ``mix`` and
+            ``start``, 0 to 1; or its whole schedule ``r → β_r``. Published for MNIST: 1.
+        beta_decay: Factor on ``β`` each round, 0 to 1.
+        beta_floor: Least ``β``, 0 to 1.
+        start: Where training starts: at each client's ``own`` model, its ``parent``'s or the
+            ``root``'s, or a function such as ``hierarchy.from_own``.
+        weighting: What counts in group means, clients or their examples; or ``L`` of these words,
+            lowest level first, at last the root.
+        average_layers: Layers that are averaged and mixed, such as ``Dense_0``; by default all.
         cohort: Clients that train in a round; all others keep their models, and count in means.
-        **organization: Step 2: ``levels``, ``method`` and all of ``linkage.self_organization``.
+        **organization: Step 2: what clients are grouped by, and how.
 
     Returns:
         The algorithm. Its models are those after step 4.
@@ -95,14 +105,10 @@ def demlearn(
     """
     organizing = self_organization(**organization)
     levels, slots, features = organizing.levels, organizing.slots, organizing.features
-    check_number("DemLearn", "period", period, 1)
-    check_number("DemLearn", "prox", prox, 0)
-    check_number("DemLearn", "amplification", amplification, 0)
-    check_number("DemLearn", "amplified_rounds", amplified_rounds, 0)
     mix = tree.per_level("DemLearn", "mix", mix, levels + 1)
-    weigh = tree.per_level("DemLearn", "by_examples", by_examples, levels + 1)
-    for share in (*mix, soft):
-        check_number("DemLearn", "mix and soft", share, 0, 1)
+    weighted = tree.per_level("DemLearn", "weighting", weighting, levels + 1)
+    by_examples = jnp.array([what == "examples" for what in weighted])[:, None]
+    schedule = beta if beta is None or callable(beta) else decaying(beta, beta_decay, beta_floor)
 
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnState:
         client = stack_copies(model := local.init(key), clients.n_clients)
@@ -115,8 +121,10 @@ def demlearn(
         key: PRNGKeyArray, state: DemLearnState, clients: ClientData
     ) -> tuple[DemLearnState, DemLearnInfo]:
         own, group, *old = state[:4]
-        chosen = chosen_layers(own, averaged)
-        begin, place, weight = guide(*state[:3], state.round, prox=prox, beta=beta, start=start)
+        chosen = chosen_layers(own, average_layers)
+        begin, place, weight = guide(
+            *state[:3], state.round, prox=prox, beta=schedule, start=cast(Start, start)
+        )
         who = participation.draw(key, clients.n_clients, cohort)
         begin = participation.kept(own, who, select(chosen, begin, own))
         memory = features.before(state.memory, begin, who)
@@ -127,9 +135,9 @@ def demlearn(
         seen, memory = features.after(memory, client, *trained[2:], cohort=who, regroup=regroup)
         hierarchy, known = lax.cond(regroup, organizing.organize, lambda _, *now: now, seen, *old)
         factor = jnp.where(state.round < amplified_rounds, amplification, 1.0)
-        counts = jnp.where(jnp.asarray(weigh)[:, None], clients.train_size, 1)
+        counts = jnp.where(by_examples, clients.train_size, 1)
         rate = jnp.where(regroup, 1.0, soft)
-        if beta is None:
+        if schedule is None:
             aggregate = partial(average_and_mix, weight=counts, amplification=factor, soft=rate)
             client, group = aggregate(client, group, hierarchy, mix=mix, cohort=who, chosen=chosen)
         else:

@@ -10,6 +10,7 @@ from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining
 from demjax.hierarchy.groups import under_one_root
 from demjax.pytrees import stack_copies
+from demjax.registry import ALGORITHMS
 
 
 class LocalOnlyState(NamedTuple):
@@ -32,6 +33,7 @@ class LocalOnlyInfo(NamedTuple):
     loss: Float[Array, " N"]
 
 
+@ALGORITHMS.register(label="local only", paper="the baseline of no collaboration")
 def local_only(local: LocalTraining, *, cohort: int | None = None) -> Algorithm:
     """Clients train from their own model and share nothing.
 

@@ -1,5 +1,7 @@
 """Label skew: each label in proportions from a Dirichlet distribution."""
 
+from typing import Annotated
+
 import numpy as np
 from jaxtyping import Int
 
@@ -14,29 +16,31 @@ from demjax.data.partitions.splitting import (
     split,
     whole_parts,
 )
+from demjax.registry import PARTITIONS, Range
 
 
+@PARTITIONS.register()
 def dirichlet(
     y: Int[np.ndarray, " T"],
     *,
     clients: int,
-    alpha: float = 0.5,
+    dirichlet_alpha: Annotated[float, Range(1e-300, 1e300)] = 0.5,
     seed: int,
-    min_size: int = EXAMPLES_AT_LEAST,
-    test_fraction: float = 0.2,
+    min_examples: Annotated[int, Range(2)] = EXAMPLES_AT_LEAST,
+    test_fraction: Annotated[float, Range(1e-6, 1 - 1e-6)] = 0.2,
 ) -> Partition:
     """Deal each label in proportions from a Dirichlet distribution.
 
     ``p_label ~ Dirichlet(α, …, α)`` over the clients, for each label. A client left with fewer than
-    ``min_size`` examples then takes random ones of whoever has most, one at a time, so that a small
-    α or many clients never leave a client without.
+    ``min_examples`` then takes random ones of whoever has most, one at a time, so that a small α or
+    many clients never leave a client without.
 
     Args:
         y: Labels.
-        clients: Number of clients, 1 to the number of examples divided by ``min_size``.
-        alpha: α, above 0; small: each label at few clients; large: all clients alike.
+        clients: Number of clients, 1 to the number of examples divided by ``min_examples``.
+        dirichlet_alpha: α, above 0; small: each label at few clients; large: all clients alike.
         seed: What the random choices follow from, 0 or above.
-        min_size: The fewest examples of a client, at least 2.
+        min_examples: The fewest examples of a client, at least 2.
         test_fraction: Share of each client's examples kept for testing, above 0 and below 1.
 
     Returns:
@@ -47,16 +51,16 @@ def dirichlet(
 
     Source: label by label as Yurochkin et al., arXiv 1905.12022, without redrawing.
     """
-    y = checked(y, clients=clients, seed=seed, test_fraction=test_fraction, at_least=min_size)
-    check_alpha(alpha)
+    y = checked(y, clients=clients, seed=seed, test_fraction=test_fraction, at_least=min_examples)
+    check_alpha(dirichlet_alpha)
     rng = np.random.default_rng(seed)
     pools, owners = [], []
     for name in np.unique(y):
         pool = rng.permutation(np.flatnonzero(y == name))
-        share = rng.dirichlet(np.full(clients, float(alpha)))
+        share = rng.dirichlet(np.full(clients, float(dirichlet_alpha)))
         pools.append(pool)
         owners.append(np.repeat(np.arange(clients), whole_parts(len(pool), share)))
     held = [rng.permutation(mine) for mine in rows(*gathered(pools, owners, clients))]
-    fill_up(held, min_size)
+    fill_up(held, min_examples)
     sizes = np.array([len(mine) for mine in held])
     return split(np.concatenate(held), sizes, y, rng=rng, test_fraction=test_fraction)

@@ -1,5 +1,7 @@
 """Independent and identically distributed: all examples at random, as evenly as possible."""
 
+from typing import Annotated
+
 import numpy as np
 from jaxtyping import Int
 
@@ -8,10 +10,16 @@ from demjax.data.partitions.splitting import (
     checked,
     split,
 )
+from demjax.registry import PARTITIONS, Range
 
 
+@PARTITIONS.register()
 def iid(
-    y: Int[np.ndarray, " T"], *, clients: int, seed: int, test_fraction: float = 0.2
+    y: Int[np.ndarray, " T"],
+    *,
+    clients: int,
+    seed: int,
+    test_fraction: Annotated[float, Range(1e-6, 1 - 1e-6)] = 0.2,
 ) -> Partition:
     """Deal all examples at random, as evenly as possible: sizes differ by at most one.
 

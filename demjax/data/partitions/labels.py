@@ -1,5 +1,7 @@
 """A few labels for each client, in log-normal amounts."""
 
+from typing import Annotated
+
 import numpy as np
 from jaxtyping import Int
 
@@ -12,16 +14,18 @@ from demjax.data.partitions.splitting import (
     split,
     whole_parts,
 )
+from demjax.registry import PARTITIONS, Range
 
 
+@PARTITIONS.register()
 def labels(
     y: Int[np.ndarray, " T"],
     *,
     clients: int,
-    labels_per_client: int = 2,
+    labels_per_client: Annotated[int, Range(1)] = 2,
     seed: int,
-    sigma: float = 1.0,
-    test_fraction: float = 0.2,
+    label_sigma: Annotated[float, Range(0, 1e100)] = 1.0,
+    test_fraction: Annotated[float, Range(1e-6, 1 - 1e-6)] = 0.2,
 ) -> Partition:
     """Deal each client a few labels, in log-normal amounts.
 
@@ -34,7 +38,7 @@ def labels(
         clients: Number of clients, at least 1; fewer than ``C - k + 1`` leave labels unused.
         labels_per_client: k, 1 to C.
         seed: What the random choices follow from, 0 or above.
-        sigma: Standard deviation of the logarithm of the amounts, at least 0 (all alike).
+        label_sigma: σ, standard deviation of the logarithm of the amounts, at least 0 (all alike).
         test_fraction: Share of each client's examples kept for testing, above 0 and below 1.
 
     Returns:
@@ -48,7 +52,7 @@ def labels(
     y = checked(y, clients=clients, seed=seed, test_fraction=test_fraction)
     first = np.arange(clients)
     return deal_labels(
-        y, first, labels_per_client, seed=seed, sigma=sigma, test_fraction=test_fraction
+        y, first, labels_per_client, seed=seed, label_sigma=label_sigma, test_fraction=test_fraction
     )
 
 
@@ -58,7 +62,7 @@ def deal_labels(
     labels_per_client: int,
     *,
     seed: int,
-    sigma: float,
+    label_sigma: float,
     test_fraction: float,
 ) -> Partition:
     """Deal client u the labels ``(first[u] + j) % C``, ``j < k``, as ``labels`` describes it."""
@@ -68,10 +72,12 @@ def deal_labels(
             f"A client can have 1 to {len(names)} labels, as many as occur in these data, "
             f"not {labels_per_client}."
         )
-    if not 0 <= sigma <= 1e100:
-        raise ValueError(f"The spread sigma must be at least 0 (and at most 1e100), not {sigma}.")
+    if not 0 <= label_sigma <= 1e100:
+        raise ValueError(
+            f"The spread label_sigma must be at least 0 (and at most 1e100), not {label_sigma}."
+        )
     rng = np.random.default_rng(seed)
-    amount = sigma * rng.standard_normal((clients, labels_per_client))
+    amount = label_sigma * rng.standard_normal((clients, labels_per_client))
     pools, owners = [], []
     for place, name in enumerate(names):
         which = (place - first) % len(names)  # this is the client's label j = which

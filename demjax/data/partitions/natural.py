@@ -1,14 +1,16 @@
 """Clients as the data themselves have them: writers, speakers, accounts."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Int
 
 from demjax.data.client_data import Partition, checked_labels
 from demjax.data.partitions.splitting import check_draws, is_whole, rows, split
+from demjax.registry import PARTITIONS, Range
 
 
+@PARTITIONS.register()
 def natural(
     y: Int[np.ndarray, " T"],
     owner: Int[np.ndarray, " T"] | None,
@@ -16,7 +18,7 @@ def natural(
     train_count: int,
     clients: int | None = None,
     seed: int = 0,
-    test_fraction: float = 0.2,
+    test_fraction: Annotated[float, Range(1e-6, 1 - 1e-6)] = 0.2,
 ) -> Partition:
     """Give each owner its own examples.
 

@@ -1,6 +1,6 @@
 """Groups of clients with the same labels: a structure that a clustering should find."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from jaxtyping import Int, Int32
@@ -8,7 +8,8 @@ from jaxtyping import Int, Int32
 from demjax.data.client_data import Partition
 from demjax.data.partitions.labels import deal_labels
 from demjax.data.partitions.splitting import checked, is_whole
-from demjax.data.transforms.conflicts import planted_kinds
+from demjax.data.transforms.conflicts import planted_clusters
+from demjax.registry import PARTITIONS, Range
 
 
 class Planted(NamedTuple):
@@ -23,15 +24,16 @@ class Planted(NamedTuple):
     group: Int32[np.ndarray, " N"]
 
 
+@PARTITIONS.register()
 def planted(
     y: Int[np.ndarray, " T"],
     *,
     clients: int,
-    groups: int,
-    labels_per_group: int = 2,
+    true_clusters: Annotated[int, Range(1)] = 4,
+    labels_per_client: Annotated[int, Range(1)] = 2,
     seed: int,
-    sigma: float = 0.0,
-    test_fraction: float = 0.2,
+    label_sigma: Annotated[float, Range(0, 1e100)] = 0.0,
+    test_fraction: Annotated[float, Range(1e-6, 1 - 1e-6)] = 0.2,
 ) -> Planted:
     """Deal groups of clients the same labels, other groups others.
 
@@ -41,11 +43,11 @@ def planted(
 
     Args:
         y: Labels.
-        clients: Number of clients, N, at least ``groups``.
-        groups: Number of groups, G, 1 to C.
-        labels_per_group: k, 1 to C - 1, so that no two groups are alike (or C with one group).
+        clients: Number of clients, N, at least ``true_clusters``.
+        true_clusters: Number of groups, G, 1 to C.
+        labels_per_client: k, 1 to C - 1, so that no two groups are alike (or C with one group).
         seed: What the random choices follow from, 0 or above.
-        sigma: Standard deviation of the logarithm of the amounts, at least 0.
+        label_sigma: σ, standard deviation of the logarithm of the amounts, at least 0.
         test_fraction: Share of each client's examples kept for testing, above 0 and below 1.
 
     Returns:
@@ -56,19 +58,19 @@ def planted(
     """
     y = checked(y, clients=clients, seed=seed, test_fraction=test_fraction)
     count = len(np.unique(y))
-    if not is_whole(groups) or not 1 <= groups <= min(count, clients):
+    if not is_whole(true_clusters) or not 1 <= true_clusters <= min(count, clients):
         raise ValueError(
             f"{clients} clients with {count} labels can be of 1 to {min(count, clients)} groups, "
-            f"not {groups}."
+            f"not {true_clusters}."
         )
-    if labels_per_group == count and groups > 1:
+    if labels_per_client == count and true_clusters > 1:
         raise ValueError(
             f"Groups that all have all {count} labels are alike; possible is 1 to {count - 1} "
             "labels for each group."
         )
-    group = planted_kinds(clients, groups)
-    first = group.astype(np.int64) * count // groups
+    group = planted_clusters(clients, true_clusters)
+    first = group.astype(np.int64) * count // true_clusters
     partition = deal_labels(
-        y, first, labels_per_group, seed=seed, sigma=sigma, test_fraction=test_fraction
+        y, first, labels_per_client, seed=seed, label_sigma=label_sigma, test_fraction=test_fraction
     )
     return Planted(partition, group)

@@ -1,17 +1,45 @@
 """The splits of the published experiments, example for example."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from demjax.data.client_data import Partition, checked_labels
+from demjax.registry import PARTITIONS
 
 _CLIENTS = 50
 _MNIST = (6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958)
 _FIRST = 10  # examples of each of its labels that every client has
 _FASHION_LEFT_OUT = slice(55_000, 60_000)  # the last training examples
+
+
+@PARTITIONS.register()
+def published(y: Int[np.ndarray, " T"], *, dataset: str, clients: int = 50) -> Partition:
+    """Deal MNIST, Fashion-MNIST or CIFAR-10 to the 50 clients of the DemLearn paper's experiment.
+
+    Args:
+        y: All labels of the data set in file order, training files first.
+        dataset: The data set's name, one of ``PUBLISHED``.
+        clients: Number of clients, which is 50.
+
+    Raises:
+        ValueError: If there is no such partition of the data set, or for so many clients.
+
+    Source: Nguyen et al., arXiv 2007.03278; the rules are ``published_mnist`` and its neighbours.
+    """
+    if dataset not in PUBLISHED:
+        raise ValueError(
+            f"There is no published partition of the data set {dataset!r}; possible is "
+            f"--dataset with one of {', '.join(PUBLISHED)}, or another --partition."
+        )
+    if clients != _CLIENTS:
+        raise ValueError(
+            f"The published partition has {_CLIENTS} clients, but {clients} were "
+            f"asked for; possible is --clients {_CLIENTS}."
+        )
+    return PUBLISHED[dataset](y)
 
 
 def published_mnist(y: Int[np.ndarray, " T"]) -> Partition:
@@ -171,3 +199,12 @@ def _stratified(
         train_test_split(mine, train_size=0.8, stratify=y[mine], random_state=rng) for mine in held
     ]
     return Partition(tuple(train for train, _ in pairs), tuple(test for _, test in pairs))
+
+
+PUBLISHED: Mapping[str, Callable[[Int[np.ndarray, " T"]], Partition]] = {
+    "cifar10": published_cifar10,
+    "cifar10_jpeg": published_cifar10,
+    "fashion_mnist": published_fashion_mnist,
+    "mnist": published_mnist,
+}
+"""The data sets that the paper's experiments partition, and the rule of each."""

@@ -12,6 +12,7 @@ from jaxtyping import Int
 
 from demjax.data.client_data import Partition, checked_labels
 from demjax.data.partitions.splitting import rows
+from demjax.registry import PARTITIONS
 
 _FORMAT = "demjax partition 1"
 _KINDS = {
@@ -63,6 +64,35 @@ def save_partition(partition: Partition, path: str | Path, *, y: Int[np.ndarray,
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+@PARTITIONS.register("file")
+def partition_from_file(
+    y: Int[np.ndarray, " T"], *, clients: int, partition_file: str | None = None
+) -> Partition:
+    """Read who has what from a file that ``demjax partition`` or a run wrote.
+
+    Args:
+        y: Labels, those that the partition was made for.
+        clients: Number of clients, as many as the file has.
+        partition_file: The file, ``.npz``.
+
+    Raises:
+        ValueError: If no file is named, it cannot be read, or it is of other labels or clients.
+    """
+    if partition_file is None:
+        raise ValueError(
+            "The partition is to be read from a file, but none was named; possible is "
+            "--partition-file with a file that demjax partition or a run wrote."
+        )
+    partition = load_partition(partition_file, y=y)
+    count = len(partition.train)
+    if count != clients:
+        raise ValueError(
+            f"The partition in {partition_file} has {count} clients, but {clients} were asked "
+            f"for; possible is --clients {count}."
+        )
+    return partition
 
 
 def load_partition(path: str | Path, *, y: Int[np.ndarray, " T"] | None = None) -> Partition:

@@ -23,7 +23,7 @@ def checked(
     y = checked_labels(y)
     if not is_whole(at_least) or at_least < EXAMPLES_AT_LEAST:
         raise ValueError(
-            f"The fewest examples of a client, min_size, must be a whole number of at least "
+            f"The fewest examples of a client, min_examples, must be a whole number of at least "
             f"{EXAMPLES_AT_LEAST} (one to train on, one to test with), not {at_least}."
         )
     if not is_whole(clients) or clients < 1:
@@ -48,7 +48,9 @@ def check_draws(*, seed: int, test_fraction: float) -> None:
 def check_alpha(alpha: float) -> None:
     """Refuse a concentration that no Dirichlet distribution has."""
     if not 1e-300 <= alpha <= 1e300:
-        raise ValueError(f"The concentration alpha must be above 0 (1e-300 to 1e300), not {alpha}.")
+        raise ValueError(
+            f"The concentration dirichlet_alpha must be above 0 (1e-300 to 1e300), not {alpha}."
+        )
 
 
 def is_whole(value: Any) -> bool:

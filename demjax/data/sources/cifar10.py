@@ -10,6 +10,7 @@ from jaxtyping import Int, UInt8
 
 from demjax.data.dataset import Dataset, checked_classes
 from demjax.data.sources.npz import read_arrays
+from demjax.registry import DATASETS
 
 BINARY_FOLDERS = ("", "cifar-10-batches-bin", "cifar10", "cifar10/cifar-10-batches-bin")
 JPEG_FOLDERS = ("", "cifar10-jpeg")
@@ -21,6 +22,15 @@ _SIDE, _CLASSES = 32, 10
 _RECORD = 1 + 3 * _SIDE * _SIDE
 
 
+@DATASETS.register(
+    examples="50,000 + 10,000",
+    shape="32×32×3",
+    classes="10",
+    download="170 MB",
+    licence="none stated",
+    source="cs.toronto.edu/~kriz/cifar.html",
+    files=lambda data_dir: binary_files(data_dir),
+)
 def cifar10(*, data_dir: str | Path) -> Dataset:
     """Read CIFAR-10 from the original's binary version.
 
@@ -64,6 +74,15 @@ def jpeg_files(data_dir: Path) -> Sequence[Path] | None:
     return None
 
 
+@DATASETS.register(
+    examples="50,000 + 10,000",
+    shape="32×32×3",
+    classes="10",
+    licence="none stated",
+    source="CIFAR-10 as JPEG: train.npz, test.npz",
+    files=lambda data_dir: jpeg_files(data_dir),
+    slow=True,
+)
 def cifar10_jpeg(*, data_dir: str | Path) -> Dataset:
     """Read CIFAR-10's pictures as JPEG, whose pixels differ a little from the original's.
 

@@ -3,8 +3,16 @@
 import numpy as np
 
 from demjax.data.dataset import Dataset
+from demjax.registry import DATASETS
 
 
+@DATASETS.register(
+    examples="1,797",
+    shape="8×8×1",
+    classes="10",
+    licence="CC BY 4.0",
+    source="UCI, in scikit-learn",
+)
 def digits() -> Dataset:
     """Read the 1,797 handwritten digits of 8×8 pixels that come with scikit-learn.
 

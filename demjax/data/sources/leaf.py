@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int, Num
 
 from demjax.data.dataset import Dataset, checked_classes, checked_inputs, within
+from demjax.registry import DATASETS
 
 _FEMNIST_PIXELS, _FEMNIST_CLASSES = 784, 62
 _LEAST_SIDE = 8
@@ -24,6 +25,16 @@ class _Piece(NamedTuple):
     y: Int[np.ndarray, " T"]
 
 
+@DATASETS.register(
+    examples="any",
+    shape="any",
+    classes="any",
+    licence="its own",
+    source="leaf.cmu.edu",
+    files=lambda data_dir: _all_files(data_dir),
+    slow=True,
+    natural=True,
+)
 def leaf(*, data_dir: str | Path) -> Dataset:
     """Read a data set of numbers in LEAF's format.
 
@@ -81,6 +92,11 @@ def leaf(*, data_dir: str | Path) -> Dataset:
     if math.prod(x.shape[1:]) == _FEMNIST_PIXELS and 10 < classes < _FEMNIST_CLASSES:
         classes = _FEMNIST_CLASSES
     return Dataset(x, y, classes, train_count, name="leaf", owner=owner)
+
+
+def _all_files(root: Path) -> Sequence[Path] | None:
+    parts = leaf_files(root)
+    return None if parts is None else [file for part in parts for file in part]
 
 
 def leaf_files(root: Path) -> Sequence[Sequence[Path]] | None:

@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 
 from demjax.data.dataset import Dataset
 from demjax.data.sources.idx import by, read_idx
+from demjax.registry import DATASETS
 
 _FILES = (
     "train-images-idx3-ubyte",
@@ -47,6 +48,15 @@ IDX_SOURCES: Mapping[str, IdxSource] = {
 }
 
 
+@DATASETS.register(
+    examples="60,000 + 10,000",
+    shape="28×28×1",
+    classes="10",
+    download="12 MB",
+    licence="CC BY-SA 3.0",
+    source="yann.lecun.com",
+    files=lambda data_dir: idx_files("mnist", data_dir),
+)
 def mnist(*, data_dir: str | Path) -> Dataset:
     """Read MNIST, or any data of ten labels in the same four IDX files.
 
@@ -67,6 +77,15 @@ def mnist(*, data_dir: str | Path) -> Dataset:
     return from_idx("mnist", Path(data_dir))
 
 
+@DATASETS.register(
+    examples="60,000 + 10,000",
+    shape="28×28×1",
+    classes="10",
+    download="31 MB",
+    licence="MIT",
+    source="github.com/zalandoresearch/fashion-mnist",
+    files=lambda data_dir: idx_files("fashion_mnist", data_dir),
+)
 def fashion_mnist(*, data_dir: str | Path) -> Dataset:
     """Read Fashion-MNIST from its four IDX files, which are named like MNIST's.
 
@@ -84,6 +103,37 @@ def fashion_mnist(*, data_dir: str | Path) -> Dataset:
     Source: Xiao, Rasul and Vollgraf, arXiv 1708.07747.
     """
     return from_idx("fashion_mnist", Path(data_dir))
+
+
+@DATASETS.register(
+    examples="697,932 + 116,323",
+    shape="28×28×1",
+    classes="62",
+    download="562 MB",
+    licence="none stated",
+    source="nist.gov/itl/products-and-services/emnist-dataset",
+    files=lambda data_dir: idx_files("emnist", data_dir),
+)
+def emnist(*, data_dir: str | Path) -> Dataset:
+    """Read EMNIST by class, digits and letters of 62 classes, from its four IDX files.
+
+    Args, returns and errors as of ``mnist``; images, published column by column, are upright.
+    """
+    return from_idx("emnist", Path(data_dir))
+
+
+@DATASETS.register(
+    examples="112,800 + 18,800",
+    shape="28×28×1",
+    classes="47",
+    download="562 MB",
+    licence="none stated",
+    source="nist.gov/itl/products-and-services/emnist-dataset",
+    files=lambda data_dir: idx_files("emnist_balanced", data_dir),
+)
+def emnist_balanced(*, data_dir: str | Path) -> Dataset:
+    """Read EMNIST balanced, 47 classes of as many examples each; else as ``emnist``."""
+    return from_idx("emnist_balanced", Path(data_dir))
 
 
 def from_idx(name: str, data_dir: Path) -> Dataset:

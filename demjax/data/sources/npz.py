@@ -11,10 +11,20 @@ import numpy as np
 from numpy.lib import format as npy
 
 from demjax.data.dataset import Dataset, checked_classes, checked_inputs, within
+from demjax.registry import DATASETS
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
+@DATASETS.register(
+    examples="any",
+    shape="any",
+    classes="any",
+    licence="your own",
+    source="an .npz file with x and y",
+    files=lambda data_dir: [npz_file(data_dir)] if data_dir.exists() else None,
+    one_file=True,
+)
 def npz(*, data_dir: str | Path) -> Dataset:
     """Read one's own data from an ``.npz`` file.
 

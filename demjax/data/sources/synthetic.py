@@ -1,22 +1,36 @@
 """Made-up clients whose models and inputs differ as much as one likes."""
 
 import math
+from typing import Annotated
 
 import numpy as np
 
 from demjax.data.dataset import Dataset
+from demjax.registry import DATASETS, Range
 
 MOST_EXAMPLES = 10_000
 """Most examples of a client; the log-normal law would give one in two hundred more."""
 
-MOST_OWNERS = 20_000
+MOST_CLIENTS = 20_000
 """Most clients: they have 7 million examples, 1.6 GB."""
 
 _INPUTS, _CLASSES = 60, 10
 
 
+@DATASETS.register(
+    examples="any",
+    shape="60",
+    classes="10",
+    licence="none",
+    source="arXiv 1812.06127",
+    natural=True,
+)
 def synthetic(
-    *, owners: int = 30, alpha: float = 1.0, beta: float = 1.0, seed: int = 0, iid: bool = False
+    *,
+    clients: int = 30,
+    synthetic_alpha: Annotated[float, Range(0)] = 1.0,
+    synthetic_beta: Annotated[float, Range(0)] = 1.0,
+    seed: int = 0,
 ) -> Dataset:
     """Make the data set Synthetic(α, β): ``y = argmax softmax(xW_k + b_k)`` for client ``k``.
 
@@ -25,11 +39,10 @@ def synthetic(
     ``50 + ⌊lognormal(4, 2)⌋`` examples, of which only the first 10,000 are made.
 
     Args:
-        owners: Number of clients, 1 to 20,000.
-        alpha: How much clients' models differ, 0 or more.
-        beta: How much clients' inputs differ, 0 or more.
+        clients: Number of clients, 1 to 20,000.
+        synthetic_alpha: α, how much clients' models differ, 0 or more.
+        synthetic_beta: β, how much clients' inputs differ, 0 or more.
         seed: Decides all draws; 0 or more.
-        iid: One ``W, b ~ N(0, 1)`` and ``v = 0`` for all clients; α and β then mean nothing.
 
     Returns:
         float32 inputs ``[T, 60]`` of ten labels, client by client; there is no test part.
@@ -39,19 +52,56 @@ def synthetic(
 
     Source: Li et al., Federated Optimization in Heterogeneous Networks, arXiv 1812.06127.
     """
-    if not 1 <= owners <= MOST_OWNERS or seed < 0:
+    return _made(clients, synthetic_alpha, synthetic_beta, seed, iid=False)
+
+
+@DATASETS.register(
+    examples="any",
+    shape="60",
+    classes="10",
+    licence="none",
+    source="arXiv 1812.06127",
+    natural=True,
+)
+def synthetic_iid(*, clients: int = 30, seed: int = 0) -> Dataset:
+    """Make Synthetic-iid: as ``synthetic``, one ``W, b ~ N(0, 1)`` and ``v = 0`` for all clients.
+
+    Args:
+        clients: Number of clients, 1 to 20,000.
+        seed: Decides all draws; 0 or more.
+
+    Returns:
+        float32 inputs ``[T, 60]`` of ten labels, client by client; there is no test part.
+
+    Raises:
+        ValueError: A number is out of its range.
+
+    Source: Li et al., Federated Optimization in Heterogeneous Networks, arXiv 1812.06127.
+    """
+    return _made(clients, 1.0, 1.0, seed, iid=True)
+
+
+def _made(
+    clients: int, synthetic_alpha: float, synthetic_beta: float, seed: int, *, iid: bool
+) -> Dataset:
+    if not 1 <= clients <= MOST_CLIENTS or seed < 0:
         raise ValueError(
-            f"Synthetic data are made for 1 to {MOST_OWNERS} clients by a seed of 0 or more, "
-            f"not for {owners} by {seed}."
+            f"Synthetic data are made for 1 to {MOST_CLIENTS} clients by a seed of 0 or more, "
+            f"not for {clients} by {seed}."
         )
-    if not (0 <= alpha < math.inf and 0 <= beta < math.inf):
-        raise ValueError(f"The α and β of synthetic data can be 0 or more, not {alpha} and {beta}.")
+    if not (0 <= synthetic_alpha < math.inf and 0 <= synthetic_beta < math.inf):
+        raise ValueError(
+            f"The α and β of synthetic data can be 0 or more, not {synthetic_alpha} and "
+            f"{synthetic_beta}."
+        )
     rng = np.random.default_rng(seed)
-    sizes = 50 + np.minimum(rng.lognormal(4, 2, owners), MOST_EXAMPLES - 50).astype(np.int64)
-    model_mean = rng.normal(0, alpha, owners)
-    input_mean = rng.normal(rng.normal(0, beta, owners)[:, np.newaxis], 1, (owners, _INPUTS))
+    sizes = 50 + np.minimum(rng.lognormal(4, 2, clients), MOST_EXAMPLES - 50).astype(np.int64)
+    model_mean = rng.normal(0, synthetic_alpha, clients)
+    input_mean = rng.normal(
+        rng.normal(0, synthetic_beta, clients)[:, np.newaxis], 1, (clients, _INPUTS)
+    )
     weights, bias = rng.normal(size=(_INPUTS, _CLASSES)), rng.normal(size=_CLASSES)
-    owner = np.repeat(np.arange(owners, dtype=np.int32), sizes)
+    owner = np.repeat(np.arange(clients, dtype=np.int32), sizes)
     x = rng.standard_normal((len(owner), _INPUTS), np.float32)
     x *= np.arange(1, _INPUTS + 1, dtype=np.float32) ** np.float32(-0.6)
     y = np.empty(len(owner), np.int32)

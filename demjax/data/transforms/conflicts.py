@@ -1,111 +1,129 @@
 """Planted conflicts: groups of clients whose data contradict one another's, or look different.
 
-One model serves everybody badly then, and groups have something to find. Clients are of ``kinds``
-kinds, as many of each as can be: client ``n`` of ``N`` is of kind ``⌊n · kinds / N⌋``. Training
+One model serves everybody badly then, and groups have something to find. Clients are of ``C`` true
+clusters, as many of each as can be: client ``n`` of ``N`` is of cluster ``⌊n · C / N⌋``. Training
 and test examples are treated alike. Each function makes one copy of the data.
 """
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Int, Num
 
 from demjax.data.client_data import Partition
+from demjax.registry import CONFLICTS, Range
 
 QUARTER_TURNS = 4
 _EXAMPLES_AT_ONCE = 4096
 
 
-def planted_kinds(clients: int, kinds: int) -> Int[np.ndarray, " N"]:
-    """The kind of each client.
+def planted_clusters(clients: int, true_clusters: int) -> Int[np.ndarray, " N"]:
+    """The true cluster of each client.
 
     Args:
         clients: Number of clients, ``N``.
-        kinds: Number of kinds, 1 to ``N``.
+        true_clusters: Number of true clusters, 1 to ``N``.
 
     Raises:
-        ValueError: If there are fewer clients than kinds.
+        ValueError: If there are fewer clients than true clusters.
     """
-    if not 1 <= kinds <= clients:
-        raise ValueError(f"{clients} clients can be of 1 to {clients} kinds, not {kinds}.")
-    return (np.arange(clients) * kinds // clients).astype(np.int32)
+    if not 1 <= true_clusters <= clients:
+        raise ValueError(
+            f"{clients} clients can be of 1 to {clients} true clusters, not {true_clusters}."
+        )
+    return (np.arange(clients) * true_clusters // clients).astype(np.int32)
 
 
+@CONFLICTS.register(changes="x")
 def rotated(
-    x: Num[np.ndarray, " T H W C"], partition: Partition, kinds: int
+    x: Num[np.ndarray, " T H W C"],
+    partition: Partition,
+    true_clusters: Annotated[int, Range(1)] = 4,
 ) -> Num[np.ndarray, " T H W C"]:
-    """Turn the pictures of the clients of kind ``k`` by ``k`` quarter turns.
+    """Turn the pictures of the clients of true cluster ``k`` by ``k`` quarter turns.
 
     Args:
         x: Pictures, as high as wide.
         partition: Who has which of them.
-        kinds: Number of kinds, 1 to 4.
+        true_clusters: Number of true clusters, 1 to 4.
 
     Returns:
         The pictures; those that nobody has are as they were.
 
     Raises:
-        ValueError: If there are more kinds than quarter turns, or pictures are not square.
+        ValueError: If there are more true clusters than quarter turns, or pictures are not square.
 
     Source: Ghosh et al., arXiv 2006.04088 (rotated MNIST).
     """
-    if kinds > QUARTER_TURNS:
-        raise ValueError(f"Pictures can be turned for 1 to {QUARTER_TURNS} kinds, not {kinds}.")
+    if true_clusters > QUARTER_TURNS:
+        raise ValueError(
+            f"Pictures can be turned for 1 to {QUARTER_TURNS} true clusters, not {true_clusters}."
+        )
     if x.ndim != 4 or x.shape[1] != x.shape[2]:
         raise ValueError(
             f"Pictures to be turned must be square, [T, H, H, C], but their shape is {x.shape}."
         )
     turned = x.copy()
-    for held, kind in _held_by(partition, kinds):
+    for held, kind in _held_by(partition, true_clusters):
         turned[held] = np.rot90(x[held], kind, axes=(1, 2))
     return turned
 
 
+@CONFLICTS.register(changes="y")
 def relabelled(
-    y: Int[np.ndarray, " T"], partition: Partition, kinds: int, classes: int
+    y: Int[np.ndarray, " T"],
+    partition: Partition,
+    true_clusters: Annotated[int, Range(1)] = 4,
+    *,
+    classes: int,
 ) -> Int[np.ndarray, " T"]:
-    """Give the examples of the clients of kind ``k`` the labels ``(y + k ⌊C / kinds⌋) mod C``.
+    """Give the examples of true cluster ``k`` of ``K`` the labels ``(y + k ⌊C / K⌋) mod C``.
 
     Args:
         y: Labels, ``0 … C - 1``.
         partition: Who has which examples.
-        kinds: Number of kinds, 1 to ``C``.
+        true_clusters: Number of true clusters, 1 to ``C``.
         classes: Number of labels, ``C``.
 
     Returns:
         The labels; those of examples that nobody has are as they were.
 
     Raises:
-        ValueError: If there are more kinds than labels.
+        ValueError: If there are more true clusters than labels.
 
     Source: after Sattler et al., arXiv 1910.01991 (permuted labels).
     """
-    if kinds > classes:
-        raise ValueError(f"{classes} labels can be shifted for 1 to {classes} kinds, not {kinds}.")
+    if true_clusters > classes:
+        raise ValueError(
+            f"{classes} labels can be shifted for 1 to {classes} true clusters, not "
+            f"{true_clusters}."
+        )
     shifted = y.astype(np.int32)  # a byte could not hold the sum
-    for held, kind in _held_by(partition, kinds):
-        shifted[held] = (shifted[held] + kind * (classes // kinds)) % classes
+    for held, kind in _held_by(partition, true_clusters):
+        shifted[held] = (shifted[held] + kind * (classes // true_clusters)) % classes
     return shifted
 
 
+@CONFLICTS.register(changes="x", scaled=True)
 def noisy(
     x: Num[np.ndarray, " T *shape"],
     partition: Partition,
-    kinds: int,
+    true_clusters: Annotated[int, Range(1)] = 4,
     *,
-    noise: float = 0.5,
+    noise: Annotated[float, Range(0, 100)] = 0.5,
     seed: int,
 ) -> Num[np.ndarray, " T *shape"]:
-    """Add Gaussian noise to the inputs of the clients of kind ``k``: ``x + σ (k + 1) / kinds · z``.
+    """Add Gaussian noise to the inputs of true cluster ``k`` of ``C``: ``x + σ (k + 1) / C · z``.
 
-    As many kinds as clients give each client a level of its own.
+    As many true clusters as clients give each client a level of its own.
 
     Args:
         x: Inputs: uint8 in 0…255, or floating numbers in 0…1.
         partition: Who has which of them.
-        kinds: Number of kinds, 1 to ``N``.
-        noise: σ, standard deviation of the noise of the last kind, at least 0 (and at most 100),
+        true_clusters: Number of true clusters, 1 to ``N``.
+        noise: σ, standard deviation of the noise of the last cluster, at least 0 (and at most 100),
             in parts of the range of the inputs (1 is 255 for uint8).
         seed: What the noise follows from, 0 or above.
 
@@ -124,8 +142,8 @@ def noisy(
     if x.dtype != np.uint8 and x.dtype.kind != "f":
         raise ValueError(f"Noise can be added to uint8 or floating inputs, not to {x.dtype}.")
     added, rng = x.copy(), np.random.default_rng(seed)
-    for held, kind in _held_by(partition, kinds):
-        level = noise * (kind + 1) / kinds
+    for held, kind in _held_by(partition, true_clusters):
+        level = noise * (kind + 1) / true_clusters
         blurred = level * rng.standard_normal((len(held), *x.shape[1:]), np.float32)
         if x.dtype == np.uint8:
             blurred = np.clip(np.rint(255 * blurred + x[held]), 0, 255)
@@ -135,15 +153,20 @@ def noisy(
     return added
 
 
+@CONFLICTS.register(changes="x")
 def permuted(
-    x: Num[np.ndarray, " T H W C"], partition: Partition, kinds: int, *, seed: int
+    x: Num[np.ndarray, " T H W C"],
+    partition: Partition,
+    true_clusters: Annotated[int, Range(1)] = 4,
+    *,
+    seed: int,
 ) -> Num[np.ndarray, " T H W C"]:
     """Move the pixels of the pictures of each kind by a permutation of its own; kind 0 keeps its.
 
     Args:
         x: Pictures; the channels of a pixel move together.
         partition: Who has which of them.
-        kinds: Number of kinds, 1 to ``N``.
+        true_clusters: Number of true clusters, 1 to ``N``.
         seed: What the permutations follow from, 0 or above.
 
     Returns:
@@ -160,7 +183,7 @@ def permuted(
         )
     moved, rng = x.copy(), np.random.default_rng(seed)
     last, order = 0, np.arange(x.shape[1] * x.shape[2])
-    for held, kind in _held_by(partition, kinds):
+    for held, kind in _held_by(partition, true_clusters):
         for _ in range(kind - last):
             order = rng.permutation(len(order))
         last = kind
@@ -169,10 +192,10 @@ def permuted(
     return moved
 
 
-def _held_by(partition: Partition, kinds: int) -> Iterator[tuple[np.ndarray, int]]:
+def _held_by(partition: Partition, true_clusters: int) -> Iterator[tuple[np.ndarray, int]]:
     """The examples of the clients of each kind in ascending order, a few thousand at a time."""
-    of = planted_kinds(len(partition.train), kinds)
-    bounds = np.searchsorted(of, np.arange(kinds + 1)).tolist()
+    of = planted_clusters(len(partition.train), true_clusters)
+    bounds = np.searchsorted(of, np.arange(true_clusters + 1)).tolist()
     for kind, (start, end) in enumerate(pairwise(bounds)):
         held = np.concatenate([*partition.train[start:end], *partition.test[start:end]])
         for begin in range(0, len(held), _EXAMPLES_AT_ONCE):

@@ -5,11 +5,14 @@ the same to rounding: ``classification(model, example, inputs=normalization)``.
 """
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Num
+
+from demjax.registry import NORMALIZATIONS
 
 AT_ONCE = 4096
 SPARE = 0.001
@@ -38,6 +41,7 @@ class Normalization:
         return (scaled - self.shift) / self.divisor
 
 
+@NORMALIZATIONS.register(scaled=True)
 def unit(*, maximum: float = 255.0) -> Normalization:
     """From 0…maximum to 0…1.
 
@@ -47,6 +51,7 @@ def unit(*, maximum: float = 255.0) -> Normalization:
     return _single(0.0, _positive(maximum))
 
 
+@NORMALIZATIONS.register(scaled=True)
 def centred(*, maximum: float = 255.0) -> Normalization:
     """From 0…maximum to −1…1: ``(x / maximum − ½) / ½``.
 
@@ -58,6 +63,7 @@ def centred(*, maximum: float = 255.0) -> Normalization:
     return _single(_positive(maximum) / 2, maximum / 2)
 
 
+@NORMALIZATIONS.register("standardized")
 def overall(
     x: Num[np.ndarray, " T *shape"],
     *,
@@ -85,6 +91,7 @@ def overall(
     return _single(middle, deviation + SPARE * maximum)
 
 
+@NORMALIZATIONS.register()
 def per_pixel(
     x: Num[np.ndarray, " T *shape"], *, rows: Int[np.ndarray, " S"] | None = None
 ) -> Normalization:
@@ -105,6 +112,40 @@ def per_pixel(
     """
     mean, square = _moments(x, rows)
     return _single(mean, np.sqrt(square) + SPARE)
+
+
+@NORMALIZATIONS.register()
+def published(
+    x: Num[np.ndarray, " T *shape"], *, maximum: float = 255.0, dataset: str
+) -> Normalization:
+    """As in the experiment published on the data set: of all its images, tests included.
+
+    Args:
+        x: Inputs, 0…maximum.
+        maximum: The value that counts as 1, above 0.
+        dataset: The data set's name, one of ``PUBLISHED``.
+
+    Raises:
+        ValueError: If there is no published scale of the data set.
+
+    Source: the published experiments of Nguyen et al., arXiv 2007.03278.
+    """
+    if dataset not in PUBLISHED:
+        raise ValueError(
+            f"There is no published scale of the data set {dataset!r}; possible is --dataset with "
+            f"one of {', '.join(PUBLISHED)}, or another --normalization."
+        )
+    return PUBLISHED[dataset](x, maximum)
+
+
+PUBLISHED: Mapping[str, Callable[..., Normalization]] = {
+    "cifar10": lambda x, maximum: centred(maximum=maximum),
+    "cifar10_jpeg": lambda x, maximum: centred(maximum=maximum),
+    "fashion_mnist": lambda x, maximum: overall(x, maximum=maximum),
+    "leaf": lambda x, maximum: unit(maximum=maximum),
+    "mnist": lambda x, maximum: per_pixel(x),
+}
+"""The data sets of published experiments, and how their inputs were scaled."""
 
 
 def _single(

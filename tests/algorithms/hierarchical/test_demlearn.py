@@ -59,12 +59,12 @@ class Reference:
         amplified_rounds=5,
         beta=None,
         metric="euclidean",
-        method="average",
+        linkage="average",
         start="own",
-        by_examples=False,
-        averaged=(),
+        weighting="clients",
+        average_layers=(),
         features="weights",
-        backend="xla",
+        linkage_backend="xla",
     ):
         vars(self).update({name: value for name, value in locals().items() if name != "self"})
         self.count = len(clients.train_size)
@@ -79,7 +79,7 @@ class Reference:
 
     def chosen(self, new, old):
         """New where layers are averaged, else old."""
-        return {k: new[k] if not self.averaged or k in self.averaged else old[k] for k in old}
+        return {k: new[k] if not self.average_layers or k in self.average_layers else old[k] for k in old}
 
     def looked_at(self):
         """What likeness is judged by, of each agent after training."""
@@ -88,7 +88,7 @@ class Reference:
 
     def build(self):
         self.merges = merges = scipy.cluster.hierarchy.linkage(
-            scipy.spatial.distance.pdist(self.looked_at(), self.metric), self.method
+            scipy.spatial.distance.pdist(self.looked_at(), self.metric), self.linkage
         )
 
         def leaves(node):
@@ -117,7 +117,7 @@ class Reference:
     def shares(self, group):
         """What each member counts in its group's mean."""
         size = self.clients.train_size
-        examples = self.per_level(self.by_examples, group.level)
+        examples = self.per_level(self.weighting, group.level) == "examples"
         counts = {n: float(size[n]) if examples else 1.0 for n in group.members}
         return {n: count / sum(counts.values()) for n, count in counts.items()}
 
@@ -147,7 +147,7 @@ class Reference:
         for n in range(self.count):
             model, pulls = self.begin(n)
             trained.append(
-                tiny.learn_and_slope(key, model, self.clients, n, pulls=pulls, chosen=self.averaged)
+                tiny.learn_and_slope(key, model, self.clients, n, pulls=pulls, chosen=self.average_layers)
             )
             starts.append(model)
         self.agents, losses, self.slopes = [list(column) for column in zip(*trained, strict=True)]
@@ -200,17 +200,17 @@ VARIANTS = {
     "one level": {"levels": 1, "prox": 0.3},
     "many levels": {"levels": 6},
     "cosine": {"metric": "cosine", "levels": 2, "prox": 0.3},
-    "ward": {"method": "ward"},
+    "ward": {"linkage": "ward"},
     "beta": {"period": 2, "beta": mnist_schedule, "prox": 0.5},
     "beta and soft": {"period": 2, "beta": mnist_schedule, "prox": 0.0, "soft": 0.4},
     "a mix for each level": {"mix": (0.6, 0.6, 0.4, 0.2)},
-    "by examples": {"by_examples": True, "amplification": 1.15, "amplified_rounds": 2},
-    "by examples on some levels": {"by_examples": (False, True, False, True)},
+    "by examples": {"weighting": "examples", "amplification": 1.15, "amplified_rounds": 2},
+    "by examples on some levels": {"weighting": ("clients", "examples", "clients", "examples")},
     "from the parent": {"start": "parent", "prox": 0.3},
-    "from the root, some layers": {"start": "root", "averaged": ("w",), "prox": 0.5, "levels": 1},
+    "from the root, some layers": {"start": "root", "average_layers": ("w",), "prox": 0.5, "levels": 1},
     "updates": {"features": "updates", "period": 3, "prox": 0.3},
     "gradients": {"features": "gradients", "prox": 0.3, "levels": 2},
-    "on the host": {"backend": "scipy", "levels": 2},
+    "on the host": {"linkage_backend": "scipy", "levels": 2},
 }
 NUMBERS = {
     "mix": 0.6,
@@ -342,7 +342,7 @@ def test_impossible_arguments_are_told_in_a_sentence(wrong, name, value):
 
 def test_an_unknown_method_is_told_before_anything_runs():
     with pytest.raises(ValueError, match=r"centroid.*average.*\.$"):
-        demlearn(LOCAL, method="centroid")
+        demlearn(LOCAL, linkage="centroid")
 
 
 # ---- what else there is to choose ---------------------------------------------------------------
@@ -424,7 +424,7 @@ def test_another_cut_makes_a_tree_without_groups_that_are_too_small(cut):
 
 def test_both_backends_give_the_same_models():
     ends = [
-        [models for models, _ in rounds({"levels": 2, "backend": backend}, CLIENTS, 3)][-1]
+        [models for models, _ in rounds({"levels": 2, "linkage_backend": backend}, CLIENTS, 3)][-1]
         for backend in ("xla", "scipy")
     ]
     np.testing.assert_array_equal(*[models.hierarchy.groups for models in ends])
@@ -438,7 +438,7 @@ def test_layers_that_are_not_averaged_are_as_if_each_trained_alone():
         moved = {"w": params["w"], "b": params["b"] + jnp.arange(8.0)[:, None]}
         return moved, jnp.zeros(8)
 
-    algorithm = demlearn(LOCAL._replace(train=train), averaged=("w",))
+    algorithm = demlearn(LOCAL._replace(train=train), average_layers=("w",))
     one_round, state = jax.jit(algorithm.round), algorithm.init(KEY, CLIENTS)
     for number in range(3):
         state, _ = one_round(jax.random.fold_in(KEY, number), state, CLIENTS)
@@ -447,7 +447,7 @@ def test_layers_that_are_not_averaged_are_as_if_each_trained_alone():
 
 
 def test_an_unknown_layer_is_told_with_those_there_are():
-    algorithm = demlearn(LOCAL, averaged=("v",))
+    algorithm = demlearn(LOCAL, average_layers=("v",))
     with pytest.raises(ValueError, match=r"no layer 'v'; possible are b, w"):
         jax.eval_shape(algorithm.round, KEY, algorithm.init(KEY, CLIENTS), CLIENTS)
 
@@ -456,9 +456,9 @@ def test_an_unknown_layer_is_told_with_those_there_are():
     ("wrong", "words"),
     [
         ({"mix": (0.5, 0.5)}, "mix as one value or as 4, but 2 were given"),
-        ({"by_examples": (True,)}, "by_examples as one value or as 4, but 1 were given"),
+        ({"weighting": ("examples",)}, "weighting as one value or as 4, but 1 were given"),
         ({"mix": (0.5, 0.5, 1.5, 0.5)}, "from 0 to 1, but 1.5 was given"),
-        ({"backend": "abacus"}, "possible are xla, scipy"),
+        ({"linkage_backend": "abacus"}, "possible are xla, scipy"),
         ({"min_size": 0}, "min_size of at least 1, but 0"),
         ({"cut": clustering.counts((3, 2)), "mix": (0.5,) * 4}, "as 3, but 4 were given"),
     ],

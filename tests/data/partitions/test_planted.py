@@ -16,8 +16,8 @@ Y = np.arange(1200) % 6 * 2  # six labels, 0 2 4 6 8 10, two hundred of each
 def test_a_group_has_its_labels_and_no_other_group_the_same(data, groups, seed, sigma):
     k = data.draw(st.integers(1, 5))
     clients = data.draw(st.integers(groups, 30))
-    options = {"labels_per_group": k, "seed": seed, "sigma": sigma}
-    partition, group = planted(Y, clients=clients, groups=groups, **options)
+    options = {"labels_per_client": k, "seed": seed, "label_sigma": sigma}
+    partition, group = planted(Y, clients=clients, true_clusters=groups, **options)
     assert group.tolist() == [n * groups // clients for n in range(clients)]
     held = everything(partition)
     assert len(held) == len(np.unique(held))
@@ -31,16 +31,18 @@ def test_a_group_has_its_labels_and_no_other_group_the_same(data, groups, seed, 
 
 
 def test_without_spread_all_clients_of_a_group_are_alike():
-    partition, group = planted(Y, clients=24, groups=4, labels_per_group=3, seed=0)
+    partition, group = planted(Y, clients=24, true_clusters=4, labels_per_client=3, seed=0)
     table = np.array([np.bincount(Y[mine] // 2, minlength=6) for mine in per_client(partition)])
     for g in range(4):
         assert np.ptp(table[group == g], axis=0).max() <= 1
-    spread = planted(Y, clients=24, groups=4, labels_per_group=3, seed=0, sigma=1.0).partition
+    spread = planted(
+        Y, clients=24, true_clusters=4, labels_per_client=3, seed=0, label_sigma=1.0
+    ).partition
     assert np.ptp(sizes(spread)) > 20
 
 
 def test_a_seed_means_the_same_on_every_machine():
-    assert digest(planted(Y, clients=12, groups=3, seed=3).partition) == "f19c4349f0f8765d"
+    assert digest(planted(Y, clients=12, true_clusters=3, seed=3).partition) == "f19c4349f0f8765d"
 
 
 @pytest.mark.parametrize(
@@ -50,12 +52,12 @@ def test_a_seed_means_the_same_on_every_machine():
         ({"groups": 7}, ["1 to 6 groups", "not 7"]),
         ({"groups": 4, "clients": 3}, ["3 clients", "1 to 3 groups", "not 4"]),
         ({"groups": 1.5}, ["not 1.5"]),
-        ({"labels_per_group": 6}, ["alike", "1 to 5"]),
-        ({"labels_per_group": 0}, ["1 to 6 labels", "not 0"]),
-        ({"labels_per_group": 7}, ["not 7"]),
+        ({"labels_per_client": 6}, ["alike", "1 to 5"]),
+        ({"labels_per_client": 0}, ["1 to 6 labels", "not 0"]),
+        ({"labels_per_client": 7}, ["not 7"]),
         ({"sigma": -1}, ["sigma"]),
         ({"clients": 601}, ["600 clients", "not for 601"]),
-        ({"clients": 600, "labels_per_group": 3}, ["Label 0", "200 examples"]),
+        ({"clients": 600, "labels_per_client": 3}, ["Label 0", "200 examples"]),
         ({"seed": 0.5}, ["seed"]),
         ({"test_fraction": 0}, ["fraction"]),
     ],

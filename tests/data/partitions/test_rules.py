@@ -78,7 +78,7 @@ def test_labels_gives_each_client_its_labels_and_no_other(
         clients=clients,
         labels_per_client=k,
         seed=seed,
-        sigma=sigma,
+        label_sigma=sigma,
         test_fraction=test_fraction,
     )
     assert_partition(partition, y, clients=clients, test_fraction=test_fraction)
@@ -109,9 +109,9 @@ def test_dirichlet_deals_everything_and_leaves_nobody_short(
     partition = dirichlet(
         y,
         clients=clients,
-        alpha=alpha,
+        dirichlet_alpha=alpha,
         seed=seed,
-        min_size=min_size,
+        min_examples=min_size,
         test_fraction=test_fraction,
     )
     assert_partition(partition, y, clients=clients, test_fraction=test_fraction)
@@ -135,7 +135,7 @@ def test_quantity_deals_everything_and_leaves_nobody_short(
         return
     clients = data.draw(st.integers(1, len(y) // min_size))
     options = {"clients": clients, "seed": seed, "test_fraction": test_fraction}
-    partition = quantity(y, alpha=alpha, min_size=min_size, **options)
+    partition = quantity(y, dirichlet_alpha=alpha, min_examples=min_size, **options)
     assert_partition(partition, y, clients=clients, test_fraction=test_fraction)
     assert sizes(partition).sum() == len(y)
     assert sizes(partition).min() >= min_size
@@ -197,7 +197,7 @@ def test_iid_clients_have_the_labels_in_proportion():
 def test_labels_deals_log_normal_amounts(sigma):
     holders, count = 400, 4_000_000
     y = np.zeros(count, np.int8)
-    partition = labels(y, clients=holders, labels_per_client=1, seed=2, sigma=sigma)
+    partition = labels(y, clients=holders, labels_per_client=1, seed=2, label_sigma=sigma)
     amount = np.log(sizes(partition) - 2 + 0.5)  # the two that everyone gets are not of the draw
     centred = (amount - amount.mean()) / sigma
     assert stats.kstest(centred, "norm").pvalue > 0.01
@@ -206,7 +206,7 @@ def test_labels_deals_log_normal_amounts(sigma):
 
 def test_labels_without_spread_deals_alike():
     y = np.repeat(np.arange(5), 200)
-    assert set(sizes(labels(y, clients=20, seed=0, sigma=0))) <= {49, 50, 51}
+    assert set(sizes(labels(y, clients=20, seed=0, label_sigma=0))) <= {49, 50, 51}
 
 
 def test_labels_varies_a_client_s_two_labels_independently():
@@ -221,7 +221,7 @@ def test_labels_varies_a_client_s_two_labels_independently():
 def test_dirichlet_shares_follow_their_distribution(alpha):
     clients, kinds, count = 10, 300, 400
     y = np.repeat(np.arange(kinds), count)
-    partition = dirichlet(y, clients=clients, alpha=alpha, seed=4)
+    partition = dirichlet(y, clients=clients, dirichlet_alpha=alpha, seed=4)
     share = np.array([np.bincount(y[m], minlength=kinds) for m in per_client(partition)]) / count
     # each client's share of a label is Beta(α, (N − 1) α); E Σ p² = (α + 1) / (N α + 1)
     marginal = stats.beta(alpha, (clients - 1) * alpha)
@@ -236,10 +236,10 @@ def test_dirichlet_shares_follow_their_distribution(alpha):
 
 def test_dirichlet_at_its_ends_is_one_owner_and_equal_shares():
     y = np.repeat(np.arange(8), 200)
-    alone = dirichlet(y, clients=4, alpha=1e-6, seed=0)
+    alone = dirichlet(y, clients=4, dirichlet_alpha=1e-6, seed=0)
     occur = np.array([np.bincount(y[mine], minlength=8) for mine in per_client(alone)])
     assert (occur.max(axis=0) >= 200 - 2 * 4).all()
-    alike = dirichlet(y, clients=4, alpha=1e9, seed=0)
+    alike = dirichlet(y, clients=4, dirichlet_alpha=1e9, seed=0)
     occur = np.array([np.bincount(y[mine], minlength=8) for mine in per_client(alike)])
     assert np.abs(occur - 50).max() <= 1
 
@@ -248,7 +248,7 @@ def test_dirichlet_at_its_ends_is_one_owner_and_equal_shares():
 def test_quantity_sizes_follow_their_distribution_and_labels_do_not(alpha):
     clients, least, count = 500, 10, 2_000_000
     y = (np.arange(count) % 2).astype(np.int8)
-    partition = quantity(y, clients=clients, alpha=alpha, min_size=least, seed=6)
+    partition = quantity(y, clients=clients, dirichlet_alpha=alpha, min_examples=least, seed=6)
     share = (sizes(partition) - least) / (count - least * clients)
     marginal = stats.beta(alpha, (clients - 1) * alpha)
     for quantile in (0.3, 0.5, 0.7, 0.9):
@@ -262,9 +262,9 @@ def test_quantity_sizes_follow_their_distribution_and_labels_do_not(alpha):
 
 def test_quantity_at_its_ends_is_one_owner_and_equal_sizes():
     y = np.zeros(1000, int)
-    alone = sizes(quantity(y, clients=10, alpha=1e-9, min_size=5, seed=0))
+    alone = sizes(quantity(y, clients=10, dirichlet_alpha=1e-9, min_examples=5, seed=0))
     assert sorted(alone) == [5] * 9 + [955]
-    assert np.ptp(sizes(quantity(y, clients=10, alpha=1e12, seed=0))) <= 1
+    assert np.ptp(sizes(quantity(y, clients=10, dirichlet_alpha=1e12, seed=0))) <= 1
 
 
 # ---- wrong arguments ----------------------------------------------------------------------------
@@ -305,7 +305,7 @@ def test_labels_per_client_must_be_possible(k):
 
 @pytest.mark.parametrize("sigma", [-1, math.nan, math.inf])
 def test_sigma_must_be_possible(sigma):
-    failure(lambda: labels(Y, clients=4, seed=0, sigma=sigma), "sigma", sigma)
+    failure(lambda: labels(Y, clients=4, seed=0, label_label_sigma=sigma), "label_sigma", sigma)
 
 
 def test_a_label_too_rare_for_its_holders_is_named():
@@ -318,11 +318,19 @@ def test_a_label_too_rare_for_its_holders_is_named():
 @pytest.mark.parametrize("alpha", [0, -0.5, math.nan, math.inf])
 def test_alpha_must_be_positive(alpha):
     for rule in (dirichlet, quantity):
-        failure(partial(rule, Y, clients=4, alpha=alpha, seed=0), "alpha", f"not {alpha}")
+        failure(
+            partial(rule, Y, clients=4, dirichlet_alpha=alpha, seed=0),
+            "dirichlet_alpha",
+            f" {alpha}",
+        )
 
 
 @pytest.mark.parametrize("min_size", [1, 0, 2.5])
 def test_min_size_must_be_possible(min_size):
     for rule in (dirichlet, quantity):
-        failure(partial(rule, Y, clients=4, seed=0, min_size=min_size), "min_size", min_size)
-        failure(partial(rule, Y, clients=4, seed=0, min_size=11), "3 clients", "11", "not for 4")
+        failure(
+            partial(rule, Y, clients=4, seed=0, min_examples=min_size), "min_examples", min_size
+        )
+        failure(
+            partial(rule, Y, clients=4, seed=0, min_examples=11), "3 clients", "11", "not for 4"
+        )

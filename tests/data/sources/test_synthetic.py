@@ -5,7 +5,7 @@ import pytest
 from partitions_alike import failure
 from scipy import stats
 
-from demjax.data import load, synthetic
+from demjax.data import load, synthetic, synthetic_iid
 from demjax.data.sources.synthetic import MOST_EXAMPLES
 
 
@@ -14,7 +14,7 @@ def sizes(data):
 
 
 def test_shapes_types_and_order():
-    data = synthetic(owners=12, seed=3)
+    data = synthetic(clients=12, seed=3)
     assert (data.x.dtype, data.y.dtype, data.owner.dtype) == (np.float32, np.int32, np.int32)
     assert data.x.shape == (len(data.y), 60)
     assert len(data.owner) == len(data.y) == data.train_count
@@ -26,7 +26,7 @@ def test_shapes_types_and_order():
 
 
 def test_sizes_are_log_normal_above_50_up_to_their_cap():
-    many = np.concatenate([sizes(synthetic(owners=50, seed=seed)) for seed in range(12)])
+    many = np.concatenate([sizes(synthetic(clients=50, seed=seed)) for seed in range(12)])
     assert many.max() <= MOST_EXAMPLES
     drawn = many[many < MOST_EXAMPLES] - 50
     law = stats.lognorm(2, scale=np.exp(4))
@@ -35,8 +35,8 @@ def test_sizes_are_log_normal_above_50_up_to_their_cap():
 
 
 def test_inputs_have_the_variances_of_the_paper():
-    data = synthetic(owners=3, seed=0, iid=True)
-    data = data if len(data.y) > 2000 else synthetic(owners=200, seed=0, iid=True)
+    data = synthetic_iid(clients=3, seed=0)
+    data = data if len(data.y) > 2000 else synthetic_iid(clients=200, seed=0)
     expected = np.arange(1, 61) ** -1.2
     np.testing.assert_allclose(data.x.var(axis=0, dtype=np.float64) / expected, 1, atol=0.2)
     np.testing.assert_allclose(data.x.mean(axis=0) / np.sqrt(expected), 0, atol=0.15)
@@ -49,7 +49,7 @@ def test_labels_are_a_linear_function_of_inputs():
 
     scores = {}
     for iid in (True, False):
-        data = synthetic(owners=30, alpha=0, beta=0, seed=1, iid=iid)
+        data = synthetic(clients=30, synthetic_alpha=0, synthetic_beta=0, seed=1)
         first = data.owner < 15
         model = LinearDiscriminantAnalysis().fit(data.x[first], data.y[first])
         scores[iid] = model.score(data.x[~first], data.y[~first])
@@ -60,7 +60,7 @@ def test_labels_are_a_linear_function_of_inputs():
 
 def test_alpha_and_beta_are_the_deviations_between_clients():
     for beta in (0.0, 3.0):
-        data = synthetic(owners=150, beta=beta, seed=5)
+        data = synthetic(clients=150, synthetic_beta=beta, seed=5)
         means = np.array([data.x[data.owner == k].mean() for k in range(150)])
         # mean over 60 inputs of B_k + N(0, 1)
         expected = np.sqrt(beta**2 + 1 / 60)
@@ -68,13 +68,13 @@ def test_alpha_and_beta_are_the_deviations_between_clients():
 
 
 def test_a_seed_decides_everything():
-    one, same, other = (synthetic(owners=4, seed=seed) for seed in (0, 0, 1))
+    one, same, other = (synthetic(clients=4, seed=seed) for seed in (0, 0, 1))
     for a, b in zip(one[:2], same[:2], strict=True):
         np.testing.assert_array_equal(a, b)
     assert len(one.y) != len(other.y)
-    loaded = load("synthetic", owners=4, seed=0, alpha=1.0, beta=1.0)
+    loaded = load("synthetic", clients=4, seed=0, synthetic_alpha=1.0, synthetic_beta=1.0)
     np.testing.assert_array_equal(loaded.x, one.x)
-    assert load("synthetic_iid", owners=4).name == "synthetic_iid"
+    assert load("synthetic_iid", clients=4).name == "synthetic_iid"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from demjax.data import Partition, noisy, permuted, planted_kinds, relabelled, rotated
+from demjax.data import Partition, noisy, permuted, planted_clusters, relabelled, rotated
 
 PARTITION = Partition(
     train=tuple(np.array(rows, int) for rows in ([0, 1], [2], [5], [6, 8])),
@@ -17,7 +17,7 @@ PARTITION = Partition(
     [(4, 1, [0] * 4), (4, 2, [0, 0, 1, 1]), (5, 2, [0, 0, 0, 1, 1]), (3, 3, [0, 1, 2])],
 )
 def test_kinds_are_as_even_as_can_be(clients, kinds, wanted):
-    assert planted_kinds(clients, kinds).tolist() == wanted
+    assert planted_clusters(clients, kinds).tolist() == wanted
 
 
 def test_each_kinds_pictures_are_turned_and_nobodys_are_not():
@@ -34,10 +34,10 @@ def test_each_kinds_pictures_are_turned_and_nobodys_are_not():
 
 def test_each_kinds_labels_are_shifted_and_nobodys_are_not():
     y = np.arange(10, dtype=np.int32)
-    got = relabelled(y, PARTITION, 4, 10)
+    got = relabelled(y, PARTITION, 4, classes=10)
     assert got.tolist() == [0, 1, 4, 3, 6, 9, 2, 3, 4, 9]
     assert y.tolist() == list(range(10))
-    assert relabelled(y, PARTITION, 1, 10).tolist() == y.tolist()
+    assert relabelled(y, PARTITION, 1, classes=10).tolist() == y.tolist()
 
 
 def four_clients(each):
@@ -99,11 +99,11 @@ def test_each_kinds_pixels_move_by_one_permutation_of_its_own():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: planted_kinds(3, 4), "1 to 3 kinds, not 4"),
-        (lambda: planted_kinds(3, 0), "not 0"),
+        (lambda: planted_clusters(3, 4), "1 to 3 kinds, not 4"),
+        (lambda: planted_clusters(3, 0), "not 0"),
         (lambda: rotated(np.zeros((10, 3, 3, 1)), PARTITION, 5), "1 to 4 kinds, not 5"),
         (lambda: rotated(np.zeros((10, 3, 2, 1)), PARTITION, 2), "must be square"),
-        (lambda: relabelled(np.zeros(10, np.int32), PARTITION, 4, 3), "3 labels .* not 4"),
+        (lambda: relabelled(np.zeros(10, np.int32), PARTITION, 4, classes=3), "3 labels .* not 4"),
         (lambda: noisy(np.zeros((10, 3)), PARTITION, 5, seed=0), "1 to 4 kinds, not 5"),
         (lambda: noisy(np.zeros((10, 3)), PARTITION, 4, seed=0, noise=-1), "0 to 100 .* not -1"),
         (lambda: noisy(np.zeros((10, 3), np.int32), PARTITION, 4, seed=0), "not to int32"),
@@ -119,6 +119,6 @@ def test_what_cannot_be_planted_is_told_in_a_sentence(call, words):
 def test_labels_in_bytes_are_shifted_as_numbers():
     y = np.arange(200, dtype=np.uint8)
     partition = Partition(tuple(np.split(np.arange(200), 4)), (np.arange(0),) * 4)
-    shifted = relabelled(y, partition, 4, 200)
+    shifted = relabelled(y, partition, 4, classes=200)
     wanted = (np.arange(200) + np.repeat([0, 50, 100, 150], 50)) % 200
     np.testing.assert_array_equal(shifted, wanted)

@@ -1,0 +1,124 @@
+"""An experiment's options on the command line: flags, files and presets, and their help."""
+
+import argparse
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from demjax.experiment.config import override, presets, read_preset, read_toml
+from demjax.experiment.experiment import not_taken, with_defaults
+from demjax.experiment.tables import TABLES, all_options
+from demjax.registry import Option, read_word
+from demjax.registry.choices import slot_of
+
+METAVARS = {int: "N", float: "X", str: "NAME", bool: "true|false"}
+
+
+class Given(NamedTuple):
+    """What a user gave.
+
+    Attributes:
+        options: Options by name, those of a preset, a file and flags, each winning over the one
+            before.
+        flags: Those of flags alone.
+    """
+
+    options: dict[str, Any]
+    flags: dict[str, Any]
+
+
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """Add where options come from besides flags."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="TOML file of options, which win over a preset; flags win over both",
+    )
+    names = ", ".join(presets())
+    parser.add_argument("--preset", metavar="NAME", help=f"options that go together: {names}")
+
+
+def read_given(
+    parsed: argparse.Namespace, words: Sequence[str], *, tables: tuple[str, ...] = tuple(TABLES)
+) -> Given:
+    """An experiment's options from a preset, a file and flags.
+
+    Args:
+        parsed: The command line as far as it is no option of an experiment.
+        words: The rest of it.
+        tables: The tables whose options can be given by flags.
+
+    Raises:
+        ValueError: If a flag is unknown, or one that what is chosen does not take, or its value
+            cannot be read.
+    """
+    filed = read_preset(parsed.preset) if parsed.preset is not None else {}
+    filed = override(filed, read_toml(parsed.config)) if parsed.config else filed
+    words_of = _pairs(words)
+    together = override(filed, words_of)
+    options = all_options(with_defaults(together), tables)
+    flags = {}
+    for name, word in words_of.items():
+        if name not in options:
+            raise ValueError(_unknown(name, together, options))
+        flags[name] = read_word(options[name], word)
+    return Given(override(filed, flags), flags)
+
+
+def add_options(parser: argparse.ArgumentParser, options: Mapping[str, Option]) -> None:
+    """Add a flag for each option, in a group for each table, to show them."""
+    groups: dict[str, Any] = {}
+    for option in options.values():
+        if option.table not in groups:
+            groups[option.table] = parser.add_argument_group(f"[{option.table}]")
+        slot = slot_of(option)
+        kind = METAVARS[option.single or option.several or str]
+        possible = tuple(slot.registry) if slot else option.words
+        choices = f": {', '.join(possible)}" if possible else ""
+        shown = not (
+            option.default in (None, (), "") or option.default.__class__.__name__ == "_Required"
+        )
+        words = _shown(option.default) if shown else ""
+        text = option.help.rstrip(".") + choices + (f" [{words}]" if words else "")
+        groups[option.table].add_argument(
+            option.flag,
+            metavar=kind if option.single else f"{kind},…",
+            help=(text[:1].lower() + text[1:] if text[:2] != text[:2].upper() else text).replace(
+                "%", "%%"
+            ),
+        )
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, tuple | list):
+        return ",".join(map(str, default))
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _pairs(words: Sequence[str]) -> dict[str, str]:
+    """By option the word that follows its flag."""
+    found: dict[str, str] = {}
+    left = list(words)
+    while left:
+        flag = left.pop(0)
+        if not flag.startswith("--"):
+            raise ValueError(f"The argument {flag!r} is no option; options begin with '--'.")
+        flag, given, word = flag.partition("=")
+        if not given:
+            if not left or left[0].startswith("--"):
+                raise ValueError(f"The option {flag} needs a value, but none was given.")
+            word = left.pop(0)
+        found[flag[2:].replace("-", "_")] = word
+    return found
+
+
+def _unknown(name: str, given: Mapping[str, Any], options: Mapping[str, Option]) -> str:
+    flag = "--" + name.replace("_", "-")
+    sentence = not_taken(name, given, options)
+    if "is unknown;" not in sentence:
+        return sentence
+    close = difflib.get_close_matches(flag, [one.flag for one in options.values()], 1, 0.75)
+    hint = f"perhaps {close[0]!r} was meant" if close else "--help lists all"
+    return f"The argument {flag!r} is unknown; {hint}."

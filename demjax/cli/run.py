@@ -1,0 +1,100 @@
+"""``demjax run``: check everything, then run and write down as it goes."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jax
+
+from demjax.backend import memory
+from demjax.backend.sharding import spread_over, use_cores
+from demjax.cli.flags import add_options, add_sources, read_given
+from demjax.experiment import build, config
+from demjax.experiment.experiment import Experiment, resolve, with_defaults
+from demjax.experiment.tables import all_options
+from demjax.runs import folder as run_folder
+from demjax.runs.tensorboard import Row, event_file
+from demjax.runs.writer import FAILED, Recorder, first_line, say
+from demjax.simulation.run import programs, watch
+
+if TYPE_CHECKING:
+    from demjax.cli.main import Commands
+
+
+def add(commands: "Commands") -> None:
+    """Add the command to the command line's."""
+    run = commands.add_parser(
+        "run",
+        help="run one experiment",
+        allow_abbrev=False,
+        add_help=False,
+        usage="demjax run --out DIR [--config FILE] [--preset NAME] [OPTION VALUE …]",
+        description="Run one experiment. What is chosen says which options there are: --algorithm "
+        "fedavg --help shows FedAvg's.",
+    )
+    run.set_defaults(command=_run, takes_options=True)
+    run.add_argument("--help", "-h", action="store_true", help="show the options and exit")
+    run.add_argument("--out", type=Path, metavar="DIR", help="new folder for the results")
+    run.add_argument(
+        "--devices", type=int, metavar="N", help="devices to spread clients over [all; CPU cores]"
+    )
+    run.add_argument(
+        "--tensorboard", action="store_true", help="also write a TensorBoard event file"
+    )
+    add_sources(run)
+    run.set_defaults(parser=run)
+
+
+def _run(parsed: argparse.Namespace, words: Sequence[str]) -> int | str:
+    given = read_given(parsed, words)
+    if parsed.help:
+        add_options(parsed.parser, all_options(with_defaults(given.options)))
+        return parsed.parser.format_help().rstrip()
+    if parsed.out is None:
+        raise ValueError("The option --out is needed: a new folder for the results.")
+    resolved = resolve(given.options)
+    run_folder.check_free(parsed.out)
+    with event_file(parsed.out, wanted=parsed.tensorboard) as also, _devices(parsed.devices):
+        return _watched(parsed.out, resolved, also)
+
+
+def _devices(asked: int | None) -> AbstractContextManager:
+    """The devices of a run: those asked for, or all there are, on a CPU one for each core."""
+    there = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if there else os.cpu_count() or 1
+    if asked is not None and asked < 1:
+        raise ValueError(f"--devices can be 1 or more, but {asked} was given.")
+    if asked is not None and asked > cores and jax.default_backend() == "cpu":
+        raise ValueError(f"--devices was given as {asked}; possible is 1 to {cores}, one a core.")
+    with suppress(ValueError):  # where something has been computed, the devices are what they are
+        use_cores(min(asked or cores, cores))
+    return spread_over(asked)
+
+
+def _watched(out: Path, resolved: Experiment, also: Callable[[Row], None]) -> int:
+    built = build.build(resolved)
+    print("compiling", file=sys.stderr)
+    key, parts = build.run_key(resolved), built[:3]
+    try:
+        with build.products(resolved):
+            compiled = programs(*parts, key=key, take_measures=built.take_measures)
+    except jax.errors.JaxRuntimeError as error:
+        return say(f"The run cannot be compiled: {first_line(error)}", FAILED)
+    needs, present = memory.needed(*compiled[:3]), memory.free()
+    examples = memory.whole(built.clients.x, built.clients.y)
+    memory.check_fits(needs, present, clients=resolved.clients, examples=examples)
+    print(f"needs {memory.gigabytes(needs)} of memory", file=sys.stderr)
+    run_folder.create(out, config.to_toml(resolved), built.partition, built.y)
+    moments = watch(
+        *parts,
+        rounds=resolved.rounds,
+        key=key,
+        eval_every=resolved.eval_every,
+        take_measures=built.take_measures,
+        compiled=compiled,
+    )
+    return Recorder(out, resolved, build.parameters(built.task), also).record(moments)

@@ -1,0 +1,134 @@
+"""The tables of a configuration: what every run has, beside the options of what it chooses.
+
+Each is a dataclass that is only read for its signature, as every choice is: names, defaults, ranges
+and help are written once.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from demjax.registry import (
+    ALGORITHMS,
+    CONFLICTS,
+    DATASETS,
+    MODELS,
+    NORMALIZATIONS,
+    OPTIMIZERS,
+    PARTITIONS,
+    Option,
+    Range,
+    Slot,
+    expand,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """How long, from which seed, and what is measured when.
+
+    Args:
+        rounds: communication rounds
+        seed: decides the split, the first model and all draws
+        eval_every: rounds between two measurements
+    """
+
+    rounds: Annotated[int, Range(1, 1_000_000)] = 100
+    seed: Annotated[int, Range(0, 2**31 - 1)] = 0
+    eval_every: Annotated[int, Range(1)] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Which examples there are, who has which of them, and how they are scaled.
+
+    Args:
+        dataset: data set
+        data_dir: folder with the data set's files, for npz also the file
+        partition: who gets which examples; by default natural where the data have owners, else
+            labels
+        clients: number of clients
+        conflict: planted conflict of clients; by default none
+        normalization: scale of the inputs; by default published for the published partition, else
+            standardized
+        store: images on the device: floats, scaled beforehand, or bytes, a quarter of the memory,
+            scaled in each step
+    """
+
+    dataset: Annotated[str, DATASETS] = "digits"
+    data_dir: str | None = None
+    partition: Annotated[str | None, PARTITIONS] = None
+    clients: Annotated[int, Range(1)] = 50
+    conflict: Annotated[str | None, CONFLICTS] = None
+    normalization: Annotated[str | None, NORMALIZATIONS] = None
+    store: Literal["bytes", "floats"] = "floats"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """What every client trains.
+
+    Args:
+        model: model, or a class of your own as path/to/file.py:Name
+    """
+
+    model: Annotated[str, MODELS] = "cnn"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How clients train on their own, and who takes part.
+
+    Args:
+        optimizer: local optimizer
+        epochs: local epochs in a round
+        batch_size: examples in a batch
+        chunk: clients trained at once; by default chosen by the backend
+        cohort: clients drawn to train in each round; by default all
+        precision: of training and measuring: float32; tf32, products of 19 bits where the device
+            has them; bf16, all but weights in 16 bits
+    """
+
+    optimizer: Annotated[str, Slot(OPTIMIZERS)] = "sgd"
+    epochs: Annotated[int, Range(1)] = 2
+    batch_size: Annotated[int, Range(1)] = 10
+    chunk: Annotated[int | None, Range(1)] = None
+    cohort: Annotated[int | None, Range(1)] = None
+    precision: Literal["bf16", "float32", "tf32"] = "float32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Algorithm:
+    """The learning system.
+
+    Args:
+        algorithm: learning system, or a function of your own as path/to/file.py:name
+    """
+
+    algorithm: Annotated[str, ALGORITHMS] = "demlearn"
+
+
+TABLES = {"run": Run, "data": Data, "model": Model, "training": Training, "algorithm": Algorithm}
+"""The tables by name; what a choice takes can be in further ones, such as ``[clustering]``."""
+
+DATA_TABLES = ("data",)
+"""Those that decide who has what."""
+
+
+def all_options(
+    values: dict[str, Any], tables: tuple[str, ...] = tuple(TABLES)
+) -> dict[str, Option]:
+    """Every option of a run by name, under the choices that values make.
+
+    Args:
+        values: What is given; a choice that is left open has its default.
+        tables: The tables that count.
+
+    Raises:
+        ValueError: If a choice is unknown.
+    """
+    found: dict[str, Option] = {}
+    for name in tables:
+        found |= {
+            n: o for n, o in expand(TABLES[name], values, table=name).items() if n not in found
+        }
+    return found

@@ -1,0 +1,45 @@
+"""Ranges of numbers, as annotations, and sentences for what is not possible."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+
+class Range(NamedTuple):
+    """What a number can be: ``Annotated[float, Range(0, 1)]``; both ends belong to it.
+
+    Attributes:
+        low: The least.
+        high: The greatest; by default there is none.
+    """
+
+    low: float
+    high: float | None = None
+
+    def __contains__(self, value: Any) -> bool:
+        """Whether a number is within."""
+        return bool(self.low <= value and (self.high is None or value <= self.high))
+
+    @property
+    def words(self) -> str:
+        """The range as a reader wants it."""
+        return f"{self.low:g} or more" if self.high is None else f"{self.low:g} to {self.high:g}"
+
+
+def check_number(whose: str, name: str, value: Any, low: float, high: float | None = None) -> None:
+    """Refuse a plain number outside its range; traced numbers cannot be checked and pass.
+
+    Raises:
+        ValueError: One sentence: what was given, and what is possible.
+    """
+    if isinstance(value, int | float) and value not in Range(low, high):
+        possible = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{whose} needs {name} {possible}, but {value} was given.")
+
+
+def nearest(name: str, possible: Iterable[str]) -> str:
+    """A half-sentence naming the nearest possible name, if one is near, and all of them."""
+    possible = list(possible)
+    close = difflib.get_close_matches(str(name).lower(), possible, n=1, cutoff=0.5)
+    hint = f"perhaps {close[0]!r} was meant, and " if close else ""
+    return f"{hint}possible are {', '.join(possible)}"

@@ -1,0 +1,90 @@
+"""Values of options: read from words, and checked by type, range and possible words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from demjax.registry.ranges import nearest
+from demjax.registry.signatures import PLAIN, Option
+
+
+def read_word(option: Option, word: str) -> Any:
+    """An option's value from a word of the command line, where commas part several.
+
+    Raises:
+        ValueError: If the word is no such value.
+    """
+    try:
+        if option.several is not None and (option.single is None or "," in word):
+            return tuple(_read(option.several, part.strip()) for part in word.split(","))
+        return _read(option.single or str, word)
+    except ValueError:
+        kind = option.single or option.several or str
+        listed = "values parted by commas, each " if option.single is None else ""
+        raise ValueError(
+            f"{option.flag} needs {listed}{_TYPES[kind]}, but {word!r} was given."
+        ) from None
+
+
+def check_value(option: Option, value: Any, subject: str) -> None:
+    """Refuse a value of the wrong type, or outside its range or words.
+
+    What is none of the plain types (an array, a traced number, a function) passes: it was made in
+    Python, and is checked where it is used.
+
+    Args:
+        option: The option.
+        value: Its value.
+        subject: What the sentence begins with, such as ``"--prox needs"``.
+
+    Raises:
+        ValueError: One sentence: what was given and what is possible.
+    """
+    if value is None and (option.optional or option.default is None):
+        return
+    listed = isinstance(value, tuple | list)
+    if listed and option.several is not None and (len(value) or option.default == ()):
+        for one in value:
+            _check_one(option, option.several, one, subject)
+    elif not listed and option.single is None and isinstance(value, PLAIN):
+        kind = _TYPES[option.several or str]
+        raise ValueError(
+            f"{subject} values parted by commas, each {kind}, but {value!r} was given."
+        )
+    elif listed or isinstance(value, PLAIN):
+        _check_one(option, option.single or str, value, subject)
+
+
+def _check_one(option: Option, kind: type, value: Any, subject: str) -> None:
+    if not isinstance(value, PLAIN):
+        if isinstance(value, tuple | list | Mapping):
+            raise ValueError(f"{subject} {_TYPES[kind]}, but {value!r} was given.")
+        return
+    right = isinstance(value, int | float) if kind is float else isinstance(value, kind)
+    if not right or (isinstance(value, bool) and kind is not bool):
+        raise ValueError(f"{subject} {_TYPES[kind]}, but {value!r} was given.")
+    if option.words is not None and value not in option.words:
+        what = option.name.replace("_", " ")
+        raise ValueError(f"The {what} {value!r} is unknown; {nearest(str(value), option.words)}.")
+    bounds = option.range
+    if bounds is not None and kind in (int, float) and value not in bounds:
+        raise ValueError(f"{subject} {bounds.words}, but {value} was given.")
+    if (
+        isinstance(value, int) and value > 2**31 - 1
+    ):  # whole numbers become 32 bits wide on the device
+        raise ValueError(f"{subject} at most {2**31 - 1}, but {value} was given.")
+
+
+_TYPES: Mapping[type, str] = {
+    int: "a whole number",
+    float: "a number",
+    str: "a word",
+    bool: "true or false",
+}
+
+
+def _read(kind: type, word: str) -> Any:
+    if kind is bool:
+        if word.lower() not in ("true", "false"):
+            raise ValueError
+        return word.lower() == "true"
+    return kind(word)

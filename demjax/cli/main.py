@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import jax
 
 from demjax._version import __version__
-from demjax.backend import memory
+from demjax.backend import memory, policy
 from demjax.backend.sharding import spread_over, use_cores
 from demjax.cli import datasets, partition, plot, report
 from demjax.experiment import build, config, defaults, experiment, validation
@@ -189,7 +189,7 @@ def _devices(asked: int | None) -> AbstractContextManager:
     cores = len(os.sched_getaffinity(0)) if there else os.cpu_count() or 1
     if asked is not None and asked < 1:
         raise ValueError(f"--devices can be 1 or more, but {asked} was given.")
-    if asked is not None and asked > cores and jax.default_backend() == "cpu":
+    if asked is not None and asked > cores and policy.devices_are_cores():
         raise ValueError(f"--devices was given as {asked}; possible is 1 to {cores}, one a core.")
     with suppress(ValueError):  # where something has been computed, the devices are what they are
         use_cores(min(asked or cores, cores))

@@ -10,6 +10,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from demjax.backend import policy
 from demjax.backend.sharding import over_clients
 from demjax.base import ClientData, Params, Task
 from demjax.clients import participation
@@ -54,8 +55,8 @@ class LocalTraining(NamedTuple):
 
 
 def chunk_for_backend(clients: int) -> int:
-    """Clients trained at once: one on a CPU, where caches are small, else up to 256."""
-    return 1 if jax.default_backend() == "cpu" else min(clients, 256)
+    """Clients trained at once, as ``policy`` says."""
+    return policy.clients_trained_at_once(clients)
 
 
 def local_training(

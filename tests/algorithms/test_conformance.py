@@ -1,5 +1,6 @@
 """What every algorithm keeps to. A new algorithm adds a row to ``ROWS``."""
 
+import re
 from collections import Counter
 from functools import cache, partial
 from itertools import pairwise
@@ -23,9 +24,12 @@ from demjax import (
     simulate,
     watch,
 )
+from demjax.backend.policy import compiling_for
 from demjax.base import NO_GROUP
 from demjax.clustering import counts, updates
 from demjax.hierarchy import from_parent
+from demjax.models import CNN
+from demjax.tasks.classification import classification
 
 ROWS = {
     "demlearn": demlearn,
@@ -293,3 +297,47 @@ def test_numbers_may_be_traced_so_that_one_program_sweeps_them(name):
     tiny.close(jax.tree.map(lambda leaf: leaf[1], swept), single, 1e-5)
     ends = [jax.tree.map(lambda leaf, n=n: leaf[n], swept.client) for n in range(2)]
     assert tiny.differ(*[tiny.unstack(end) for end in ends])
+
+
+def lowered(round_of, arguments, platform):
+    """The StableHLO text of a round for a device that need not be here, as its policy chooses."""
+    with compiling_for({"cuda": "gpu"}.get(platform, platform)):
+        exported = jax.export.export(jax.jit(round_of), platforms=[platform])(*arguments)
+    assert exported.platforms == (platform,)
+    return exported.mlir_module()
+
+
+def calls(text):
+    """What a program calls outside of itself."""
+    return set(re.findall(r"custom_call @(\w+)", text))
+
+
+ACCELERATORS = pytest.mark.parametrize("platform", ["cuda", "tpu"])
+
+
+@ACCELERATORS
+@each_row
+def test_a_round_lowers_for_accelerators_without_a_callback(row, platform):
+    algorithm = ROWS[row](training(tiny.task()))
+    state = jax.eval_shape(algorithm.init, KEY, CLIENTS)
+    text = lowered(algorithm.round, (KEY, state, CLIENTS), platform)
+    assert "stablehlo" in text
+    assert {name for name in calls(text) if "callback" in name} == set()
+
+
+@ACCELERATORS
+def test_a_round_of_convolutions_lowers_for_accelerators_as_products(platform):
+    task = classification(CNN(classes=3, filters=(2, 3), hidden=4), jnp.zeros((8, 8, 1)))
+    clients = CLIENTS._replace(x=jnp.zeros((*CLIENTS.x.shape[:1], 8, 8, 1)))
+    algorithm = demlearn(training(task), levels=2)
+    state = jax.eval_shape(algorithm.init, KEY, clients)
+    text = lowered(algorithm.round, (KEY, state, clients), platform)
+    assert {name for name in calls(text) if "callback" in name} == set()
+    assert "stablehlo.convolution" not in text
+
+
+def test_linkage_on_the_host_is_seen_as_a_callback():
+    algorithm = demlearn(training(tiny.task()), levels=2, backend="scipy")
+    state = jax.eval_shape(algorithm.init, KEY, CLIENTS)
+    text = lowered(algorithm.round, (KEY, state, CLIENTS), "cuda")
+    assert any("callback" in name for name in calls(text))

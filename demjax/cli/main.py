@@ -15,8 +15,10 @@ import jax
 
 from demjax._version import __version__
 from demjax.backend import memory, policy
+from demjax.backend.compilation import compile_once
 from demjax.backend.sharding import spread_over, use_cores
 from demjax.cli import datasets, partition, plot, report
+from demjax.data.sources.cache import default_folder
 from demjax.experiment import build, config, defaults, experiment, validation
 from demjax.experiment.experiment import Experiment
 from demjax.experiment.presets import PRESETS
@@ -90,6 +92,9 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     )
     run.add_argument(
         "--tensorboard", action="store_true", help="also write a TensorBoard event file"
+    )
+    run.add_argument(
+        "--no-compile-cache", action="store_true", help="compile anew what an earlier run compiled"
     )
     _add_options(run, dataclasses.fields(Experiment))
 
@@ -168,7 +173,8 @@ def _run(parsed: argparse.Namespace) -> int:
     resolved = validation.resolve(asked)
     run_folder.check_free(parsed.out)
     with event_file(parsed.out, wanted=parsed.tensorboard) as also, _devices(parsed.devices):
-        return _watched(parsed.out, asked, resolved, also)
+        kept = None if parsed.no_compile_cache else default_folder()
+        return _watched(parsed.out, asked, resolved, also, kept and kept / "programs")
 
 
 def _asked(parsed: argparse.Namespace) -> Experiment:
@@ -197,7 +203,11 @@ def _devices(asked: int | None) -> AbstractContextManager:
 
 
 def _watched(
-    out: Path, asked: Experiment, resolved: Experiment, also: Callable[[Row], None]
+    out: Path,
+    asked: Experiment,
+    resolved: Experiment,
+    also: Callable[[Row], None],
+    kept: Path | None,
 ) -> int:
     built = build.build(resolved)
     for user, name in validation.unused_options(asked):
@@ -206,7 +216,9 @@ def _watched(
     key, parts = build.run_key(resolved), built[:3]
     try:
         with build.products(resolved):
-            compiled = programs(*parts, key=key, take_measures=built.take_measures)
+            compiled, found = compile_once(
+                lambda: programs(*parts, key=key, take_measures=built.take_measures), kept
+            )
     except jax.errors.JaxRuntimeError as error:
         return say(f"The run cannot be compiled: {first_line(error)}", FAILED)
     needs, present = memory.needed(*compiled[:3]), memory.free()
@@ -222,7 +234,7 @@ def _watched(
         take_measures=built.take_measures,
         compiled=compiled,
     )
-    return Recorder(out, resolved, build.parameters(built.task), also).record(moments)
+    return Recorder(out, resolved, build.parameters(built.task), also, found).record(moments)
 
 
 def _partition(parsed: argparse.Namespace) -> str:

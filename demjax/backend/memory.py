@@ -4,6 +4,7 @@ from pathlib import Path
 
 import jax
 
+from demjax.backend import policy
 from demjax.backend.sharding import devices_at_work
 
 
@@ -25,7 +26,7 @@ def whole(*arrays: jax.Array) -> int:
 
 def _sharing() -> int:
     """How many devices share one memory."""
-    return devices_at_work() if jax.default_backend() == "cpu" else 1
+    return devices_at_work() if policy.devices_share_memory() else 1
 
 
 def needed(*programs: jax.stages.Compiled) -> int:

@@ -21,6 +21,8 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool
 
+from demjax.backend import policy
+
 AXIS = "clients"
 PATIENCE = {
     "xla_cpu_collective_call_warn_stuck_timeout_seconds": 3600,
@@ -237,11 +239,10 @@ def state_shardings(state: Any, clients: int) -> Any:
 
 
 def compiler_options() -> dict[str, Any] | None:
-    """How programs are compiled: on a CPU's several devices, each step runs on one thread.
+    """How a program for the devices at work is compiled.
 
     Inside another program, how it is compiled is that one's business.
     """
-    alone = devices_at_work() == 1 or jax.default_backend() != "cpu"
     # What is computed while another program is traced is part of it, also without its arguments.
     traced = isinstance(jnp.zeros(()), jax.core.Tracer)
-    return None if alone or traced else {"xla_cpu_multi_thread_eigen": False}
+    return None if traced else policy.compiler_options(devices_at_work())

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import jax
 
-from demjax.backend import memory
+from demjax.backend import memory, policy
+from demjax.backend.compilation import compile_once
 from demjax.backend.sharding import spread_over, use_cores
 from demjax.cli.flags import add_options, add_sources, read_given
+from demjax.data.sources.cache import default_folder
 from demjax.experiment import build, config
 from demjax.experiment.experiment import Experiment, resolve, with_defaults
 from demjax.experiment.tables import all_options
@@ -45,6 +47,9 @@ def add(commands: "Commands") -> None:
     run.add_argument(
         "--tensorboard", action="store_true", help="also write a TensorBoard event file"
     )
+    run.add_argument(
+        "--no-compile-cache", action="store_true", help="compile anew what an earlier run compiled"
+    )
     add_sources(run)
     run.set_defaults(parser=run)
 
@@ -59,7 +64,8 @@ def _run(parsed: argparse.Namespace, words: Sequence[str]) -> int | str:
     resolved = resolve(given.options)
     run_folder.check_free(parsed.out)
     with event_file(parsed.out, wanted=parsed.tensorboard) as also, _devices(parsed.devices):
-        return _watched(parsed.out, resolved, also)
+        kept = None if parsed.no_compile_cache else default_folder()
+        return _watched(parsed.out, resolved, also, kept and kept / "programs")
 
 
 def _devices(asked: int | None) -> AbstractContextManager:
@@ -68,20 +74,24 @@ def _devices(asked: int | None) -> AbstractContextManager:
     cores = len(os.sched_getaffinity(0)) if there else os.cpu_count() or 1
     if asked is not None and asked < 1:
         raise ValueError(f"--devices can be 1 or more, but {asked} was given.")
-    if asked is not None and asked > cores and jax.default_backend() == "cpu":
+    if asked is not None and asked > cores and policy.devices_are_cores():
         raise ValueError(f"--devices was given as {asked}; possible is 1 to {cores}, one a core.")
     with suppress(ValueError):  # where something has been computed, the devices are what they are
         use_cores(min(asked or cores, cores))
     return spread_over(asked)
 
 
-def _watched(out: Path, resolved: Experiment, also: Callable[[Row], None]) -> int:
+def _watched(
+    out: Path, resolved: Experiment, also: Callable[[Row], None], kept: Path | None
+) -> int:
     built = build.build(resolved)
     print("compiling", file=sys.stderr)
     key, parts = build.run_key(resolved), built[:3]
     try:
         with build.products(resolved):
-            compiled = programs(*parts, key=key, take_measures=built.take_measures)
+            compiled, found = compile_once(
+                lambda: programs(*parts, key=key, take_measures=built.take_measures), kept
+            )
     except jax.errors.JaxRuntimeError as error:
         return say(f"The run cannot be compiled: {first_line(error)}", FAILED)
     needs, present = memory.needed(*compiled[:3]), memory.free()
@@ -97,4 +107,4 @@ def _watched(out: Path, resolved: Experiment, also: Callable[[Row], None]) -> in
         take_measures=built.take_measures,
         compiled=compiled,
     )
-    return Recorder(out, resolved, build.parameters(built.task), also).record(moments)
+    return Recorder(out, resolved, build.parameters(built.task), also, found).record(moments)

@@ -10,6 +10,8 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from demjax import keys
+from demjax.backend import policy
 from demjax.backend.sharding import over_clients
 from demjax.base import ClientData, Params, Task
 from demjax.clients import participation
@@ -54,8 +56,8 @@ class LocalTraining(NamedTuple):
 
 
 def chunk_for_backend(clients: int) -> int:
-    """Clients trained at once: one on a CPU, where caches are small, else up to 256."""
-    return 1 if jax.default_backend() == "cpu" else min(clients, 256)
+    """Clients trained at once, as ``policy`` says."""
+    return policy.clients_trained_at_once(clients)
 
 
 def local_training(
@@ -75,7 +77,7 @@ def local_training(
     Clients are trained ``chunk`` at a time in the order of their sizes, and a chunk stops
     after its largest client's last step, so that few steps are wasted on padding as long as
     a chunk is much smaller than all clients together. The outcome does not depend on the
-    chunk beyond rounding: all randomness comes from ``fold_in(key, client)``. On a CPU a
+    chunk beyond rounding: all randomness comes from ``keys.for_client``. On a CPU a
     chunk above 1 turns convolutions into grouped ones, which are slow there. In the context of
     ``spread_over``, each device trains its part of the clients.
 
@@ -119,7 +121,7 @@ def local_training(
         sizes = clients.train_size.at[chunk_clients].get(mode="fill", fill_value=0)
         rows = clients.train.at[chunk_clients].get(mode="clip")
         rows = jnp.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, -rows.shape[-1] % batch_size)])
-        keys = each(partial(jax.random.fold_in, key))(chunk_clients)
+        client_keys = each(partial(keys.for_client, key))(chunk_clients)
         towards = each(partial(_combined, pull))(chunk_clients) if pull is not None else None
 
         def step(epoch_key, params, optimizer_state, order, size, towards, batch):
@@ -131,7 +133,7 @@ def local_training(
                 clients.x[examples],
                 clients.y[examples],
                 weight,
-                jax.random.fold_in(epoch_key, 1 + batch),
+                keys.for_batch(epoch_key, batch),
             )
             met = jax.tree.map(lambda g: g * jnp.sum(weight), gradient if gradients else None)
             if towards is not None:
@@ -152,8 +154,8 @@ def local_training(
 
         def epoch(number, carry):
             params, optimizer_state, *_ = carry
-            epoch_keys = each(lambda client_key: jax.random.fold_in(client_key, number))(keys)
-            orders = each(lambda k, r, s: shuffled(jax.random.fold_in(k, 0), r, s))(
+            epoch_keys = each(lambda client_key: keys.for_epoch(client_key, number))(client_keys)
+            orders = each(lambda k, r, s: shuffled(keys.for_shuffling(k), r, s))(
                 epoch_keys, rows, sizes
             )
 

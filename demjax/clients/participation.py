@@ -2,9 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from demjax import keys
 from demjax.base import Params
 from demjax.registry import check_number
 
@@ -29,9 +29,7 @@ def draw(key: PRNGKeyArray, clients: int, size: int | None) -> Cohort:
     if size is None:
         return None
     check_number("A round", "a cohort", size, 1, clients)
-    # A number that no client has, so that this is no client's own key.
-    own = jax.random.fold_in(key, np.uint32(2**32 - 1))
-    return jnp.sort(jax.random.permutation(own, clients)[:size].astype(jnp.int32))
+    return jnp.sort(jax.random.permutation(keys.for_cohort(key), clients)[:size].astype(jnp.int32))
 
 
 def rows(stacked: Params, cohort: Cohort) -> Params:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from demjax import keys
 from demjax.base import Params
 from demjax.clients import participation
 from demjax.registry import FEATURES, Range, check_number
@@ -210,12 +211,12 @@ def sketch(dimensions: int, *, of: Selection = everything, seed: int = 0) -> Sel
     check_number("A sketch", "dimensions", dimensions, 1)
 
     def project(params):
-        total, key = jnp.float32(0), jax.random.key(seed)
+        total, key = jnp.float32(0), keys.for_sketch(seed)
         for number, leaf in enumerate(jax.tree.leaves(of(params))):
             if leaf.size == 0:
                 continue
             flat = leaf.reshape(leaf.shape[0], -1)
-            total = total + _projected(jax.random.fold_in(key, number), flat, dimensions)
+            total = total + _projected(keys.for_leaf(key, number), flat, dimensions)
         return total / jnp.sqrt(jnp.float32(dimensions))
 
     return project
@@ -234,7 +235,7 @@ def _projected(
         columns = lax.dynamic_slice(flat, (0, start), (flat.shape[0], chunk)).astype(jnp.float32)
         # The last chunk overlaps the one before: what was counted there is left out.
         columns = jnp.where(start + places >= number * chunk, columns, 0.0)
-        signs = _signs(jax.random.fold_in(key, number), chunk, dimensions)
+        signs = _signs(keys.for_columns(key, number), chunk, dimensions)
         return total + jnp.matmul(columns, signs, precision=lax.Precision.HIGHEST)
 
     return lax.fori_loop(0, -(-width // chunk), add, jnp.zeros((flat.shape[0], dimensions)))

@@ -11,6 +11,7 @@ import scipy.cluster.hierarchy
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from demjax.backend import policy
 from demjax.clustering import neighbor_chain
 from demjax.clustering.mutual_pairs import merge_together
 from demjax.clustering.neighbor_chain import Merges, Update
@@ -104,14 +105,6 @@ def linkage(
     return _BY_BACKEND[backend](distances, chosen)
 
 
-def mutual_pairs_at_least(count: int) -> int | None:
-    """Fewest mutual pairs worth a pass over all slots; ``None``: leave all to the chain.
-
-    On a CPU the chain is faster at every size; elsewhere its steps cost their launch.
-    """
-    return None if jax.default_backend() == "cpu" else max(2, count // 512)
-
-
 @jax.jit
 def _wrong(distances: Float[Array, " N N"]) -> Bool[Array, " N N"]:
     apart = ~jnp.eye(distances.shape[0], dtype=bool)
@@ -171,7 +164,8 @@ def agglomerate(
     Args:
         distances: Symmetric and finite.
         update: How distances to a merged cluster follow from those to its parts.
-        at_least: Fewest mutual pairs that are merged at once; by default the backend's choice.
+        at_least: Fewest mutual pairs that are merged at once; by default as many
+            as ``policy.fewest_mutual_pairs`` says.
     """
     count = distances.shape[0]
     merges = Merges(jnp.zeros((count - 1, 4), jnp.float32), jnp.int32(0))
@@ -180,7 +174,7 @@ def agglomerate(
         if stage > 0:
             slots = neighbor_chain.compact(slots, size)
         left = sizes[stage + 1] if stage + 1 < len(sizes) else 1
-        pairs = at_least or mutual_pairs_at_least(size)
+        pairs = at_least or policy.fewest_mutual_pairs(size)
         if pairs is not None:
             slots, merges = merge_together(slots, merges, count - left, update, pairs)
         slots, merges = neighbor_chain.walk(slots, merges, count - left, update)

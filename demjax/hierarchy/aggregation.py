@@ -9,20 +9,13 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from demjax import hierarchy as tree
+from demjax.backend import policy
 from demjax.backend.blocks import fold
 from demjax.backend.sharding import AXIS, devices_at_work
 from demjax.base import Hierarchy, Params
 from demjax.clients import participation
 from demjax.pytrees import select
 from demjax.registry import check_number
-
-NUMBERS = 2**20
-"""How many numbers of client and group models together are worked on at a time on a CPU."""
-
-
-def block_for_backend(models: int) -> int | None:
-    """Parameters of so many models worked on at a time: few on a CPU, else ``None``, all."""
-    return max(512, NUMBERS // models) if jax.default_backend() == "cpu" else None
 
 
 def average_and_mix(
@@ -62,7 +55,8 @@ def average_and_mix(
             default everyone.
         chosen: Leaves that clients take from groups, as a pytree of plain truth values; by
             default all.
-        block: Parameters worked on at a time, at least 1; by default ``block_for_backend``.
+        block: Parameters worked on at a time, at least 1; by default as many as
+            ``policy.parameters_averaged_at_once`` says.
 
     Returns:
         The mixed client and group models, in the precision of those given.
@@ -76,7 +70,7 @@ def average_and_mix(
     count, places = hierarchy.groups.shape[1], hierarchy.size.size
     devices = devices_at_work()
     dealt = devices > 1 and count % devices == 0
-    width = block or block_for_backend(places + count // (devices if dealt else 1))
+    width = block or policy.parameters_averaged_at_once(places + count // (devices if dealt else 1))
     chosen = jax.tree.map(lambda _: True, client) if chosen is None else chosen
     if width is None:
         means = tree.group_means(client, hierarchy, weight, amplification)

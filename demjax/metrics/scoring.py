@@ -9,12 +9,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, Num
 
+from demjax.backend import policy
 from demjax.base import ClientData, Params
-
-CACHED, HELD = 2**23, 2**27
-"""Bytes of the largest array that models make on a CPU, whose caches it should fit, and else."""
-SMALL = 2**15
-"""Parameters that all models which a CPU scores side by side may have together."""
 
 
 class PooledExamples(NamedTuple):
@@ -82,7 +78,7 @@ def scores(
         max(_array_bytes(_steps_of(score, params, x[:some], y[:some])), default=1)
         for some in (count, 1)
     )
-    most = (CACHED if jax.default_backend() == "cpu" else HELD) // models
+    most = policy.largest_scoring_array() // models
     parts = min(count, -(-largest // max(most, 1))) if largest > fixed else 1
     if parts <= 1:
         return score(params, x, y)
@@ -102,10 +98,7 @@ def models_at_once(
     x: Num[Array, " B *shape"],
     y: Int[Array, " B"],
 ) -> int:
-    """How many models are best scored side by side.
-
-    On a CPU a single one, but up to 4 where they are so small that their products are faster in a
-    batch, and nothing is convolved: convolutions side by side are slow there. Elsewhere 16.
+    """How many models are best scored side by side, by what they are made of.
 
     Args:
         score: As in ``scores``.
@@ -116,12 +109,10 @@ def models_at_once(
     Returns:
         The number, at least 1.
     """
-    if jax.default_backend() != "cpu":
-        return 16
-    if any(step.primitive is lax.conv_general_dilated_p for step in _steps_of(score, params, x, y)):
-        return 1
-    numbers = sum(leaf.size for leaf in jax.tree.leaves(params))
-    return max(1, min(4, SMALL // max(numbers, 1)))
+    steps = _steps_of(score, params, x, y)
+    convolved = any(step.primitive is lax.conv_general_dilated_p for step in steps)
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
+    return policy.models_scored_at_once(parameters, convolved=convolved)
 
 
 def _steps_of(score: Callable, *arguments: Any) -> Iterator[Any]:

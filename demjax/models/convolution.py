@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from demjax.backend import policy
 from demjax.models.winograd import correlate_tiles
 
 MANY, PICTURES = 16, 32
@@ -140,5 +141,5 @@ conv_product: Conv = _with_gradients(_forward_product, _weight_gradient_product)
 
 
 def conv_for_backend() -> Conv:
-    """The faster form on JAX's default backend: tiles on a CPU, products elsewhere."""
-    return conv_tiles if jax.default_backend() == "cpu" else conv_product
+    """The fastest form on the platform that is compiled for, as ``policy`` says."""
+    return {"tiles": conv_tiles, "product": conv_product}[policy.convolution_form()]

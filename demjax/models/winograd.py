@@ -7,6 +7,7 @@ only, which are cheap where there are many channels and filters.
 """
 
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import cache
 
 import jax.numpy as jnp
@@ -33,7 +34,7 @@ def transforms(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         size: Size of the kernel, 1 to 5.
 
     Returns:
-        ``A [4, n]``, ``G [n, size]`` and ``B [n, n]``, in double precision.
+        ``A [4, n]``, ``G [n, size]`` and ``B [n, n]``, the doubles nearest to the exact fractions.
     """
     count = TILE + size - 1
     points = np.array(POINTS[: count - 1])[:, None]
@@ -42,7 +43,9 @@ def transforms(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         infinity = np.eye(coefficients)[-1:]
         return np.concatenate([points ** np.arange(coefficients), infinity])
 
-    matrices = values(TILE).T, values(size), np.linalg.inv(values(count)).T
+    # LAPACK's last digits depend on the processor: some leave 1e-17 where a term should vanish.
+    nearest = np.vectorize(lambda entry: float(Fraction(entry).limit_denominator(1000)))
+    matrices = values(TILE).T, values(size), nearest(np.linalg.inv(values(count)).T)
     for matrix in matrices:
         matrix.setflags(write=False)
     return matrices

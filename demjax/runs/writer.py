@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from demjax.backend.compilation import Outcome
 from demjax.experiment.experiment import Experiment
 from demjax.metrics import Measures
 from demjax.runs import folder as run_folder
@@ -49,6 +50,7 @@ class Recorder:
         resolved: Its options.
         parameters: How many numbers a model has.
         also: What else each row of ``metrics.csv`` goes to.
+        compile_cache: Whether the run's programs were found in a cache, of ``compile_once``.
     """
 
     def __init__(
@@ -57,11 +59,13 @@ class Recorder:
         resolved: Experiment,
         parameters: int | None = None,
         also: Callable[[Row], None] = lambda row: None,
+        compile_cache: Outcome = "off",
     ):
         self.out = out
         self.resolved = resolved
         self.parameters = parameters
         self.also = also
+        self.compile_cache = compile_cache
         self.organized = 0  # how often clients had, when their dendrogram was last written
         self.rows: list[dict[str, Any]] = []
         self.round_seconds: list[float] = []
@@ -156,6 +160,7 @@ class Recorder:
             "rounds_done": len(self.round_seconds),
             "final": self.rows[-1] if self.rows else None,
             "compile_seconds": self.compile_seconds,
+            "compile_cache": self.compile_cache,
             "round_seconds": median(self.round_seconds),
             "measure_seconds": median(self.measure_seconds),
             "total_seconds": seconds,

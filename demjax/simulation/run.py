@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Int, PRNGKeyArray
 
+from demjax import keys
 from demjax.backend.sharding import compiler_options, on_every_device, state_shardings
 from demjax.base import Algorithm, ClientData, Models, Task
 from demjax.metrics import Measures, measure
@@ -90,10 +91,10 @@ def simulate(
 ) -> History:
     """Run an algorithm, rounds and measures together, as one compiled program.
 
-    Round ``r`` is given the key ``fold_in(key, r)``, and the initial model ``fold_in(key, -1)``
-    as an unsigned number, so that the same key gives the same bits on the same machine. May
-    itself be called under ``jit`` and ``vmap``, over keys and over the numbers that an algorithm,
-    an optimizer or the local training is made of; ``sweep`` does it as suits the device.
+    Round ``r`` is given ``keys.for_round(key, r)``, and the initial model
+    ``keys.for_initial_model(key)``, so that the same key gives the same bits on the same machine.
+    May itself be called under ``jit`` and ``vmap``, over keys and over the numbers that an
+    algorithm, an optimizer or the local training is made of; ``sweep`` does it as suits the device.
 
     Args:
         algorithm: What to run.
@@ -118,7 +119,7 @@ def simulate(
     @partial(jax.jit, compiler_options=compiler_options())
     def run(key, clients):
         def one_round(number, state):
-            return algorithm.round(jax.random.fold_in(key, number), state, clients)[0]
+            return algorithm.round(keys.for_round(key, number), state, clients)[0]
 
         def until(state, span):
             state = lax.fori_loop(span[0], span[1], one_round, state)
@@ -126,7 +127,7 @@ def simulate(
 
         # The first span is empty: what takes the measures is in the program once.
         spans = jnp.asarray(list(pairwise([0, *moments])), jnp.int32)
-        return lax.scan(until, algorithm.init(_init_key(key), clients), spans)
+        return lax.scan(until, algorithm.init(keys.for_initial_model(key), clients), spans)
 
     state, measures = run(key, clients)
     return History(np.asarray(moments), measures, state)
@@ -165,15 +166,15 @@ def programs(
     clients = on_every_device(clients)
 
     def advance(key, number, state, clients):
-        return algorithm.round(jax.random.fold_in(key, number), state, clients)
+        return algorithm.round(keys.for_round(key, number), state, clients)
 
     def look(state, clients):
         return take(algorithm.models(state), clients)
 
-    state = jax.eval_shape(algorithm.init, _init_key(key), clients)
+    state = jax.eval_shape(algorithm.init, keys.for_initial_model(key), clients)
     where = state_shardings(state, clients.n_clients)
     program = partial(jax.jit, compiler_options=compiler_options())
-    init = program(algorithm.init, out_shardings=where).lower(_init_key(key), clients)
+    init = program(algorithm.init, out_shardings=where).lower(keys.for_initial_model(key), clients)
     if where is not None:
         state = jax.tree.map(
             lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
@@ -228,7 +229,7 @@ def watch(
     moments = set(measured_rounds(rounds, eval_every))
     clients = on_every_device(clients)
     parts = compiled or programs(algorithm, task, clients, key=key, take_measures=take_measures)
-    state = jax.block_until_ready(parts.init(_init_key(key), clients))
+    state = jax.block_until_ready(parts.init(keys.for_initial_model(key), clients))
     info, round_seconds = None, 0.0
     for number in range(rounds + 1):
         if number > 0:
@@ -242,8 +243,3 @@ def watch(
             measures = jax.block_until_ready(parts.measures(state, clients))
             measure_seconds = time.perf_counter() - start
         yield Moment(number, measures, state, info, round_seconds, measure_seconds, parts.seconds)
-
-
-def _init_key(key: PRNGKeyArray) -> PRNGKeyArray:
-    """The key of the initial model, which no round is given."""
-    return jax.random.fold_in(key, np.uint32(2**32 - 1))

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
+from demjax.backend import policy
 from demjax.backend.sharding import compiler_options, over_clients
 from demjax.registry import check_number
 
@@ -71,7 +72,7 @@ def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None 
             return function(experiment, *shared)
 
         count = jax.tree.leaves(experiments)[0].shape[0]
-        most = min(chunk or (1 if jax.default_backend() == "cpu" else count), count)
+        most = min(chunk or policy.experiments_at_once(count), count)
         if most == 1:
             return lax.map(one, experiments)
         # Chunks are made even, and the last filled up with copies, so that one program fits all.

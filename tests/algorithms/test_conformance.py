@@ -1,5 +1,6 @@
 """What every algorithm keeps to. A new algorithm adds a row to ``ROWS``."""
 
+import re
 from collections import Counter
 from functools import cache, partial
 from itertools import pairwise
@@ -23,9 +24,12 @@ from demjax import (
     simulate,
     watch,
 )
+from demjax.backend.policy import compiling_for
 from demjax.base import NO_GROUP
 from demjax.clustering import counts, updates
 from demjax.hierarchy import from_parent
+from demjax.models import CNN
+from demjax.tasks.classification import classification
 
 ROWS = {
     "demlearn": demlearn,
@@ -293,3 +297,39 @@ def test_numbers_may_be_traced_so_that_one_program_sweeps_them(name):
     tiny.close(jax.tree.map(lambda leaf: leaf[1], swept), single, 1e-5)
     ends = [jax.tree.map(lambda leaf, n=n: leaf[n], swept.client) for n in range(2)]
     assert tiny.differ(*[tiny.unstack(end) for end in ends])
+
+
+def called(algorithm, clients, platform):
+    """The text of a round lowered for a device that need not be here, and what it calls outside."""
+    state = jax.eval_shape(algorithm.init, KEY, clients)
+    with compiling_for({"cuda": "gpu"}.get(platform, platform)):
+        export = jax.export.export(jax.jit(algorithm.round), platforms=[platform])
+        text = export(KEY, state, clients).mlir_module()
+    return text, set(re.findall(r"custom_call @(\w+)", text))
+
+
+ACCELERATORS = pytest.mark.parametrize("platform", ["cuda", "tpu"])
+
+
+@ACCELERATORS
+@each_row
+def test_a_round_lowers_for_accelerators_without_a_callback(row, platform):
+    text, calls = called(ROWS[row](training(tiny.task())), CLIENTS, platform)
+    assert "stablehlo.dot_general" in text
+    assert not [name for name in calls if "callback" in name]
+
+
+@ACCELERATORS
+def test_a_round_of_convolutions_lowers_for_accelerators_as_products(platform):
+    task = classification(CNN(classes=3, filters=(2, 3), hidden=4), jnp.zeros((8, 8, 1)))
+    clients = CLIENTS._replace(x=jnp.zeros((len(CLIENTS.x), 8, 8, 1)))
+    text, calls = called(fedavg(training(task)), clients, platform)
+    assert "stablehlo.convolution" not in text
+    assert not [name for name in calls if "callback" in name]
+
+
+@ACCELERATORS
+def test_a_callback_would_not_lower(platform):
+    algorithm = demlearn(training(tiny.task()), levels=2, backend="scipy")
+    with pytest.raises(ValueError, match=f"different from the lowering platform {platform}"):
+        called(algorithm, CLIENTS, platform)

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from demjax.backend.policy import compiling_for
 from demjax.base import Task
 from demjax.clients.local_training import Pull, chunk_for_backend, local_training
 
@@ -401,12 +402,11 @@ def test_less_than_one_of_anything_is_refused(name, value):
         local_training(halfway(guarded_mean), optax.sgd(0.1), **{name: value})
 
 
-def test_the_backend_chooses_the_chunk(monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+def test_the_platform_chooses_the_chunk():
     assert chunk_for_backend(1000) == 1
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert chunk_for_backend(50) == 50
-    assert chunk_for_backend(1000) == 256
+    with compiling_for("gpu"):
+        assert chunk_for_backend(50) == 50
+        assert chunk_for_backend(1000) == 256
 
 
 def test_a_fresh_model_is_the_tasks():

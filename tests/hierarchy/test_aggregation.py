@@ -1,17 +1,18 @@
 """Means, soft update and mixing in blocks against the same in double precision, group by group."""
 
 from functools import partial
+from importlib import import_module
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from demjax import hierarchy
+from demjax.backend import policy
 from demjax.backend.sharding import compiler_options, spread_over
 from demjax.base import NO_GROUP
 from demjax.hierarchy import aggregation, from_groups
-from demjax.hierarchy.aggregation import average_and_mix, block_for_backend
+from demjax.hierarchy.aggregation import average_and_mix
 
 SLOTS, COUNT = 3, 6
 GROUPS = np.array(
@@ -66,7 +67,8 @@ def one_by_one(client, group, weight, *, soft=SOFT, amplification=AMPLIFICATION)
 def test_blocks_of_any_size_on_any_devices_are_the_groups_one_by_one(
     block, places, devices, monkeypatch
 ):
-    monkeypatch.setattr(hierarchy, "FEW_GROUPS", places)
+    # the function of this name hides its module
+    monkeypatch.setattr(import_module("demjax.hierarchy.mixing"), "FEW_GROUPS", places)
     client, group = drawn(COUNT), drawn(3, SLOTS, seed=1)
     weight = np.random.default_rng(2).uniform(0.5, 3, (3, COUNT))
     with spread_over(devices):
@@ -93,7 +95,7 @@ def test_only_the_cohort_takes_and_only_what_is_chosen(all_at_once, block, devic
     client, group = drawn(COUNT), drawn(3, SLOTS, seed=1)
     cohort, chosen = [1, 4, 5], {"scalar": True, "some": False, "many": True}
     if all_at_once:
-        monkeypatch.setattr(aggregation, "block_for_backend", lambda models: None)
+        monkeypatch.setattr(policy, "parameters_averaged_at_once", lambda models: None)
         block = None
     with spread_over(devices):
         run = partial(average_and_mix, mix=MIX, soft=SOFT, chosen=chosen, block=block)
@@ -156,20 +158,13 @@ def test_clients_that_cannot_be_dealt_evenly_are_on_all_devices(clients):
 
 def test_other_backends_take_all_parameters_at_once(monkeypatch):
     client, group = drawn(COUNT), drawn(3, SLOTS, seed=1)
-    monkeypatch.setattr(aggregation, "block_for_backend", lambda models: None)
+    monkeypatch.setattr(policy, "parameters_averaged_at_once", lambda models: None)
     found = average_and_mix(single(client), single(group), from_groups(GROUPS, SLOTS), mix=MIX)
     for name in SHAPES:
         ones = np.ones((3, COUNT))
         wanted = one_by_one(client[name], group[name], ones, soft=1.0, amplification=1.0)
         for got, one in zip(found, wanted, strict=True):
             np.testing.assert_allclose(got[name], one, rtol=1e-5, atol=1e-6)
-
-
-def test_a_block_holds_what_caches_do_on_a_cpu_and_everything_elsewhere(monkeypatch):
-    assert block_for_backend(100) == aggregation.NUMBERS // 100
-    assert block_for_backend(10**9) == 512
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert block_for_backend(100) is None
 
 
 @pytest.mark.parametrize("devices", [1, 2])

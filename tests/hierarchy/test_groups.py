@@ -1,6 +1,7 @@
 """Trees as arrays against the same trees as nested lists, walked by recursion in NumPy."""
 
 import functools
+from importlib import import_module
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,6 @@ import scipy.cluster.hierarchy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from demjax import hierarchy
 from demjax.base import NO_GROUP, Hierarchy
 from demjax.clustering import METHODS
 from demjax.hierarchy import (
@@ -417,7 +417,8 @@ def test_many_groups_are_mixed_level_by_level_to_the_same_models(monkeypatch):
     client = {"w": jnp.asarray(rng.normal(size=(6, 2, 3)), jnp.float32)}
     group = {"w": jnp.asarray(rng.normal(size=(3, 3, 2, 3)), jnp.float32)}
     few = mix_down(client, group, FIXED, [0.3, 0.5, 0.9])
-    monkeypatch.setattr(hierarchy, "FEW_GROUPS", 8)
+    # the function of this name hides its module
+    monkeypatch.setattr(import_module("demjax.hierarchy.mixing"), "FEW_GROUPS", 8)
     many = mix_down(client, group, FIXED, [0.3, 0.5, 0.9])
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), few, many)
     assert np.abs(many[1]["w"][0] - group["w"][0]).max() > 0.1

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from demjax.backend import policy
 from demjax.metrics import scoring
 from demjax.models import CNN, Linear
 from demjax.tasks.classification import classification
@@ -16,8 +17,8 @@ COUNT, WIDTH = 13, 8
 
 def asked(monkeypatch, score, params, x, y, *, largest):
     """The scores, and of how many examples a call that is traced is asked."""
-    monkeypatch.setattr(scoring, "CACHED", largest)
-    monkeypatch.setattr(scoring, "HELD", largest)
+    monkeypatch.setattr(policy, "CPU_ARRAY_BYTES", largest)
+    monkeypatch.setattr(policy, "ACCELERATOR_ARRAY_BYTES", largest)
     sizes = []
 
     def noted(params, x, y):
@@ -101,12 +102,12 @@ def test_models_side_by_side_share_what_is_allowed(monkeypatch, examples):
 
     params = jnp.asarray([1.0, -2.0, 0.5])
     shared = partial(scoring.scores, models=4)
-    monkeypatch.setattr(scoring, "CACHED", 4 * COUNT * WIDTH * 4)
-    monkeypatch.setattr(scoring, "HELD", 4 * COUNT * WIDTH * 4)
+    monkeypatch.setattr(policy, "CPU_ARRAY_BYTES", 4 * COUNT * WIDTH * 4)
+    monkeypatch.setattr(policy, "ACCELERATOR_ARRAY_BYTES", 4 * COUNT * WIDTH * 4)
     text = str(jax.make_jaxpr(partial(shared, score))(params, *examples))
     assert f"f32[{COUNT},{WIDTH}]" in text
-    monkeypatch.setattr(scoring, "CACHED", 4 * COUNT * WIDTH * 4 - 4)
-    monkeypatch.setattr(scoring, "HELD", 4 * COUNT * WIDTH * 4 - 4)
+    monkeypatch.setattr(policy, "CPU_ARRAY_BYTES", 4 * COUNT * WIDTH * 4 - 4)
+    monkeypatch.setattr(policy, "ACCELERATOR_ARRAY_BYTES", 4 * COUNT * WIDTH * 4 - 4)
     text = str(jax.make_jaxpr(partial(shared, score))(params, *examples))
     assert f"f32[{COUNT},{WIDTH}]" not in text
 
@@ -123,21 +124,21 @@ class Wide:
     ("numbers", "models"),
     [
         (1, 4),
-        (scoring.SMALL // 4, 4),
-        (scoring.SMALL // 3, 3),
-        (scoring.SMALL // 2 + 1, 1),
+        (policy.CPU_PARAMETERS_SCORED // 4, 4),
+        (policy.CPU_PARAMETERS_SCORED // 3, 3),
+        (policy.CPU_PARAMETERS_SCORED // 2 + 1, 1),
     ],
 )
-def test_small_models_are_scored_in_company_on_a_cpu(examples, monkeypatch, numbers, models):
+def test_small_models_are_scored_in_company_on_a_cpu(examples, numbers, models):
     params = jax.ShapeDtypeStruct((numbers,), jnp.float32)
     assert scoring.models_at_once(Wide.score, params, *examples) == models
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert scoring.models_at_once(Wide.score, params, *examples) == 16
+    with policy.compiling_for("gpu"):
+        assert scoring.models_at_once(Wide.score, params, *examples) == 16
 
 
 def test_convolutions_are_scored_alone_on_a_cpu():
     task = classification(CNN(classes=2, filters=(2,), hidden=2), jnp.zeros((4, 4, 1)))
     params = jax.eval_shape(task.init, jax.random.key(0))
-    assert sum(leaf.size for leaf in jax.tree.leaves(params)) < scoring.SMALL // 4
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) < policy.CPU_PARAMETERS_SCORED // 4
     block = jnp.zeros((3, 4, 4, 1)), jnp.zeros(3, jnp.int32)
     assert scoring.models_at_once(task.score, params, *block) == 1

@@ -8,6 +8,7 @@ from jax import lax
 from jax.test_util import check_grads
 from scipy.signal import correlate2d
 
+from demjax.backend.policy import compiling_for
 from demjax.models import conv_direct, conv_for_backend, conv_product, conv_tiles
 
 FORMS = pytest.mark.parametrize(
@@ -155,8 +156,8 @@ def test_a_kernel_of_even_size_is_refused(conv, rows, columns):
         jax.grad(lambda kernel: jnp.sum(conv(x, kernel)))(kernel)
 
 
-def test_the_backend_chooses_the_form(monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+def test_the_platform_chooses_the_form():
     assert conv_for_backend() is conv_tiles
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert conv_for_backend() is conv_product
+    for platform in ("gpu", "tpu"):
+        with compiling_for(platform):
+            assert conv_for_backend() is conv_product

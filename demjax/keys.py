@@ -1,0 +1,92 @@
+"""Named key streams: what each random key is for, and the numbers that keep them apart.
+
+Keys form a tree. Each is folded in from the one above it, and none is used for two things::
+
+    run ── initial model
+     └──── round r ── cohort
+               ├───── faults
+               ├───── noise
+               └───── client n ── epoch e ── shuffling
+                                     └────── batch b
+
+    sketch ── leaf l ── block of columns c
+
+So what a client draws depends on its number, the round and the run's key alone: not on who else
+trains, in which order, or how many at once. A number here never changes, for results would.
+"""
+
+import jax
+import numpy as np
+from jaxtyping import Array, Int, PRNGKeyArray
+
+Number = int | Int[Array, ""]
+"""Which of a stream's keys: 0 or more, far below the numbers at the end that have names."""
+
+# Counted from the last number of 32 bits, which no round and no client reaches.
+_INITIAL_MODEL = np.uint32(2**32 - 1)  # of a run, among its rounds
+_COHORT = np.uint32(2**32 - 1)  # of a round, among its clients
+_FAULTS = np.uint32(2**32 - 2)
+_NOISE = np.uint32(2**32 - 3)
+# Of an epoch.
+_SHUFFLING = 0
+_FIRST_BATCH = 1
+
+
+def for_initial_model(run: PRNGKeyArray) -> PRNGKeyArray:
+    """The key of a run's initial model, which no round is given."""
+    return jax.random.fold_in(run, _INITIAL_MODEL)
+
+
+def for_round(run: PRNGKeyArray, number: Number) -> PRNGKeyArray:
+    """The key of a run's round; the first is 0."""
+    return jax.random.fold_in(run, number)
+
+
+def for_cohort(of_round: PRNGKeyArray) -> PRNGKeyArray:
+    """The key that draws who trains in a round, which no client is given."""
+    return jax.random.fold_in(of_round, _COHORT)
+
+
+def for_faults(of_round: PRNGKeyArray) -> PRNGKeyArray:
+    """The key that draws who fails in a round: drops out, straggles or sends what it should not."""
+    return jax.random.fold_in(of_round, _FAULTS)
+
+
+def for_noise(of_round: PRNGKeyArray) -> PRNGKeyArray:
+    """The key of the noise that is added to a round's means, as for differential privacy."""
+    return jax.random.fold_in(of_round, _NOISE)
+
+
+def for_client(of_round: PRNGKeyArray, number: Number) -> PRNGKeyArray:
+    """The key of a client's local training in a round."""
+    return jax.random.fold_in(of_round, number)
+
+
+def for_epoch(of_client: PRNGKeyArray, number: Number) -> PRNGKeyArray:
+    """The key of an epoch of a client's local training."""
+    return jax.random.fold_in(of_client, number)
+
+
+def for_shuffling(of_epoch: PRNGKeyArray) -> PRNGKeyArray:
+    """The key that draws the order of a client's examples in an epoch."""
+    return jax.random.fold_in(of_epoch, _SHUFFLING)
+
+
+def for_batch(of_epoch: PRNGKeyArray, number: Number) -> PRNGKeyArray:
+    """The key of a batch's loss, as for dropout; the first is 0."""
+    return jax.random.fold_in(of_epoch, _FIRST_BATCH + number)
+
+
+def for_sketch(seed: int) -> PRNGKeyArray:
+    """The key of a random projection, the same in all rounds."""
+    return jax.random.key(seed)
+
+
+def for_leaf(of_sketch: PRNGKeyArray, number: Number) -> PRNGKeyArray:
+    """The key of a projection's signs for one leaf of a model."""
+    return jax.random.fold_in(of_sketch, number)
+
+
+def for_columns(of_leaf: PRNGKeyArray, number: Number) -> PRNGKeyArray:
+    """The key of a projection's signs for one block of a leaf's columns."""
+    return jax.random.fold_in(of_leaf, number)

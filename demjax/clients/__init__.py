@@ -1,10 +1,11 @@
 """What clients do by themselves: local training, and who takes part in a round.
 
-How a client's optimizer steps, what draws its model towards others, and which clients train belong
+How a client's optimizer steps, what is added to its gradients, and which clients train belong
 here. What happens between clients (averaging, groups) does not: see ``hierarchy`` and
 ``clustering``.
 """
 
-from demjax.clients.local_training import LocalTraining, Pull, local_training
+from demjax.clients.local_training import LocalTraining, local_training
+from demjax.clients.proximal import ProximalTerm
 
-__all__ = ["LocalTraining", "Pull", "local_training"]
+__all__ = ["LocalTraining", "ProximalTerm", "local_training"]

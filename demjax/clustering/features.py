@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from demjax.base import Params
 from demjax.clients import participation
+from demjax.pytrees import as_pytree
 from demjax.registry import check_number
 
 Selection = Callable[[Params], Params]
@@ -61,7 +62,7 @@ def weights(select: Selection = everything) -> Features:
 
 
 def gradients(select: Selection = everything) -> Features:
-    """Gradients of the loss, averaged over the last local epoch's examples, without any pull.
+    """Gradients of the loss, averaged over the last local epoch's examples, without proximal terms.
 
     With cohorts they are remembered, which takes the memory of another copy of that part.
 
@@ -141,6 +142,7 @@ def chosen_layers(params: Params, names: Sequence[str]) -> Params:
         ValueError: One sentence with the possible paths, if a name is in none.
     """
     names = (names,) if isinstance(names, str) else tuple(names)
+    params = as_pytree(params)
     paths = ["/".join(_key(key) for key in path) for path, _ in jax.tree.leaves_with_path(params)]
     for name in names:
         if not any(f"/{name}/" in f"/{path}/" for path in paths):

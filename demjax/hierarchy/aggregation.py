@@ -81,8 +81,7 @@ def average_and_mix(
     if width is None:
         means = tree.group_means(client, hierarchy, weight, amplification)
         group = tree.soft_update(group, means, soft)
-        mixed, group = tree.mix_down(client, group, hierarchy, mix)
-        return participation.kept(client, cohort, select(chosen, mixed, client)), group
+        return mix_chosen(client, group, hierarchy, mix=mix, cohort=cohort, chosen=chosen)
     share = tree.mean_shares(hierarchy, weight, amplification).reshape(places, count)
     takes = None if cohort is None else jnp.zeros(count, bool).at[cohort].set(True)
     of_clients = share.T, tree.lowest_group(hierarchy), takes
@@ -119,6 +118,21 @@ def average_and_mix(
         )
     client, bank = one_device(client, tree.flat_groups(group), of_clients, of_all)
     return client, jax.tree.map(lambda bank, old: bank.reshape(old.shape), bank, group)
+
+
+def mix_chosen(
+    client: Params,
+    group: Params,
+    hierarchy: Hierarchy,
+    *,
+    mix: Sequence[Float[Array, ""] | float],
+    cohort: participation.Cohort = None,
+    chosen: Params | None = None,
+) -> tuple[Params, Params]:
+    """``hierarchy.mix_down`` of a cohort's chosen leaves; arguments as in ``average_and_mix``."""
+    mixed, group = tree.mix_down(client, group, hierarchy, mix)
+    mixed = mixed if chosen is None else select(chosen, mixed, client)
+    return participation.kept(client, cohort, mixed), group
 
 
 def _in_blocks(function: Callable, written: tuple, read: tuple, width: int) -> tuple:

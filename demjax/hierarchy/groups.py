@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from demjax.base import NO_GROUP, Hierarchy, Models, Params
+from demjax.pytrees import like
 
 
 def from_groups(groups: Int[Array, " L N"], slots: int) -> Hierarchy:
@@ -83,5 +84,15 @@ def single_group(clients: int) -> Hierarchy:
 def under_one_root(client: Params, root: Params) -> Models:
     """The models of a system with a server: clients under a single group, the global model."""
     count = jax.tree.leaves(client)[0].shape[0]
-    group = jax.tree.map(lambda leaf: leaf[None, None], root)
+    group = like(client, jax.tree.map(lambda leaf: leaf[None, None], root))
     return Models(client, group, single_group(count))
+
+
+def no_server(client: Params) -> Models:
+    """The models of a system without a server: clients alone, no group and no global model.
+
+    The hierarchy has no level at all, not even a root; ``Models.group`` is ``None``.
+    """
+    count = jax.tree.leaves(client)[0].shape[0]
+    nobody = Hierarchy(jnp.zeros((0, count), jnp.int32), jnp.zeros((0, 1), jnp.int32))
+    return Models(client, None, nobody)

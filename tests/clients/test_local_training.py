@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demjax.base import Task
-from demjax.clients.local_training import Pull, chunk_for_backend, local_training
+from demjax.clients.local_training import chunk_for_backend, local_training
+from demjax.clients.proximal import ProximalTerm
 
 FEATURES, CLASSES, BATCH, EPOCHS = 3, 3, 4, 2
 SIZES = (7, 3, 12, 5, 1, 9, 4, 10, 2)  # several end in a short batch, four have but one batch
@@ -103,13 +104,13 @@ def gradient_on_paper(model, x, y, noise):
     return loss, {"w": x.T @ wrong, "b": wrong.sum(axis=0) + 0.1 * noise}
 
 
-def reference(update, pull=None):
+def reference(update, proximal=None):
     """Every client's model and loss after local training, by loops."""
-    return reference_with_gradients(update, pull)[:2]
+    return reference_with_gradients(update, proximal)[:2]
 
 
-def reference_with_gradients(update, pull=None):
-    """The same, and the mean over the last epoch's examples of the gradients, without the pull."""
+def reference_with_gradients(update, proximal=None):
+    """The same, and the mean over the last epoch's examples of the gradients, without the term."""
     x, y, rows, start = problem()
     models, losses, gathered = [], [], []
     for client, mine in enumerate(rows):
@@ -126,11 +127,13 @@ def reference_with_gradients(update, pull=None):
                 for name in model:
                     slope = gradient[name]
                     slopes[name] = slopes[name] + slope * len(some) / len(mine)
-                    if pull is not None and (pull.chosen is None or pull.chosen[name]):
+                    if proximal is not None and (proximal.chosen is None or proximal.chosen[name]):
                         for which, strength in zip(
-                            pull.which[client].tolist(), pull.weight[client].tolist(), strict=True
+                            proximal.which[client].tolist(),
+                            proximal.weight[client].tolist(),
+                            strict=True,
                         ):
-                            anchor = np.asarray(pull.anchors[name][which], np.float64)
+                            anchor = np.asarray(proximal.anchors[name][which], np.float64)
                             slope = slope + strength * (model[name] - anchor)
                     change, memory[name] = update(slope, memory[name], step)
                     model[name] = model[name] + change
@@ -194,15 +197,15 @@ def test_training_is_a_loop_over_clients_epochs_and_batches(clients, optimizer, 
 
 
 @pytest.mark.parametrize("chunk", [1, 7])
-def test_pull_adds_each_anchor_by_its_strength(clients, chunk):
+def test_a_proximal_term_adds_each_anchor_by_its_strength(clients, chunk):
     rng = np.random.default_rng(3)
     anchors = jax.tree.map(
         lambda leaf: jnp.asarray(rng.normal(size=(4, *leaf.shape[1:])), jnp.float32), start()
     )
     which = jnp.asarray(rng.integers(4, size=(COUNT, 2)), jnp.int32)
-    pull = Pull(anchors, which, jnp.asarray(rng.uniform(0, 1, (COUNT, 2)), jnp.float32))
-    got = trainer("sgd", chunk)(KEY, start(), clients, pull)
-    assert_close(got, reference(sgd(0.3), pull))
+    proximal = ProximalTerm(anchors, which, jnp.asarray(rng.uniform(0, 1, (COUNT, 2)), jnp.float32))
+    got = trainer("sgd", chunk)(KEY, start(), clients, proximal)
+    assert_close(got, reference(sgd(0.3), proximal))
     assert np.abs(got[0]["w"] - reference(sgd(0.3))[0]["w"]).max() > 0.01
 
 
@@ -294,15 +297,17 @@ def unguarded_mean(values, weight):
     return jnp.sum(values * weight) / jnp.sum(weight)
 
 
-@pytest.mark.parametrize("pulled", [False, True])
-def test_two_steps_worked_out_by_hand(ragged_clients, pulled):
+@pytest.mark.parametrize("drawn", [False, True])
+def test_two_steps_worked_out_by_hand(ragged_clients, drawn):
     clients = ragged_clients(np.float32([1, 3]), np.zeros(2, int), [[0, 1]], [[]])
     training = local_training(halfway(guarded_mean), optax.sgd(0.5), epochs=2, batch_size=2)
-    pull = Pull(jnp.array([9.0, 4.0]), jnp.array([[1]]), jnp.array([[1.0]])) if pulled else None
-    params, loss = training.train(KEY, jnp.zeros(1), clients, pull)
-    # Without pull: slope w − 2, so 0 → 1 → 1.5. With it: slope (w − 2) + (w − 4), so 0 → 3 → 3.
-    # Loss of the second epoch, at 1: (0 + 4)/4; at 3: (4 + 0)/4, the pull not counted.
-    assert params.tolist() == [3.0 if pulled else 1.5]
+    proximal = (
+        ProximalTerm(jnp.array([9.0, 4.0]), jnp.array([[1]]), jnp.array([[1.0]])) if drawn else None
+    )
+    params, loss = training.train(KEY, jnp.zeros(1), clients, proximal)
+    # Without the term: slope w − 2, so 0 → 1 → 1.5. With it: slope (w − 2) + (w − 4), so 0 → 3 → 3.
+    # Loss of the second epoch, at 1: (0 + 4)/4; at 3: (4 + 0)/4, the term not counted.
+    assert params.tolist() == [3.0 if drawn else 1.5]
     assert loss.tolist() == [1.0]
 
 
@@ -321,7 +326,7 @@ def test_an_idle_step_is_not_asked_for_its_loss(ragged_clients):
 
 
 @pytest.mark.parametrize("chunk", [1, 2])
-def test_a_pull_alone_approaches_the_weighted_mean_of_its_anchors(ragged_clients, chunk):
+def test_a_proximal_term_alone_approaches_the_weighted_mean_of_its_anchors(ragged_clients, chunk):
     rng = np.random.default_rng(0)
     sizes = (5, 1, 2)
     clients = ragged_clients(
@@ -332,8 +337,8 @@ def test_a_pull_alone_approaches_the_weighted_mean_of_its_anchors(ragged_clients
     w, anchors = rng.normal(size=(3, 4)), rng.normal(size=(5, 4))
     which = rng.integers(5, size=(3, 3))
     strength = np.array([[0.5, 1.0, 0.0], [0.0, 0.0, 0.0], [0.1, 0.2, 0.3]])
-    pull = Pull(*map(jnp.asarray, (anchors, which, strength)))
-    got, _ = jax.jit(training.train)(KEY, jnp.asarray(w), clients, pull)
+    proximal = ProximalTerm(*map(jnp.asarray, (anchors, which, strength)))
+    got, _ = jax.jit(training.train)(KEY, jnp.asarray(w), clients, proximal)
     for client, size in enumerate(sizes):
         total, steps = strength[client].sum(), 3 * -(-size // 2)
         goal = strength[client] @ anchors[which[client]] / total if total else 0
@@ -414,14 +419,14 @@ def test_a_fresh_model_is_the_tasks():
     assert local_training(task, optax.sgd(0.1)).init(KEY) == "fresh"
 
 
-def random_pull(chosen=None):
+def random_term(chosen=None):
     rng = np.random.default_rng(3)
     anchors = jax.tree.map(
         lambda leaf: jnp.asarray(rng.normal(size=(4, *leaf.shape[1:])), jnp.float32), start()
     )
     which = jnp.asarray(rng.integers(4, size=(COUNT, 2)), jnp.int32)
     weight = jnp.asarray(rng.uniform(0, 0.8, (COUNT, 2)), jnp.float32)
-    return Pull(anchors, which, weight, chosen)
+    return ProximalTerm(anchors, which, weight, chosen)
 
 
 def train_plainly(chunk):
@@ -431,25 +436,27 @@ def train_plainly(chunk):
 
 
 @pytest.mark.parametrize("chunk", [1, 4])
-@pytest.mark.parametrize("pulled", [False, True])
-def test_gradients_are_the_means_of_the_last_epoch_without_the_pull(clients, chunk, pulled):
-    pull, train = random_pull() if pulled else None, train_plainly(chunk)
+@pytest.mark.parametrize("drawn", [False, True])
+def test_gradients_are_the_means_of_the_last_epoch_without_the_term(clients, chunk, drawn):
+    proximal, train = random_term() if drawn else None, train_plainly(chunk)
     both = jax.jit(
-        lambda pull: (train(KEY, start(), clients, pull, gradients=True),
-                      train(KEY, start(), clients, pull))
+        lambda proximal: (train(KEY, start(), clients, proximal, gradients=True),
+                      train(KEY, start(), clients, proximal))
     )  # fmt: skip
-    got, without = both(pull)
-    assert_close(got, reference_with_gradients(sgd(0.3), pull))
+    got, without = both(proximal)
+    assert_close(got, reference_with_gradients(sgd(0.3), proximal))
     assert_close(got[:2], without, 1e-6)
 
 
 @pytest.mark.parametrize("chunk", [1, 4])
-def test_leaves_that_are_not_chosen_are_not_pulled(clients, chunk):
-    pull, train = random_pull({"w": True, "b": False}), train_plainly(chunk)
-    got = jax.jit(lambda: train(KEY, start(), clients, pull))()
-    assert_close(got, reference(sgd(0.3), pull))
+def test_leaves_that_are_not_chosen_are_not_drawn(clients, chunk):
+    proximal, train = random_term({"w": True, "b": False}), train_plainly(chunk)
+    got = jax.jit(lambda: train(KEY, start(), clients, proximal))()
+    assert_close(got, reference(sgd(0.3), proximal))
     # In one epoch of one batch nothing else could move them apart.
     whole = local_training(noisy_softmax_regression(), optax.sgd(0.3), epochs=1, batch_size=12)
-    free, some = jax.jit(lambda: [whole.train(KEY, start(), clients, p)[0] for p in (None, pull)])()
+    free, some = jax.jit(
+        lambda: [whole.train(KEY, start(), clients, p)[0] for p in (None, proximal)]
+    )()
     assert_close(some["b"], free["b"], 1e-6)
     assert np.abs(some["w"] - free["w"]).max() > 0.01

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from demjax.base import NO_GROUP, ClientData, Task
+from demjax.pytrees import StackedModels, as_pytree
 
 FEATURES, CLASSES = 4, 3
 SIZES = (7, 3, 12, 5, 9, 4, 10, 1)
@@ -81,17 +82,22 @@ def vector(model):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(model)])
 
 
+def plain(tree):
+    """The same with plain pytrees in the place of stacked models."""
+    return jax.tree.map(as_pytree, tree, is_leaf=lambda part: isinstance(part, StackedModels))
+
+
 def unstack(stacked):
     """The list of models of leaves ``[N, ...]``."""
-    stacked = jax.tree.map(np.asarray, stacked)
+    stacked = jax.tree.map(np.asarray, plain(stacked))
     count = len(jax.tree.leaves(stacked)[0])
     return [jax.tree.map(lambda leaf, n=n: leaf[n], stacked) for n in range(count)]
 
 
 def close(got, wanted, tolerance=2e-5):
     """Hold models, or lists of them, against each other."""
-    got_leaves, got_tree = jax.tree.flatten(got)
-    wanted_leaves, wanted_tree = jax.tree.flatten(wanted)
+    got_leaves, got_tree = jax.tree.flatten(plain(got))
+    wanted_leaves, wanted_tree = jax.tree.flatten(plain(wanted))
     assert got_tree == wanted_tree
     for one, other in zip(got_leaves, wanted_leaves, strict=True):
         assert np.shape(one) == np.shape(other)
@@ -99,8 +105,8 @@ def close(got, wanted, tolerance=2e-5):
 
 
 def same_bits(got, wanted):
-    got_leaves, got_tree = jax.tree.flatten(got)
-    wanted_leaves, wanted_tree = jax.tree.flatten(wanted)
+    got_leaves, got_tree = jax.tree.flatten(plain(got))
+    wanted_leaves, wanted_tree = jax.tree.flatten(plain(wanted))
     assert got_tree == wanted_tree
     for one, other in zip(got_leaves, wanted_leaves, strict=True):
         one, other = np.asarray(one), np.asarray(other)
@@ -115,7 +121,7 @@ def differ(one, other, by=1e-3):
 def groups_of(models):
     """``{(level, members): model}`` of the groups that exist, whatever slots they are in."""
     groups, size = np.asarray(models.hierarchy.groups), np.asarray(models.hierarchy.size)
-    group = jax.tree.map(np.asarray, models.group)
+    group = jax.tree.map(np.asarray, plain(models.group))
     found = {}
     for level, row in enumerate(groups):
         for slot in set(row.tolist()) - {NO_GROUP}:

@@ -15,10 +15,12 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from demjax import hierarchy as tree
 from demjax.base import Algorithm, ClientData, Hierarchy, Models, Organization, Params
 from demjax.clients import participation
-from demjax.clients.local_training import LocalTraining, Pull
+from demjax.clients.local_training import LocalTraining
+from demjax.clients.proximal import ProximalTerm
 from demjax.clustering import chosen_layers, self_organization, unorganized
-from demjax.hierarchy.aggregation import average_and_mix
+from demjax.hierarchy.aggregation import average_and_mix, mix_chosen
 from demjax.hierarchy.anchors import guide
+from demjax.hierarchy.averages import Average, average_of_groups, check_not_amplified
 from demjax.pytrees import select, stack_copies
 from demjax.registry import check_number
 
@@ -56,6 +58,7 @@ def demlearn(
     by_examples: bool | Sequence[bool] = False,
     averaged: Sequence[str] = (),
     cohort: int | None = None,
+    average: Average | None = None,
     **organization: Any,
 ) -> Algorithm:
     """Democratized learning: train, cluster, average bottom-up, mix top-down.
@@ -69,7 +72,7 @@ def demlearn(
     4. from the root down ``w_child ← (1−α) w_child + α w_parent``, at last for the clients.
 
     With ``beta``, the earlier version instead: no step 4, but before training ``w_n`` takes on
-    ``β_r`` of its groups' mean, and all of them pull: the equations of ``guidance.by_ancestors``.
+    ``β_r`` of its groups' mean, and all of them are anchors, as in ``anchors.by_ancestors``.
 
     Args:
         local: How clients train on their own.
@@ -83,15 +86,16 @@ def demlearn(
             ``start``: ``optax.exponential_decay(1.0, 1, 0.7, end_value=0.001)`` on MNIST.
         start: ``hierarchy.from_own``, ``from_parent`` or ``from_root``: where training starts.
         by_examples: Whether examples count in group means; or ``L`` answers, lowest level first.
-        averaged: Layers that are mixed and pulled, named as in ``linkage.layers``; by default all.
+        averaged: Layers that are mixed and have a proximal term, named as in ``features.layers``.
         cohort: Clients that train in a round; all others keep their models, and count in means.
+        average: In place of the mean of groups, as in ``hierarchy.averages``; not amplified.
         **organization: Step 2: ``levels``, ``method`` and all of ``linkage.self_organization``.
 
     Returns:
         The algorithm. Its models are those after step 4.
 
     Raises:
-        ValueError: If a number is out of its range, or a method, backend or layer unknown.
+        ValueError: If a number is out of range, a name unknown, or an average to be amplified.
     """
     organizing = self_organization(**organization)
     levels, slots, features = organizing.levels, organizing.slots, organizing.features
@@ -101,12 +105,13 @@ def demlearn(
     check_number("DemLearn", "amplified_rounds", amplified_rounds, 0)
     mix = tree.per_level("DemLearn", "mix", mix, levels + 1)
     weigh = tree.per_level("DemLearn", "by_examples", by_examples, levels + 1)
+    check_not_amplified(average, amplification)
     for share in (*mix, soft):
         check_number("DemLearn", "mix and soft", share, 0, 1)
 
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnState:
         client = stack_copies(model := local.init(key), clients.n_clients)
-        group = stack_copies(stack_copies(model, slots), levels + 1)
+        group = stack_copies(model, levels + 1, slots)
         known = unorganized(clients.n_clients, levels, slots)
         memory = features.memory(client, cohort)
         return DemLearnState(client, group, *known, memory, jnp.int32(0))
@@ -118,10 +123,10 @@ def demlearn(
         chosen = chosen_layers(own, averaged)
         begin, place, weight = guide(*state[:3], state.round, prox=prox, beta=beta, start=start)
         who = participation.draw(key, clients.n_clients, cohort)
-        begin = participation.kept(own, who, select(chosen, begin, own))
+        begin = participation.kept(own, who, local.begin(own, select(chosen, begin, own)))
         memory = features.before(state.memory, begin, who)
-        pull = Pull(tree.flat_groups(group), place, weight, chosen)
-        trained = local.train(key, begin, clients, pull, features.gradients, who)
+        proximal = ProximalTerm(tree.flat_groups(group), place, weight, chosen)
+        trained = local.train(key, begin, clients, proximal, features.gradients, who)
         client, loss = trained[:2]
         regroup = state.round % period == 0
         seen, memory = features.after(memory, client, *trained[2:], cohort=who, regroup=regroup)
@@ -129,12 +134,17 @@ def demlearn(
         factor = jnp.where(state.round < amplified_rounds, amplification, 1.0)
         counts = jnp.where(jnp.asarray(weigh)[:, None], clients.train_size, 1)
         rate = jnp.where(regroup, 1.0, soft)
-        if beta is None:
-            aggregate = partial(average_and_mix, weight=counts, amplification=factor, soft=rate)
-            client, group = aggregate(client, group, hierarchy, mix=mix, cohort=who, chosen=chosen)
-        else:
+        if average is not None:
+            averaging = partial(average_of_groups, average, weight=counts, soft=rate, key=key)
+            group = averaging(client, group, hierarchy)
+        elif beta is not None:
             means = tree.group_means(client, hierarchy, counts, factor)
             group = tree.soft_update(group, means, rate)
+        if beta is None:
+            at_once = partial(average_and_mix, weight=counts, amplification=factor, soft=rate)
+            aggregate: Callable = at_once if average is None else mix_chosen
+            mixed, group = aggregate(client, group, hierarchy, mix=mix, cohort=who, chosen=chosen)
+            client = local.begin(client, mixed)
         state = DemLearnState(client, group, hierarchy, known, memory, state.round + 1)
         return state, DemLearnInfo(loss)
 

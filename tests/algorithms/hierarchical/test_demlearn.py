@@ -14,6 +14,7 @@ import scipy.spatial.distance
 import tiny
 
 from demjax import clustering, demlearn, fedavg, hierarchy, local_training
+from demjax.pytrees import StackedModels
 
 TASK = tiny.task()
 LOCAL = local_training(TASK, optax.sgd(tiny.RATE), epochs=tiny.EPOCHS, batch_size=tiny.BATCH)
@@ -303,7 +304,7 @@ def test_under_one_root_with_full_mixing_and_equal_clients_it_is_fedavg():
     for number, (models, _) in enumerate(democratic):
         state, _ = one_round(jax.random.fold_in(KEY, number), state, equal)
         tiny.close(models.group, averaged.models(state).group, 5e-6)
-        root = jax.tree.map(lambda leaf: leaf[0, 0], models.group)
+        root = jax.tree.map(lambda leaf: leaf[0, 0], tiny.plain(models.group))
         for client in tiny.unstack(models.client):
             tiny.close(client, root, 1e-6)
 
@@ -312,8 +313,8 @@ def test_what_hangs_alone_mixes_with_the_group_that_was_split():
     """Three clients on a line, so that the tree is known without any linkage."""
     place = np.array([0.0, 1.0, 10.0], np.float32)
 
-    def train(key, params, clients, pull=None, gradients=False, cohort=None):
-        return {"w": place[:, None] + 0 * params["w"]}, np.zeros(3)
+    def train(key, params, clients, proximal=None, gradients=False, cohort=None):
+        return jax.tree.map(lambda w: place[:, None] + 0 * w, params), np.zeros(3)
 
     local = LOCAL._replace(init=lambda key: {"w": jax.numpy.zeros(1)}, train=train)
     clients = tiny.clients(sizes=(1, 1, 1), test_sizes=(1, 1, 1))
@@ -328,7 +329,7 @@ def test_what_hangs_alone_mixes_with_the_group_that_was_split():
         {(1, frozenset({0, 1})): 25 / 12, (2, frozenset({0, 1, 2})): 11 / 3}
     )
     wanted = [25 / 24, (1 + 25 / 12) / 2, (10 + 11 / 3) / 2]
-    np.testing.assert_allclose(models.client["w"][:, 0], wanted, rtol=1e-6)
+    np.testing.assert_allclose(tiny.plain(models.client)["w"][:, 0], wanted, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -434,16 +435,17 @@ def test_both_backends_give_the_same_models():
 def test_layers_that_are_not_averaged_are_as_if_each_trained_alone():
     """With nothing else averaged, the leaf ``b`` would follow ``w``; so hold ``w`` still."""
 
-    def train(key, params, clients, pull=None, gradients=False, cohort=None):
-        moved = {"w": params["w"], "b": params["b"] + jnp.arange(8.0)[:, None]}
-        return moved, jnp.zeros(8)
+    def train(key, params, clients, proximal=None, gradients=False, cohort=None):
+        now = params.as_pytree()
+        moved = {"w": now["w"], "b": now["b"] + jnp.arange(8.0)[:, None]}
+        return StackedModels.from_pytree(moved), jnp.zeros(8)
 
     algorithm = demlearn(LOCAL._replace(train=train), averaged=("w",))
     one_round, state = jax.jit(algorithm.round), algorithm.init(KEY, CLIENTS)
     for number in range(3):
         state, _ = one_round(jax.random.fold_in(KEY, number), state, CLIENTS)
     wanted = 3.0 * np.arange(8)[:, None] * np.ones((1, tiny.CLASSES))
-    np.testing.assert_allclose(state.client["b"], wanted, rtol=1e-6)
+    np.testing.assert_allclose(tiny.plain(state.client)["b"], wanted, rtol=1e-6)
 
 
 def test_an_unknown_layer_is_told_with_those_there_are():

@@ -11,6 +11,7 @@ from demjax.metrics import Measures, measure
 from demjax.simulation.run import History, simulate, watch
 from demjax.simulation.sweep import grid, sweep
 from demjax.tasks.classification import classification
+from demjax.tasks.regression import regression
 
 __all__ = [
     "Algorithm",
@@ -38,6 +39,7 @@ __all__ = [
     "metrics",
     "models",
     "plots",
+    "regression",
     "simulate",
     "spread_over",
     "sweep",

@@ -16,9 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from demjax import spread_over
 from demjax.base import Task
 from demjax.clients.local_training import chunk_for_backend, local_training
 from demjax.clients.proximal import ProximalTerm
+from demjax.pytrees import StackedModels
 
 FEATURES, CLASSES, BATCH, EPOCHS = 3, 3, 4, 2
 SIZES = (7, 3, 12, 5, 1, 9, 4, 10, 2)  # several end in a short batch, four have but one batch
@@ -109,8 +111,12 @@ def reference(update, proximal=None):
     return reference_with_gradients(update, proximal)[:2]
 
 
-def reference_with_gradients(update, proximal=None):
-    """The same, and the mean over the last epoch's examples of the gradients, without the term."""
+def reference_with_gradients(update, proximal=None, *, shrink=None, correction=None, trained=()):
+    """The same, and the mean over the last epoch's examples of the gradients, without the term.
+
+    An extra loss of ``shrink[n] / 2 ‖w‖²`` for client ``n``, a correction of every gradient, and
+    the names of the leaves that train, if not all do.
+    """
     x, y, rows, start = problem()
     models, losses, gathered = [], [], []
     for client, mine in enumerate(rows):
@@ -125,7 +131,7 @@ def reference_with_gradients(update, proximal=None):
                 loss, gradient = gradient_on_paper(model, x[some], y[some], noise[number])
                 step += 1
                 for name in model:
-                    slope = gradient[name]
+                    slope = gradient[name] + (0 if shrink is None else shrink[client] * model[name])
                     slopes[name] = slopes[name] + slope * len(some) / len(mine)
                     if proximal is not None and (proximal.chosen is None or proximal.chosen[name]):
                         for which, strength in zip(
@@ -135,6 +141,9 @@ def reference_with_gradients(update, proximal=None):
                         ):
                             anchor = np.asarray(proximal.anchors[name][which], np.float64)
                             slope = slope + strength * (model[name] - anchor)
+                    slope = slope + (0 if correction is None else correction[name][client])
+                    if trained and name not in trained:
+                        continue
                     change, memory[name] = update(slope, memory[name], step)
                     model[name] = model[name] + change
                 total += loss * len(some)
@@ -460,3 +469,94 @@ def test_leaves_that_are_not_chosen_are_not_drawn(clients, chunk):
     )()
     assert_close(some["b"], free["b"], 1e-6)
     assert np.abs(some["w"] - free["w"]).max() > 0.01
+
+
+def shrinking(strength):
+    """An extra loss that knows its client, and reads an array that all share."""
+
+    def extra(model, x, y, weight, key, client):
+        assert x.shape[0] == y.shape[0] == weight.shape[0] == BATCH
+        return strength[client] / 2 * sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(model))
+
+    return extra
+
+
+@pytest.mark.parametrize(("chunk", "devices"), [(1, 1), (4, 1), (4, 2)])
+def test_what_an_algorithm_adds_counts_all_at_once(clients, chunk, devices):
+    rng = np.random.default_rng(8)
+    shrink = rng.uniform(0, 0.5, COUNT)
+    correction = {name: rng.normal(size=leaf.shape) for name, leaf in start().items()}
+    term, train = random_term(), train_plainly(chunk)
+    options = {"shrink": shrink, "correction": correction, "trained": ("w",)}
+    wanted = reference_with_gradients(sgd(0.3), term, **options)
+
+    def together(strength, correction):
+        return train(
+            KEY,
+            StackedModels.from_pytree(start()),
+            clients,
+            term,
+            gradients=True,
+            correction=StackedModels.from_pytree(correction),
+            trained={"w": True, "b": False},
+            extra_loss=shrinking(strength),
+        )
+
+    with spread_over(devices):
+        some = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), (shrink, correction))
+        models, loss, gradient = jax.jit(together)(*some)
+    assert isinstance(models, StackedModels)
+    assert isinstance(gradient, StackedModels)
+    assert_close((models.as_pytree(), loss, gradient.as_pytree()), wanted)
+    np.testing.assert_array_equal(models.as_pytree()["b"], start()["b"])
+
+
+@pytest.mark.parametrize("chunk", [1, 4])
+def test_a_correction_may_be_the_same_for_all_and_reaches_the_right_cohort(clients, chunk):
+    train = train_plainly(chunk)
+    one = {name: jnp.full(leaf.shape[1:], 0.3) for name, leaf in start().items()}
+    rows = {
+        name: jnp.arange(1.0, COUNT + 1).reshape(-1, *[1] * (leaf.ndim - 1)) * jnp.ones_like(leaf)
+        for name, leaf in start().items()
+    }
+    who = jnp.array([1, 4, 6, COUNT])
+
+    @jax.jit
+    def both():
+        return (
+            train(KEY, start(), clients, correction=one),
+            train(KEY, start(), clients, cohort=who, correction=rows),
+        )
+
+    for_all, for_some = both()
+    same = {name: np.full(leaf.shape, 0.3) for name, leaf in start().items()}
+    assert_close(for_all, reference_with_gradients(sgd(0.3), correction=same)[:2])
+    wanted, losses, _ = reference_with_gradients(sgd(0.3), correction=in_float64(rows))
+    members, others = [1, 4, 6], [0, 2, 3, 5, 7, 8]
+    for name, leaf in start().items():
+        np.testing.assert_allclose(
+            for_some[0][name][jnp.array(members)], wanted[name][members], rtol=1e-5, atol=1e-5
+        )
+        np.testing.assert_array_equal(for_some[0][name][jnp.array(others)], leaf[jnp.array(others)])
+    np.testing.assert_allclose(for_some[1][jnp.array(members)], losses[members], rtol=1e-5)
+    assert np.isnan(for_some[1][jnp.array(others)]).all()
+
+
+def in_float64(tree):
+    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), tree)
+
+
+def test_what_does_not_train_keeps_its_bits_whatever_the_optimizer(clients):
+    decaying = local_training(
+        noisy_softmax_regression(), optax.adamw(0.1, weight_decay=0.5), batch_size=BATCH, chunk=9
+    )
+    trained = {"w": False, "b": True}
+    models, _ = jax.jit(lambda: decaying.train(KEY, start(), clients, trained=trained))()
+    assert_same_bits(models["w"], start()["w"])
+    assert (np.asarray(models["b"] != start()["b"])).all()
+
+
+def test_a_correction_of_no_possible_form_is_told(clients):
+    wrong = {"w": jnp.zeros(()), "b": jnp.zeros(())}
+    with pytest.raises(ValueError, match=r"of one model, or of a model for each client"):
+        train_plainly(1)(KEY, start(), clients, correction=wrong)

@@ -85,3 +85,9 @@ def test_they_are_a_pytree_that_maps_jits_and_is_donated():
 def test_nobody_changes_what_is_inside():
     with pytest.raises(AttributeError):
         MODELS._stacked = PLAIN
+
+
+def test_only_the_chosen_leaves_are_new():
+    new, old = {"a": 1, "b": [2, 3]}, {"a": 10, "b": [20, 30]}
+    chosen = {"a": True, "b": [False, True]}
+    assert select(chosen, new, old) == {"a": 1, "b": [20, 3]}

@@ -54,7 +54,7 @@ class LocalTraining(NamedTuple):
     """
 
     init: Callable[[PRNGKeyArray], Params]
-    train: Callable[..., tuple[Params, Float[Array, " N"]]]
+    train: Callable[..., tuple[Any, ...]]
     begin: Callable[[Params, Params], Params] = _as_given
 
 

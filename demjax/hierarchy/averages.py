@@ -166,12 +166,12 @@ def average_of_groups(
     Returns:
         The groups' models, leaves ``[L, G, ...]``; empty slots average to 0.
     """
-    places = hierarchy.size.size
+    slots = hierarchy.size.size
     weight = jnp.asarray(weight, jnp.float32)
     counts = membership(hierarchy) * (weight if weight.ndim < 2 else weight[:, None, :])
-    counts = counts.reshape(places, -1)
-    bank = flat_groups(group)
-    means = average(client, counts, reference=bank, key=average_key(key))
+    counts = counts.reshape(slots, -1)
+    flat = flat_groups(group)
+    means = average(client, counts, reference=flat, key=average_key(key))
     exists = jnp.any(counts > 0, axis=1)
 
     def there(leaf, old):

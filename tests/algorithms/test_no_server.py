@@ -9,7 +9,6 @@ import optax
 import tiny
 
 from demjax import Algorithm, local_training, simulate, watch
-from demjax.clustering import unorganized
 from demjax.hierarchy import no_server
 from demjax.pytrees import combine, stack_copies
 from demjax.runs.schema import clients_rows, metrics_row
@@ -84,12 +83,3 @@ def test_a_run_folder_leaves_the_columns_of_a_server_blank():
     rows = clients_rows(3, measures)
     assert len(rows) == COUNT
     assert set(rows[0]) == {"round", "client", "c_spe", "c_gen"}
-
-
-def test_no_server_is_not_a_root_that_holds_nobody():
-    nobody = no_server(stack_copies(LOCAL.init(KEY), 3))
-    assert nobody.group is None
-    assert nobody.hierarchy.levels == 0
-    assert nobody.hierarchy.groups.shape == (0, 3)
-    known = unorganized(3, 0, 1)[0]
-    assert known.groups.shape == (1, 3)

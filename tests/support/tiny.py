@@ -163,17 +163,17 @@ def learn_and_slope(
     clients,
     client,
     *,
-    pulls=(),
+    anchors=(),
     chosen=(),
     dropout=True,
     epochs=EPOCHS,
     batch=BATCH,
     rate=RATE,
 ):
-    """One client's local training; ``pulls`` are pairs of a strength and a model.
+    """One client's local training; ``anchors`` are pairs of a strength and a model.
 
-    Only the leaves named in ``chosen`` are pulled, if there are any. Returns the model, and the
-    means over the examples of the last epoch of the loss and of its gradient, without the pulls.
+    Only the leaves named in ``chosen`` are drawn, if there are any. Returns the model, and the
+    means over the examples of the last epoch of the loss and of its gradient, without the term.
     """
     x, y = np.asarray(clients.x, np.float64), np.asarray(clients.y)
     size = int(clients.train_size[client])
@@ -186,9 +186,9 @@ def learn_and_slope(
             some = order[start : start + batch]
             loss, slope = gradient(model, x[some], y[some], seen[number] if dropout else 1)
             gathered = combine((1, gathered), (len(some), slope))
-            for strength, anchor in pulls:
-                pulled = combine((1, slope), (strength, model), (-strength, anchor))
-                slope = {k: pulled[k] if not chosen or k in chosen else slope[k] for k in slope}
+            for strength, anchor in anchors:
+                drawn = combine((1, slope), (strength, model), (-strength, anchor))
+                slope = {k: drawn[k] if not chosen or k in chosen else slope[k] for k in slope}
             model, total = combine((1, model), (-rate, slope)), total + loss * len(some)
     return model, total / size, combine((1 / size, gathered))
 

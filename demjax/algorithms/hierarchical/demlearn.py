@@ -21,7 +21,7 @@ from demjax.clustering import chosen_layers, self_organization, unorganized
 from demjax.hierarchy.aggregation import average_and_mix, mix_chosen
 from demjax.hierarchy.anchors import guide
 from demjax.hierarchy.averages import Average, average_of_groups, check_not_amplified
-from demjax.pytrees import select, stack_copies
+from demjax.pytrees import interpolate, select, stack_copies
 from demjax.registry import check_number
 
 Number = Float[Array, ""] | float
@@ -121,25 +121,24 @@ def demlearn(
     ) -> tuple[DemLearnState, DemLearnInfo]:
         own, group, *old = state[:4]
         chosen = chosen_layers(own, averaged)
-        begin, place, weight = guide(*state[:3], state.round, prox=prox, beta=beta, start=start)
+        begin, which, weight = guide(*state[:3], state.round, prox=prox, beta=beta, start=start)
         who = participation.draw(key, clients.n_clients, cohort)
         begin = participation.kept(own, who, local.begin(own, select(chosen, begin, own)))
         memory = features.before(state.memory, begin, who)
-        proximal = ProximalTerm(tree.flat_groups(group), place, weight, chosen)
-        trained = local.train(key, begin, clients, proximal, features.gradients, who)
-        client, loss = trained[:2]
+        proximal = ProximalTerm(tree.flat_groups(group), which, weight, chosen)
+        learn = partial(local.train, gradients=features.gradients, cohort=who)
+        client, loss, *slopes = learn(key, begin, clients, proximal)
         regroup = state.round % period == 0
-        seen, memory = features.after(memory, client, *trained[2:], cohort=who, regroup=regroup)
+        seen, memory = features.after(memory, client, *slopes, cohort=who, regroup=regroup)
         hierarchy, known = lax.cond(regroup, organizing.organize, lambda _, *now: now, seen, *old)
         factor = jnp.where(state.round < amplified_rounds, amplification, 1.0)
         counts = jnp.where(jnp.asarray(weigh)[:, None], clients.train_size, 1)
         rate = jnp.where(regroup, 1.0, soft)
         if average is not None:
-            averaging = partial(average_of_groups, average, weight=counts, soft=rate, key=key)
-            group = averaging(client, group, hierarchy)
+            replaced = partial(average_of_groups, weight=counts, soft=rate, key=key)
+            group = replaced(average, client, group, hierarchy)
         elif beta is not None:
-            means = tree.group_means(client, hierarchy, counts, factor)
-            group = tree.soft_update(group, means, rate)
+            group = interpolate(group, tree.group_means(client, hierarchy, counts, factor), rate)
         if beta is None:
             at_once = partial(average_and_mix, weight=counts, amplification=factor, soft=rate)
             aggregate: Callable = at_once if average is None else mix_chosen

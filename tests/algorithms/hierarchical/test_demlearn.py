@@ -129,7 +129,7 @@ class Reference:
             self.mix_groups(child)
 
     def begin(self, n):
-        """The model that an agent trains from and what pulls it."""
+        """The model that an agent trains from and its anchors."""
         own = self.agents[n]
         if self.number == 0:
             return own, []
@@ -140,15 +140,17 @@ class Reference:
         total = sum(1 / len(group.members) for group in path)
         general = tiny.combine(*[(1 / len(g.members) / total, g.model) for g in path])
         share = self.beta(self.number)
-        pulls = [(self.prox / len(group.members), group.model) for group in path]
-        return tiny.combine((1 - share, own), (share, general)), pulls
+        anchors = [(self.prox / len(group.members), group.model) for group in path]
+        return tiny.combine((1 - share, own), (share, general)), anchors
 
     def round(self, key):
         trained, starts = [], []
         for n in range(self.count):
-            model, pulls = self.begin(n)
+            model, anchors = self.begin(n)
             trained.append(
-                tiny.learn_and_slope(key, model, self.clients, n, pulls=pulls, chosen=self.averaged)
+                tiny.learn_and_slope(
+                    key, model, self.clients, n, anchors=anchors, chosen=self.averaged
+                )
             )
             starts.append(model)
         self.agents, losses, self.slopes = [list(column) for column in zip(*trained, strict=True)]
@@ -288,7 +290,7 @@ def test_the_trees_of_these_tests_are_ragged_and_change():
     assert any(len(members) < len(tiny.SIZES) for members in held)
 
 
-def test_in_round_0_nothing_pulls():
+def test_in_round_0_there_is_no_anchor():
     strong, none = [
         [models.client for models, _ in rounds({"prox": prox}, CLIENTS, 2)] for prox in (0.9, 0.0)
     ]

@@ -25,6 +25,7 @@ import optax
 
 import demjax
 from demjax.backend.sharding import compiler_options
+from demjax.pytrees import stack_copies
 
 RESULTS = Path(__file__).parent / "results" / "local_training.json"
 
@@ -61,7 +62,7 @@ class DemjaxRounds:
         start = time.perf_counter()
 
         def one_round(key, server, clients):
-            start = demjax.base.stack_copies(server, clients.n_clients)
+            start = stack_copies(server, clients.n_clients)
             return local.train(key, start, clients)
 
         arguments = jax.random.key(0), self.server, clients

@@ -163,7 +163,7 @@ def time_parts(
 
     # In a run they are written over the old ones too.
     mixed = program(aggregate, donate_argnums=(0, 1))
-    first = program(lambda one: stack_copies(stack_copies(one, organizing.slots), LEVELS + 1))
+    first = program(lambda one: stack_copies(one, LEVELS + 1, organizing.slots))
     now = [trained, on_every_device(first(one))]
     del trained, start
 

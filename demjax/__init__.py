@@ -5,11 +5,13 @@ from demjax._version import __version__
 from demjax.algorithms import demlearn, fedavg, fedprox, local_only
 from demjax.backend.sharding import spread_over, use_cores
 from demjax.base import Algorithm, ClientData, Hierarchy, Models, Task
-from demjax.clients.local_training import LocalTraining, Pull, local_training
+from demjax.clients.local_training import LocalTraining, local_training
+from demjax.clients.proximal import ProximalTerm
 from demjax.metrics import Measures, measure
 from demjax.simulation.run import History, simulate, watch
 from demjax.simulation.sweep import grid, sweep
 from demjax.tasks.classification import classification
+from demjax.tasks.regression import regression
 
 __all__ = [
     "Algorithm",
@@ -19,7 +21,7 @@ __all__ = [
     "LocalTraining",
     "Measures",
     "Models",
-    "Pull",
+    "ProximalTerm",
     "Task",
     "__version__",
     "classification",
@@ -37,6 +39,7 @@ __all__ = [
     "metrics",
     "models",
     "plots",
+    "regression",
     "simulate",
     "spread_over",
     "sweep",

@@ -31,7 +31,7 @@ class ClientData(NamedTuple):
 
     Attributes:
         x: Inputs of the pooled examples.
-        y: Labels of the pooled examples, ``0 … classes - 1``.
+        y: Labels of the pooled examples, ``0 … classes - 1``; or targets, floating point.
         train: Indices into ``x`` of each client's training examples; entries from
             ``train_size`` on are padding (any valid index).
         train_size: Number of training examples of each client, at least 1.
@@ -40,7 +40,7 @@ class ClientData(NamedTuple):
     """
 
     x: Num[Array, " T *shape"]
-    y: Int[Array, " T"]
+    y: Num[Array, " T *target"]
     train: Int[Array, " N M"]
     train_size: Int[Array, " N"]
     test: Int[Array, " N V"]
@@ -66,8 +66,8 @@ class Hierarchy(NamedTuple):
 
     @property
     def levels(self) -> int:
-        """Number of levels under the root, ``K``."""
-        return self.groups.shape[0] - 1
+        """Number of levels under the root, ``K``; 0 also without a root."""
+        return max(0, self.groups.shape[0] - 1)
 
 
 class Organization(NamedTuple):
@@ -92,13 +92,14 @@ class Models(NamedTuple):
     Attributes:
         client: One model for each client, leaves ``[N, ...]``.
         group: One model for each group slot, leaves ``[L, G, ...]``; ``group[-1, 0]`` is
-            the global model. Empty slots hold finite numbers that mean nothing.
-        hierarchy: Which client is in which group.
+            the global model. Empty slots hold finite numbers that mean nothing. ``None`` in a
+            system without a server, as ``hierarchy.no_server`` makes it.
+        hierarchy: Which client is in which group; without a server it has no level, ``L = 0``.
         organization: Where the hierarchy came from, if clients organise themselves.
     """
 
     client: Params
-    group: Params
+    group: Params | None
     hierarchy: Hierarchy
     organization: Organization | None = None
 
@@ -107,16 +108,25 @@ class Task(NamedTuple):
     """What one client learns: pure functions of one model, without leading axes.
 
     Attributes:
-        init: ``(key) -> params``: a fresh model.
-        loss: ``(params, x[B], y[B], weight[B], key) -> scalar``: the weighted mean loss of a
+        init: ``(key) -> model``: a fresh model.
+        loss: ``(model, x[B], y[B], weight[B], key) -> scalar``: the weighted mean loss of a
             batch in training mode; the weights are 1 for an example and 0 for padding.
-        score: ``(params, x[B], y[B]) -> float[B]``: how well each example is answered in
-            evaluation mode, 0 to 1; for classification 1 where the answer is right.
+        score: ``(model, x[B], y[B]) -> float[B]``: how well each example is predicted in
+            evaluation mode; for classification 1 where the prediction is right, else 0.
+        score_name: What the mean score is called.
+        state: ``(model) -> truth values``: for each leaf whether it is state that no gradient
+            trains, such as batch statistics; ``None`` if there is none.
+        loss_with_state: ``(model, x[B], y[B], weight[B], key) -> (loss, model)``: the same as
+            ``loss``, and the model whose state is that after the batch; there wherever ``state``
+            is.
     """
 
     init: Callable[[PRNGKeyArray], Params]
     loss: Callable[..., Float[Array, ""]]
     score: Callable[..., Float[Array, " B"]]
+    score_name: str = "accuracy"
+    state: Callable[[Params], Params] | None = None
+    loss_with_state: Callable[..., tuple[Float[Array, ""], Params]] | None = None
 
 
 class Algorithm(NamedTuple):

@@ -6,7 +6,8 @@ Keys form a tree. Each is folded in from the one above it, and none is used for 
      └──── round r ── cohort
                ├───── faults
                ├───── noise
-               └───── client n ── epoch e ── shuffling
+               └───── client n ── statistics
+                         └─────── epoch e ── shuffling
                                      └────── batch b
 
     sketch ── leaf l ── block of columns c
@@ -27,6 +28,7 @@ _INITIAL_MODEL = np.uint32(2**32 - 1)  # of a run, among its rounds
 _COHORT = np.uint32(2**32 - 1)  # of a round, among its clients
 _FAULTS = np.uint32(2**32 - 2)
 _NOISE = np.uint32(2**32 - 3)
+_STATISTICS = np.uint32(2**32 - 1)  # of a client, among its epochs
 # Of an epoch.
 _SHUFFLING = 0
 _FIRST_BATCH = 1
@@ -65,6 +67,11 @@ def for_client(of_round: PRNGKeyArray, number: Number) -> PRNGKeyArray:
 def for_epoch(of_client: PRNGKeyArray, number: Number) -> PRNGKeyArray:
     """The key of an epoch of a client's local training."""
     return jax.random.fold_in(of_client, number)
+
+
+def for_statistics(of_client: PRNGKeyArray) -> PRNGKeyArray:
+    """The key of the pass over a client's examples that makes a model's statistics anew."""
+    return jax.random.fold_in(of_client, _STATISTICS)
 
 
 def for_shuffling(of_epoch: PRNGKeyArray) -> PRNGKeyArray:

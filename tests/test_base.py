@@ -11,7 +11,7 @@ from demjax.pytrees import finite_clients, stack_copies
 @pytest.mark.parametrize("count", [1, 4])
 def test_stacked_copies_are_each_the_model_itself(count):
     model = {"w": jnp.arange(6.0).reshape(2, 3), "b": [jnp.float32(7), jnp.zeros((0, 2))]}
-    stacked = stack_copies(model, count)
+    stacked = stack_copies(model, count).as_pytree()
     assert jax.tree.structure(stacked) == jax.tree.structure(model)
     for leaf, copies in zip(jax.tree.leaves(model), jax.tree.leaves(stacked), strict=True):
         assert copies.shape == (count, *leaf.shape)

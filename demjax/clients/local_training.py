@@ -1,4 +1,4 @@
-"""Every client's local training at once: epochs, short batches, proximal pull, chunks."""
+"""Every client's local training at once: epochs, short batches, what algorithms add, chunks."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,51 +8,55 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from demjax import keys
 from demjax.backend import policy
 from demjax.backend.sharding import over_clients
 from demjax.base import ClientData, Params, Task
 from demjax.clients import participation
-from demjax.pytrees import select
+from demjax.clients.chunk import Recipe, train_chunk
+from demjax.clients.proximal import ProximalTerm
+from demjax.clients.statistics import begin_with, check_statistics
+from demjax.clients.step import Added
+from demjax.pytrees import as_pytree, like
 from demjax.registry import check_number
 
 
-class Pull(NamedTuple):
-    """A proximal term for each client, ``½ Σ_j weight[n, j] ‖w − anchors[which[n, j]]‖²``.
-
-    Anchors are a bank of models that clients point into, so that many clients who share an
-    anchor cost one copy of it.
-
-    Attributes:
-        anchors: Stacked models, leaves ``[A, ...]``.
-        which: Anchors of each client, as rows of the bank.
-        weight: Strength towards each of them, 0 or more.
-        chosen: Leaves that are pulled, as a pytree of plain truth values; by default all.
-    """
-
-    anchors: Params
-    which: Int[Array, " N J"]
-    weight: Float[Array, " N J"]
-    chosen: Params | None = None
+def _as_given(own: Params, given: Params) -> Params:
+    return given
 
 
 class LocalTraining(NamedTuple):
     """How clients learn on their own.
 
     Attributes:
-        init: ``(key) -> params``: the model that all clients start from.
-        train: ``(key, params, clients, pull=None) -> (params, loss[N])``: local training of
-            every client from its row of the stacked ``params``; the loss is its mean over the
-            examples of the last epoch, as met during training. With ``gradients=True`` a third
-            result, stacked like ``params``: the gradient of that loss, averaged likewise,
-            without the pull. With ``cohort``, as in ``demjax.cohorts``, only its clients train;
+        init: ``(key) -> model``: the model that all clients start from.
+        train: ``(key, models, clients, proximal=None, gradients=False, cohort=None, *,
+            correction=None, trained=None, extra_loss=None) -> (models, loss[N])``: local training
+            of every client from its row of the stacked ``models``, which come back as the kind of
+            thing that was given; the loss is the task's mean over the examples of the last epoch,
+            as met during training. What an algorithm may add, all of it or nothing:
+
+            - ``proximal``: a ``ProximalTerm`` towards anchors;
+            - ``correction``: added to every gradient: stacked models, a row for each client
+              (SCAFFOLD, FedDyn), or one model for all;
+            - ``trained``: which leaves train, a pytree of plain truth values (FedRep); all others
+              keep their bits;
+            - ``extra_loss``: ``(model, x[B], y[B], weight[B], key, client) -> scalar``, added to
+              the task's loss of a batch (MOON, distillation).
+
+            With ``gradients=True`` a third result, stacked like ``models``: the gradient of the
+            loss and the extra loss, averaged as the loss is, without proximal term and
+            correction. With ``cohort``, as in ``clients.participation``, only its clients train;
             the others' models come back as they were, with a loss of NaN and a gradient of 0.
+        begin: ``(own, given) -> models``: what clients hold who are given another's models,
+            stacked as theirs: these, but with their own batch statistics where they keep them.
+            Algorithms ask it wherever a client starts from, or takes on, what is not its own.
     """
 
     init: Callable[[PRNGKeyArray], Params]
-    train: Callable[..., tuple[Params, Float[Array, " N"]]]
+    train: Callable[..., tuple[Any, ...]]
+    begin: Callable[[Params, Params], Params] = _as_given
 
 
 def chunk_for_backend(clients: int) -> int:
@@ -67,12 +71,15 @@ def local_training(
     epochs: int = 2,
     batch_size: int = 10,
     chunk: int | None = None,
+    statistics: str = "average",
 ) -> LocalTraining:
     """Mini-batch training of every client on its own examples, in one traced program.
 
-    A step is ``w ← w + optimizer(∇loss(w) + Σ_j weight_j (w − anchor_j))``. Examples are
-    reshuffled each epoch; the last batch of an epoch holds what is left, and its loss is the
-    mean over that. The optimizer starts afresh in each round.
+    A step is ``w ← w + optimizer(∇loss(w) + Σ_j weight_j (w − anchor_j) + correction)``. Examples
+    are reshuffled each epoch; the last batch of an epoch holds what is left, and its loss is the
+    mean over that. (For a model with batch statistics it is filled up with the first examples of
+    the epoch, over and over, which count for the statistics alone.) The optimizer starts afresh
+    in each round.
 
     Clients are trained ``chunk`` at a time in the order of their sizes, and a chunk stops
     after its largest client's last step, so that few steps are wasted on padding as long as
@@ -87,111 +94,34 @@ def local_training(
         epochs: Passes over a client's examples in a round, at least 1.
         batch_size: Examples in a batch, at least 1.
         chunk: Clients trained at once, at least 1; by default ``chunk_for_backend``.
+        statistics: What becomes of a model's state beside parameters, such as batch statistics:
+            ``"average"``: averaged and handed out like all else; ``"local"``: each client keeps
+            its own; ``"recompute"``: local training starts by taking them anew from the client's
+            training examples.
 
     Returns:
         The local training, which algorithms are assembled from.
 
     Raises:
-        ValueError: If epochs, batch size or chunk is below 1.
+        ValueError: If epochs, batch size or chunk is below 1, or ``statistics`` is not possible.
     """
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("chunk", chunk)):
         check_number("Local training", name, value, 1)
+    check_statistics(task, statistics)
 
-    largest_batch = batch_size
-
-    def shuffled(
-        key: PRNGKeyArray, rows: Int[Array, " M"], size: Int[Array, ""]
-    ) -> Int[Array, " M"]:
-        """The client's rows in random order, padding last; it does not touch the order."""
-        draw = jax.random.uniform(key, rows.shape)
-        return rows[jnp.argsort(jnp.where(jnp.arange(rows.shape[0]) < size, draw, jnp.inf))]
-
-    def train_chunk(
-        key: PRNGKeyArray,
-        params: Params,
-        clients: ClientData,
-        chunk_clients: Int[Array, " ..."],
-        pull: Pull | None,
-        each: Callable,
-        gradients: bool,
-    ) -> tuple[Params, Float[Array, " ..."], Params]:
-        """Train some clients side by side; ``each`` is ``vmap``, or nothing for one client."""
-        # No batch is larger than the largest client: "everything at once" costs no padding.
-        batch_size = min(largest_batch, clients.train.shape[1])
-        sizes = clients.train_size.at[chunk_clients].get(mode="fill", fill_value=0)
-        rows = clients.train.at[chunk_clients].get(mode="clip")
-        rows = jnp.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, -rows.shape[-1] % batch_size)])
-        client_keys = each(partial(keys.for_client, key))(chunk_clients)
-        towards = each(partial(_combined, pull))(chunk_clients) if pull is not None else None
-
-        def step(epoch_key, params, optimizer_state, order, size, towards, batch):
-            start = batch * batch_size
-            examples = lax.dynamic_slice(order, (start,), (batch_size,))
-            weight = (start + jnp.arange(batch_size) < size).astype(jnp.float32)
-            loss, gradient = jax.value_and_grad(task.loss)(
-                params,
-                clients.x[examples],
-                clients.y[examples],
-                weight,
-                keys.for_batch(epoch_key, batch),
-            )
-            met = jax.tree.map(lambda g: g * jnp.sum(weight), gradient if gradients else None)
-            if towards is not None:
-                strength, target = towards
-                pulled = jax.tree.map(
-                    lambda g, w, t: g + strength * w - t, gradient, params, target
-                )
-                chosen = pull.chosen if pull else None
-                gradient = pulled if chosen is None else select(chosen, pulled, gradient)
-            updates, next_state = optimizer.update(gradient, optimizer_state, params)
-            stepped = optax.apply_updates(params, updates), next_state
-            active = start < size
-            params, optimizer_state = jax.tree.map(
-                lambda new, old: jnp.where(active, new, old), stepped, (params, optimizer_state)
-            )
-            loss = jnp.where(active, loss * jnp.sum(weight), 0.0)
-            return params, optimizer_state, loss, jax.tree.map(lambda g: active * g, met)
-
-        def epoch(number, carry):
-            params, optimizer_state, *_ = carry
-            epoch_keys = each(lambda client_key: keys.for_epoch(client_key, number))(client_keys)
-            orders = each(lambda k, r, s: shuffled(keys.for_shuffling(k), r, s))(
-                epoch_keys, rows, sizes
-            )
-
-            def one_batch(batch, carry):
-                params, optimizer_state, total, gathered = carry
-                params, optimizer_state, loss, met = each(partial(step, batch=batch))(
-                    epoch_keys, params, optimizer_state, orders, sizes, towards
-                )
-                gathered = jax.tree.map(jnp.add, gathered, met)
-                return params, optimizer_state, total + loss, gathered
-
-            steps = (jnp.max(sizes) + batch_size - 1) // batch_size
-            start = params, optimizer_state, jnp.zeros(jnp.shape(sizes)), nothing
-            return lax.fori_loop(0, steps, one_batch, start)
-
-        nothing = jax.tree.map(jnp.zeros_like, params if gradients else None)
-        start = params, each(optimizer.init)(params), jnp.zeros(jnp.shape(sizes)), nothing
-        params, _, loss, gradient = lax.fori_loop(0, epochs, epoch, start)
-        sizes = jnp.maximum(sizes, 1)
-        gradient = jax.tree.map(
-            lambda g: g / sizes.reshape(*sizes.shape, *[1] * (g.ndim - sizes.ndim)), gradient
-        )
-        return params, loss / sizes, gradient
+    recipe = Recipe(task, optimizer, epochs, batch_size, statistics)
 
     def train_some(
-        shared: Any, dealt: Any, chosen: Params | None, gradients: bool
+        shared: Any, dealt: Any, added: Added, gradients: bool
     ) -> tuple[Params, Float[Array, " S"], Params]:
         """Train the clients that one device is dealt, a chunk at a time."""
-        key, clients, pull = shared
-        params, numbers = dealt
-        pull = None if pull is None else pull._replace(chosen=chosen)
+        key, clients, proximal, common = shared
+        models, numbers, own = dealt
         count = numbers.shape[0]
         width = min(chunk or chunk_for_backend(count), count)
         # Largest first, so that a chunk's clients have about as many steps as each other.
         # Past the end is a row that does not exist: read as an empty client, never written.
-        by_size = jnp.argsort(-clients.train_size[numbers])
+        by_size = jnp.argsort(-clients.train_size.at[numbers].get(mode="fill", fill_value=0))
         by_size = jnp.pad(by_size, (0, -count % width), constant_values=count)
         each: Callable = jax.vmap if width > 1 else _alone
 
@@ -200,51 +130,80 @@ def local_training(
                 rows = by_size[number]
             else:
                 rows = lax.dynamic_slice(by_size, (number * width,), (width,))
-            mine = jax.tree.map(lambda leaf: leaf.at[rows].get(mode="clip"), carry[0])
+
+            def rows_of(stacked):
+                return jax.tree.map(lambda leaf: leaf.at[rows].get(mode="clip"), stacked)
+
             who = numbers.at[rows].get(mode="fill", fill_value=clients.n_clients)
-            results = train_chunk(key, mine, clients, who, pull, each, gradients)
+            correction = rows_of(own)
+            if common is not None:
+                correction = jax.tree.map(
+                    lambda leaf: jnp.broadcast_to(leaf, (*rows.shape, *leaf.shape)), common
+                )
+            mine = rows_of(carry[0])
+            results = train_chunk(
+                recipe, key, mine, clients, who, proximal, correction, added, each, gradients
+            )
             return jax.tree.map(
                 lambda leaf, new: leaf.at[rows].set(new, mode="drop"), carry, results
             )
 
         chunks = by_size.shape[0] // width
-        gradient = jax.tree.map(jnp.zeros_like, params if gradients else None)
-        return lax.fori_loop(0, chunks, one_chunk, (params, jnp.zeros(count), gradient))
+        gradient = jax.tree.map(jnp.zeros_like, models if gradients else None)
+        return lax.fori_loop(0, chunks, one_chunk, (models, jnp.zeros(count), gradient))
 
     def train(
         key: PRNGKeyArray,
-        params: Params,
+        models: Params,
         clients: ClientData,
-        pull: Pull | None = None,
+        proximal: ProximalTerm | None = None,
         gradients: bool = False,
         cohort: participation.Cohort = None,
+        *,
+        correction: Params | None = None,
+        trained: Params | None = None,
+        extra_loss: Callable[..., Float[Array, ""]] | None = None,
     ) -> tuple[Params, ...]:
-        count, chosen = clients.n_clients, None if pull is None else pull.chosen
-        shared = key, clients, None if pull is None else pull._replace(chosen=None)
-        dealt = participation.rows((params, jnp.arange(count, dtype=jnp.int32)), cohort)
-        some = partial(train_some, chosen=chosen, gradients=gradients)
-        results = over_clients(some, shared, dealt)
-        nothing = jax.tree.map(jnp.zeros_like, params if gradients else None)
-        results = participation.put((params, jnp.full(count, jnp.nan), nothing), cohort, results)
-        return results if gradients else results[:2]
+        given, models, correction = models, as_pytree(models), as_pytree(correction)
+        own, common = _per_client(correction, models)
+        added = Added(None, as_pytree(trained), extra_loss)
+        if proximal is not None:
+            added = added._replace(chosen=as_pytree(proximal.chosen))
+            proximal = proximal._replace(anchors=as_pytree(proximal.anchors), chosen=None)
+        shared = key, clients, proximal, common
+        numbers = participation.numbers(clients.n_clients, cohort)
+        dealt = participation.rows(models, cohort), numbers, participation.rows(own, cohort)
+        some = partial(train_some, added=added, gradients=gradients)
+        models_after, loss, gradient = over_clients(some, shared, dealt)
+        nothing = jax.tree.map(jnp.zeros_like, models if gradients else None)
+        unknown = jnp.full(clients.n_clients, jnp.nan)
+        new = models_after, loss, gradient
+        new = participation.put((models, unknown, nothing), cohort, new)
+        models, loss, gradient = new
+        results = like(given, models), loss
+        return (*results, like(given, gradient)) if gradients else results
 
-    return LocalTraining(init=task.init, train=train)
+    return LocalTraining(init=task.init, train=train, begin=partial(begin_with, task, statistics))
+
+
+def _per_client(correction: Params | None, models: Params) -> tuple[Params | None, Params | None]:
+    """A correction as rows for each client, or as one for all, whichever it is."""
+    if correction is None:
+        return None, None
+    forms = {
+        jnp.ndim(c) - jnp.ndim(w)
+        for c, w in zip(jax.tree.leaves(correction), jax.tree.leaves(models), strict=True)
+    }
+    if forms == {0}:
+        return correction, None
+    if forms == {-1}:
+        return None, correction
+    raise ValueError(
+        "A correction needs the form of one model, or of a model for each client, but it has "
+        "axes of neither."
+    )
 
 
 def _alone(function: Callable) -> Callable:
     """What stands in for ``vmap`` when a chunk is a single client without a leading axis."""
     return function
-
-
-def _combined(pull: Pull, client: Int[Array, ""]) -> tuple[Float[Array, ""], Params]:
-    """Total strength of a client's pull, and its anchors' sum weighted by their strengths.
-
-    The gradient ``Σ_j weight_j (w − anchor_j)`` is then ``total · w − sum``.
-    """
-    which, weight = pull.which.at[client].get(mode="clip"), pull.weight.at[client].get(mode="clip")
-
-    # Written as a sum, not a product: accelerators round the factors of a product by default.
-    def weighted_sum(bank):
-        return jnp.sum(weight.reshape(-1, *[1] * (bank.ndim - 1)) * bank[which], axis=0)
-
-    return jnp.sum(weight), jax.tree.map(weighted_sum, pull.anchors)

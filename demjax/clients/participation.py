@@ -1,24 +1,36 @@
-"""Cohorts: in each round a few clients, drawn at random, train; all others keep their models."""
+"""Who takes part in a round: a few clients, drawn or given, train; all others keep their models.
+
+A cohort is an array of clients' numbers. It may be drawn here, or come from outside: a mask of who
+is there becomes one by ``from_mask``, with the number ``N``, which no client has, in place of those
+who are not. Whoever is in no cohort neither trains nor counts, whatever the reason is.
+"""
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from demjax import keys
 from demjax.base import Params
 from demjax.registry import check_number
 
 Cohort = Int[Array, " c"] | None
-"""The clients that train in a round, all different; ``None`` for everyone."""
+"""The clients that train in a round, all different but for ``N``, nobody; ``None`` for everyone."""
+
+Who = int | Callable[[PRNGKeyArray, int], Cohort] | None
+"""How many clients take part, drawn at random; or ``(key, N) -> Cohort``; ``None`` for everyone."""
 
 
-def draw(key: PRNGKeyArray, clients: int, size: int | None) -> Cohort:
+def draw(key: PRNGKeyArray, clients: int, size: Who) -> Cohort:
     """Draw a round's cohort, each client as likely as any other.
 
     Args:
         key: The round's; clients' own keys follow from it as if everyone trained.
         clients: Number of clients, ``N``.
-        size: How many train, 1 to ``N``; ``None`` for everyone.
+        size: How many train, 1 to ``N``; ``None`` for everyone. Or a traceable function
+            ``(key, N) -> Cohort`` that says who is there, at least one client; it is given a key
+            of its own.
 
     Returns:
         Numbers of clients in ascending order; ``None`` where that is everyone.
@@ -28,12 +40,36 @@ def draw(key: PRNGKeyArray, clients: int, size: int | None) -> Cohort:
     """
     if size is None:
         return None
+    own = keys.for_cohort(key)
+    if callable(size):
+        return size(own, clients)
     check_number("A round", "a cohort", size, 1, clients)
-    return jnp.sort(jax.random.permutation(keys.for_cohort(key), clients)[:size].astype(jnp.int32))
+    return jnp.sort(jax.random.permutation(own, clients)[:size].astype(jnp.int32))
+
+
+def from_mask(mask: Bool[Array, " N"]) -> Int[Array, " N"]:
+    """The cohort of those whom a mask names, as many places as there are clients.
+
+    Args:
+        mask: Whether each client takes part; at least one does.
+    """
+    count = mask.shape[0]
+    return jnp.nonzero(mask, size=count, fill_value=count)[0].astype(jnp.int32)
+
+
+def numbers(clients: int, cohort: Cohort) -> Int[Array, " c"]:
+    """The clients' numbers, ``N`` in the place of nobody."""
+    everyone = jnp.arange(clients, dtype=jnp.int32)
+    return everyone if cohort is None else everyone.at[cohort].get(mode="fill", fill_value=clients)
+
+
+def counted(weight: Int[Array, " N"], cohort: Cohort) -> Int[Array, " c"]:
+    """What each of the cohort counts in a mean: its weight, and 0 in the place of nobody."""
+    return weight if cohort is None else weight.at[cohort].get(mode="fill", fill_value=0)
 
 
 def rows(stacked: Params, cohort: Cohort) -> Params:
-    """The cohort's rows of stacked arrays, ``[c, ...]``."""
+    """The cohort's rows of stacked arrays, ``[c, ...]``; in the place of nobody the last row."""
     if cohort is None:
         return stacked
     return jax.tree.map(lambda leaf: leaf.at[cohort].get(mode="clip"), stacked)
@@ -43,7 +79,7 @@ def put(stacked: Params, cohort: Cohort, new: Params) -> Params:
     """Stacked arrays ``[N, ...]`` with new rows ``[c, ...]`` for the cohort."""
     if cohort is None:
         return new
-    return jax.tree.map(lambda old, some: old.at[cohort].set(some), stacked, new)
+    return jax.tree.map(lambda old, some: old.at[cohort].set(some, mode="drop"), stacked, new)
 
 
 def kept(old: Params, cohort: Cohort, new: Params) -> Params:

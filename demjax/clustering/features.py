@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from demjax import keys
 from demjax.base import Params
 from demjax.clients import participation
+from demjax.pytrees import as_pytree
 from demjax.registry import FEATURES, Range, check_number
 
 Selection = Callable[[Params], Params]
@@ -77,7 +78,7 @@ def gradients(
     feature_layers: tuple[str, ...] = (),
     sketch: Annotated[int | None, Range(1)] = None,
 ) -> Features:
-    """Gradients of the loss, averaged over the last local epoch's examples, without any pull.
+    """Gradients of the loss, averaged over the last local epoch's examples, without proximal terms.
 
     With cohorts they are remembered, which takes the memory of another copy of that part.
 
@@ -177,6 +178,7 @@ def chosen_layers(params: Params, names: Sequence[str]) -> Params:
         ValueError: One sentence with the possible paths, if a name is in none.
     """
     names = (names,) if isinstance(names, str) else tuple(names)
+    params = as_pytree(params)
     paths = ["/".join(_key(key) for key in path) for path, _ in jax.tree.leaves_with_path(params)]
     for name in names:
         if not any(f"/{name}/" in f"/{path}/" for path in paths):

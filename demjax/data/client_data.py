@@ -23,13 +23,14 @@ class Partition(NamedTuple):
 
 
 def client_data(
-    x: Num[np.ndarray, " T *shape"], y: Int[np.ndarray, " T"], partition: Partition
+    x: Num[np.ndarray, " T *shape"], y: Num[np.ndarray, " T *target"], partition: Partition
 ) -> ClientData:
     """Make the arrays of a partition: each example that somebody holds once, clients as rows.
 
     Args:
         x: Inputs of all examples, normalised as the model wants them.
-        y: Labels of all examples.
+        y: Labels of all examples, whole numbers; or targets, floating point, ``[T]`` or
+            ``[T, D]``, which are kept in single precision.
         partition: Which of them each client has.
 
     Returns:
@@ -37,9 +38,9 @@ def client_data(
         and rows are padded with index 0 to the longest.
 
     Raises:
-        ValueError: Inputs, labels and partition do not fit together.
+        ValueError: Inputs, labels and partition do not fit together, or a target is not finite.
     """
-    y = checked_labels(y)
+    y = checked_targets(y)
     if len(x) != len(y):
         raise ValueError(f"There must be one label for each input, not {len(y)} for {len(x)}.")
     if len(partition.train) != len(partition.test) or not partition.train:
@@ -65,12 +66,30 @@ def client_data(
     test, test_size = _padded(partition.test, held)
     return ClientData(
         x=jnp.asarray(x[held]),
-        y=jnp.asarray(y[held].astype(np.int32)),
+        y=jnp.asarray(y[held]),
         train=jnp.asarray(train),
         train_size=jnp.asarray(train_size),
         test=jnp.asarray(test),
         test_size=jnp.asarray(test_size),
     )
+
+
+def checked_targets(y: Num[np.ndarray, " T *target"]) -> Num[np.ndarray, " T *target"]:
+    """Labels as ``int32``, or targets as ``float32``, or a ``ValueError`` of one sentence."""
+    y = np.asarray(y)
+    if y.dtype.kind != "f":
+        return checked_labels(y).astype(np.int32)
+    if y.ndim not in (1, 2):
+        raise ValueError(f"Targets must be [T] or [T, D], not of shape {y.shape}.")
+    with np.errstate(over="ignore"):
+        y = y.astype(np.float32)
+    wrong = np.argwhere(~np.isfinite(y))
+    if len(wrong):
+        raise ValueError(
+            "Targets must be finite in single precision, but that of example "
+            f"{wrong[0][0]} is {y[tuple(wrong[0])]}."
+        )
+    return y
 
 
 def checked_labels(y: Int[np.ndarray, " T"]) -> Int[np.ndarray, " T"]:

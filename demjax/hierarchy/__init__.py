@@ -4,12 +4,14 @@ Anything that averages or mixes models over a given tree belongs here. How a tre
 not: see ``clustering``.
 """
 
+from demjax.hierarchy.averages import Average, clipped, noised, weighted_mean
 from demjax.hierarchy.groups import (
     flat_groups,
     flat_index,
     from_groups,
     lowest_group,
     membership,
+    no_server,
     parent_group,
     root_only,
     single_group,
@@ -19,6 +21,8 @@ from demjax.hierarchy.means import group_means, mean_of_all, mean_shares, soft_u
 from demjax.hierarchy.mixing import from_own, from_parent, from_root, mix_down, mixing, per_level
 
 __all__ = [
+    "Average",
+    "clipped",
     "flat_groups",
     "flat_index",
     "from_groups",
@@ -32,10 +36,13 @@ __all__ = [
     "membership",
     "mix_down",
     "mixing",
+    "no_server",
+    "noised",
     "parent_group",
     "per_level",
     "root_only",
     "single_group",
     "soft_update",
     "under_one_root",
+    "weighted_mean",
 ]

@@ -67,39 +67,38 @@ def average_and_mix(
     Source: as of ``group_means`` and ``mix_down``.
     """
     check_number("Aggregation", "block", block, 1)
-    count, places = hierarchy.groups.shape[1], hierarchy.size.size
+    count, slots = hierarchy.groups.shape[1], hierarchy.size.size
     devices = devices_at_work()
     dealt = devices > 1 and count % devices == 0
-    width = block or policy.parameters_averaged_at_once(places + count // (devices if dealt else 1))
+    width = block or policy.parameters_averaged_at_once(slots + count // (devices if dealt else 1))
     chosen = jax.tree.map(lambda _: True, client) if chosen is None else chosen
     if width is None:
         means = tree.group_means(client, hierarchy, weight, amplification)
         group = tree.soft_update(group, means, soft)
-        mixed, group = tree.mix_down(client, group, hierarchy, mix)
-        return participation.kept(client, cohort, select(chosen, mixed, client)), group
-    share = tree.mean_shares(hierarchy, weight, amplification).reshape(places, count)
+        return mix_chosen(client, group, hierarchy, mix=mix, cohort=cohort, chosen=chosen)
+    share = tree.mean_shares(hierarchy, weight, amplification).reshape(slots, count)
     takes = None if cohort is None else jnp.zeros(count, bool).at[cohort].set(True)
     of_clients = share.T, tree.lowest_group(hierarchy), takes
     of_all = tree.mixing(hierarchy, mix), soft, mix[0]
 
-    def one_device(client, bank, of_clients, of_all):
+    def one_device(client, flat, of_clients, of_all):
         (share, lowest, takes), (down, soft, own_mix) = of_clients, of_all
 
-        def one_block(own, bank):
+        def one_block(own, flat):
             mean = jnp.matmul(share.T, own, precision=lax.Precision.HIGHEST)
             mean = lax.psum(mean, AXIS) if dealt else mean
-            bank = down(tree.soft_update(bank, mean, soft))
-            mixed = tree.soft_update(own, bank[lowest], own_mix)
-            return mixed if takes is None else jnp.where(takes[:, None], mixed, own), bank
+            flat = down(tree.soft_update(flat, mean, soft))
+            mixed = tree.soft_update(own, flat[lowest], own_mix)
+            return mixed if takes is None else jnp.where(takes[:, None], mixed, own), flat
 
-        def one_leaf(own, bank, is_chosen):
+        def one_leaf(own, flat, is_chosen):
             if is_chosen:
-                return _in_blocks(one_block, (own, bank), (), width)
-            others = _in_blocks(lambda bank, own: one_block(own, bank)[1:], (bank,), (own,), width)
+                return _in_blocks(one_block, (own, flat), (), width)
+            others = _in_blocks(lambda flat, own: one_block(own, flat)[1:], (flat,), (own,), width)
             return own, *others
 
         leaves, structure = jax.tree.flatten(client)
-        rest = jax.tree.leaves(bank), jax.tree.leaves(chosen)
+        rest = jax.tree.leaves(flat), jax.tree.leaves(chosen)
         new = [one_leaf(*each) for each in zip(leaves, *rest, strict=True)]
         return tuple(jax.tree.unflatten(structure, some) for some in zip(*new, strict=True))
 
@@ -111,8 +110,23 @@ def average_and_mix(
             out_specs=(parts, whole),
             check_vma=False,
         )
-    client, bank = one_device(client, tree.flat_groups(group), of_clients, of_all)
-    return client, jax.tree.map(lambda bank, old: bank.reshape(old.shape), bank, group)
+    client, flat = one_device(client, tree.flat_groups(group), of_clients, of_all)
+    return client, jax.tree.map(lambda flat, old: flat.reshape(old.shape), flat, group)
+
+
+def mix_chosen(
+    client: Params,
+    group: Params,
+    hierarchy: Hierarchy,
+    *,
+    mix: Sequence[Float[Array, ""] | float],
+    cohort: participation.Cohort = None,
+    chosen: Params | None = None,
+) -> tuple[Params, Params]:
+    """``hierarchy.mix_down`` of a cohort's chosen leaves; arguments as in ``average_and_mix``."""
+    mixed, group = tree.mix_down(client, group, hierarchy, mix)
+    mixed = mixed if chosen is None else select(chosen, mixed, client)
+    return participation.kept(client, cohort, mixed), group
 
 
 def _in_blocks(function: Callable, written: tuple, read: tuple, width: int) -> tuple:

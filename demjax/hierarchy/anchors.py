@@ -1,4 +1,4 @@
-"""What a client takes from its groups before it trains: where it starts, and what pulls it."""
+"""What a client takes from its groups before it trains: where it starts, and its anchors."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,16 +14,16 @@ from demjax.hierarchy import flat_groups, flat_index, lowest_group, soft_update
 
 
 class Guidance(NamedTuple):
-    """Where training starts, and how strongly which groups' models pull, by their places.
+    """Where training starts, and which groups' models are anchors, how strongly.
 
     Attributes:
         begin: One model for each client, leaves ``[N, ...]``.
-        place: Groups that pull each client.
-        weight: How strongly each does, 0 or more.
+        which: Anchors of each client, as flat indices of groups.
+        weight: Strength towards each, 0 or more.
     """
 
     begin: Params
-    place: Int[Array, " N J"]
+    which: Int[Array, " N J"]
     weight: Float[Array, " N J"]
 
 
@@ -39,7 +39,7 @@ def guide(
 ) -> Guidance:
     """Guidance in a round: ``by_ancestors`` with a schedule ``beta``, else ``by_parent``.
 
-    In round 0, before there are groups, nothing pulls and nothing is taken on.
+    In round 0, before there are groups, there is no anchor and nothing is taken on.
 
     Args:
         client: One model for each client, leaves ``[N, ...]``.
@@ -80,7 +80,7 @@ def by_parent(
     strength: Float[Array, ""],
     start: Callable[[Params, Params, Hierarchy], Params],
 ) -> Guidance:
-    """The lowest group that holds a client pulls it, ``strength · (w − w_parent)``.
+    """The lowest group that holds a client is its anchor, ``strength · (w − w_parent)``.
 
     Args:
         client: One model for each client, leaves ``[N, ...]``.
@@ -91,8 +91,8 @@ def by_parent(
 
     Source: Nguyen et al., arXiv 2007.03278, equation 3.
     """
-    place = lowest_group(hierarchy)[:, None]
-    return Guidance(start(client, group, hierarchy), place, jnp.full(place.shape, strength))
+    which = lowest_group(hierarchy)[:, None]
+    return Guidance(start(client, group, hierarchy), which, jnp.full(which.shape, strength))
 
 
 def by_ancestors(
@@ -103,10 +103,10 @@ def by_ancestors(
     strength: Float[Array, ""],
     share: Float[Array, ""],
 ) -> Guidance:
-    """All groups that hold a client pull it, and training starts from some of their mean.
+    """All groups that hold a client are its anchors; training starts from some of their mean.
 
     ``(1 − β) w_n + β w̄_n``, where ``w̄`` is ``ancestors_mean``; a group of ``N^(k)`` clients
-    pulls with ``μ / N^(k)``.
+    has the strength ``μ / N^(k)``.
 
     Args:
         client: One model for each client, leaves ``[N, ...]``.
@@ -117,20 +117,20 @@ def by_ancestors(
 
     Source: Nguyen et al., arXiv 2003.09301, equation 2.
     """
-    place, weight = ancestors(hierarchy)
+    which, weight = ancestors(hierarchy)
     begin = soft_update(client, ancestors_mean(group, hierarchy), share)
-    return Guidance(begin, place, strength * weight)
+    return Guidance(begin, which, strength * weight)
 
 
 def ancestors(hierarchy: Hierarchy) -> tuple[Int[Array, " N L"], Float[Array, " N L"]]:
-    """Places of all groups that hold each client, and one over each group's size.
+    """Flat indices of all groups that hold each client, and one over each group's size.
 
-    Where a client has no group on a level, the place is 0 and the weight 0.
+    Where a client has no group on a level, the index is 0 and the weight 0.
     """
-    place = flat_index(hierarchy).T
-    size = hierarchy.size.reshape(-1)[jnp.maximum(place, 0)]
-    weight = jnp.where(place == NO_GROUP, 0.0, 1.0 / jnp.maximum(size, 1))
-    return jnp.maximum(place, 0), weight
+    which = flat_index(hierarchy).T
+    size = hierarchy.size.reshape(-1)[jnp.maximum(which, 0)]
+    weight = jnp.where(which == NO_GROUP, 0.0, 1.0 / jnp.maximum(size, 1))
+    return jnp.maximum(which, 0), weight
 
 
 def ancestors_mean(group: Params, hierarchy: Hierarchy) -> Params:
@@ -148,10 +148,10 @@ def ancestors_mean(group: Params, hierarchy: Hierarchy) -> Params:
 
     Source: Nguyen et al., arXiv 2003.09301, equation 2.
     """
-    place, weight = ancestors(hierarchy)
+    which, weight = ancestors(hierarchy)
     weight = weight / jnp.sum(weight, axis=1, keepdims=True)
-    bank = flat_groups(group)
-    share = jnp.sum(weight[:, :, None] * jax.nn.one_hot(place, hierarchy.size.size), axis=1)
+    groups = flat_groups(group)
+    share = jnp.sum(weight[:, :, None] * jax.nn.one_hot(which, hierarchy.size.size), axis=1)
     return jax.tree.map(
-        lambda leaf: jnp.tensordot(share, leaf, axes=1, precision=lax.Precision.HIGHEST), bank
+        lambda leaf: jnp.tensordot(share, leaf, axes=1, precision=lax.Precision.HIGHEST), groups
     )

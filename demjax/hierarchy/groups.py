@@ -1,7 +1,7 @@
 """Groups as arrays: who is whose ancestor, means per group, mixing down.
 
-Every group of every level has one *place* in a flat list of ``L · G``: ``level · G + slot``.
-Group models ``[L, G, ...]`` are that list with its first axis split in two.
+Every group of every level has a *flat index* among ``L · G``: ``level · G + slot``.
+Group models ``[L, G, ...]`` are all groups with their first axis split in two.
 """
 
 import jax
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from demjax.base import NO_GROUP, Hierarchy, Models, Params
+from demjax.pytrees import like
 
 
 def from_groups(groups: Int[Array, " L N"], slots: int) -> Hierarchy:
@@ -34,21 +35,21 @@ def root_only(clients: int, levels: int, slots: int) -> Hierarchy:
 
 
 def flat_index(hierarchy: Hierarchy) -> Int[Array, " L N"]:
-    """Place of each client's group on each level, ``NO_GROUP`` where it has none."""
+    """Flat index of each client's group on each level, ``NO_GROUP`` where it has none."""
     levels, slots = hierarchy.size.shape
     offset = jnp.arange(levels, dtype=jnp.int32)[:, None] * slots
     return jnp.where(hierarchy.groups == NO_GROUP, NO_GROUP, hierarchy.groups + offset)
 
 
 def lowest_group(hierarchy: Hierarchy) -> Int[Array, " N"]:
-    """Place of the lowest group that holds each client; the root holds everyone."""
+    """Flat index of the lowest group that holds each client; the root holds everyone."""
     everywhere = flat_index(hierarchy)
     level = jnp.argmax(everywhere != NO_GROUP, axis=0)
     return jnp.take_along_axis(everywhere, level[None], axis=0)[0]
 
 
 def parent_group(hierarchy: Hierarchy) -> Int[Array, " L G"]:
-    """Place of the group that each group hangs under; the root and empty slots: the root."""
+    """Flat index of the group that each group hangs under; the root and empty slots: the root."""
     levels, slots = hierarchy.size.shape
     everywhere = flat_index(hierarchy)
     root = (levels - 1) * slots
@@ -70,7 +71,7 @@ def membership(hierarchy: Hierarchy) -> Bool[Array, " L G N"]:
 
 
 def flat_groups(group: Params) -> Params:
-    """All group models in one flat bank, leaves ``[L · G, ...]``, indexed by place."""
+    """All group models flat, leaves ``[L · G, ...]``, by flat index."""
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), group)
 
 
@@ -83,5 +84,15 @@ def single_group(clients: int) -> Hierarchy:
 def under_one_root(client: Params, root: Params) -> Models:
     """The models of a system with a server: clients under a single group, the global model."""
     count = jax.tree.leaves(client)[0].shape[0]
-    group = jax.tree.map(lambda leaf: leaf[None, None], root)
+    group = like(client, jax.tree.map(lambda leaf: leaf[None, None], root))
     return Models(client, group, single_group(count))
+
+
+def no_server(client: Params) -> Models:
+    """The models of a system without a server: clients alone, no group and no global model.
+
+    The hierarchy has no level at all, not even a root; ``Models.group`` is ``None``.
+    """
+    count = jax.tree.leaves(client)[0].shape[0]
+    nobody = Hierarchy(jnp.zeros((0, count), jnp.int32), jnp.zeros((0, 1), jnp.int32))
+    return Models(client, None, nobody)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from demjax.base import NO_GROUP, Hierarchy, Params
 from demjax.hierarchy.groups import membership, single_group
+from demjax.pytrees import as_pytree, interpolate
 
 
 def group_means(
@@ -59,10 +60,10 @@ def mean_shares(
 
 
 def mean_of_all(params: Params, weight: Float[Array, " N"] | None = None) -> Params:
-    """Mean model of all clients, ``Σ_n v_n w_n / Σ_n v_n``: the root's mean, without its axes."""
+    """Mean model of all clients, ``Σ_n v_n w_n / Σ_n v_n``: the root's mean, a plain pytree."""
     count = jax.tree.leaves(params)[0].shape[0]
     means = group_means(params, single_group(count), weight)
-    return jax.tree.map(lambda leaf: leaf[0, 0], means)
+    return jax.tree.map(lambda leaf: leaf[0, 0], as_pytree(means))
 
 
 def soft_update(old: Params, new: Params, rate: Float[Array, ""] | float) -> Params:
@@ -75,4 +76,4 @@ def soft_update(old: Params, new: Params, rate: Float[Array, ""] | float) -> Par
         new: Models of the same shapes.
         rate: ``γ``, from 0 to 1.
     """
-    return jax.tree.map(lambda o, n: (1 - rate) * o + rate * n, old, new)
+    return interpolate(old, new, rate)

@@ -29,7 +29,7 @@ def mix_down(
 
     ``w_child ← (1 − α) w_child + α w_parent``, the parent already mixed: groups, level by
     level, and at last the clients, whose parent is the lowest group that holds them. Of up to
-    128 places one group model that is not finite makes all mixed models so.
+    128 group slots one group model that is not finite makes all mixed models so.
 
     Args:
         client: One model for each client, leaves ``[N, ...]``.
@@ -47,13 +47,13 @@ def mix_down(
     Source: Nguyen et al., arXiv 2007.03278, final version, top-down step.
     """
     down, lowest = mixing(hierarchy, mix), lowest_group(hierarchy)
-    bank = jax.tree.map(down, flat_groups(group))
-    mixed = jax.tree.map(lambda own, bank: soft_update(own, bank[lowest], mix[0]), client, bank)
-    return mixed, jax.tree.map(lambda bank, old: bank.reshape(old.shape), bank, group)
+    flat = jax.tree.map(down, flat_groups(group))
+    mixed = jax.tree.map(lambda own, flat: soft_update(own, flat[lowest], mix[0]), client, flat)
+    return mixed, jax.tree.map(lambda flat, old: flat.reshape(old.shape), flat, group)
 
 
 def mixing(hierarchy: Hierarchy, mix: Sequence[Float[Array, ""] | float]) -> Partial:
-    """How groups mix, ``(bank [L · G, ...]) -> bank``; arguments and errors as in ``mix_down``.
+    """How groups mix, ``(flat [L · G, ...]) -> flat``; arguments and errors as in ``mix_down``.
 
     It is a pytree too, so that devices can be given it.
     """
@@ -72,14 +72,14 @@ def mixing(hierarchy: Hierarchy, mix: Sequence[Float[Array, ""] | float]) -> Par
 
 
 def _mixed_by_level(
-    parents: Int[Array, " L G"], mix: list, bank: Float[Array, " L*G ..."]
+    parents: Int[Array, " L G"], mix: list, flat: Float[Array, " L*G ..."]
 ) -> Float[Array, " L*G ..."]:
     levels, slots = parents.shape
     for level in range(levels - 2, -1, -1):
         rows = slice(level * slots, (level + 1) * slots)
-        mixed = soft_update(bank[rows], bank[parents[level]], mix[level + 1])
-        bank = bank.at[rows].set(mixed)
-    return bank
+        mixed = soft_update(flat[rows], flat[parents[level]], mix[level + 1])
+        flat = flat.at[rows].set(mixed)
+    return flat
 
 
 @STARTS.register("own", itself=True)
@@ -98,7 +98,7 @@ def from_parent(client: Params, group: Params, hierarchy: Hierarchy) -> Params:
 @STARTS.register("root", itself=True)
 def from_root(client: Params, group: Params, hierarchy: Hierarchy) -> Params:
     """Where training starts: the global model."""
-    return jax.tree.map(lambda own, bank: jnp.broadcast_to(bank[-1, 0], own.shape), client, group)
+    return jax.tree.map(lambda own, flat: jnp.broadcast_to(flat[-1, 0], own.shape), client, group)
 
 
 def per_level(whose: str, name: str, given: Any, levels: int) -> list:

@@ -15,7 +15,7 @@ from demjax.base import ClientData, Hierarchy, Models, Organization, Params, Tas
 from demjax.hierarchy import flat_groups, membership
 from demjax.metrics.scoring import models_at_once, pooled_test_data, scores
 from demjax.metrics.tree import Structure, describe, label_sets
-from demjax.pytrees import finite_clients
+from demjax.pytrees import as_pytree, finite_clients
 
 
 class Measures(NamedTuple):
@@ -33,7 +33,8 @@ class Measures(NamedTuple):
         g_spe: Specialization of groups on each level: mean of ``group_spe`` weighted by the
             groups' numbers of clients; the last is the root's.
         g_gen: Generalization of groups on each level, likewise.
-        global_score: Score of the root's model on the pooled test data.
+        global_score: Score of the root's model on the pooled test data; NaN without a server,
+            where nothing is measured of groups, ``L = 0``.
         diverged: Number of clients whose models hold numbers that are not finite; where models
             were mixed with a root that is not finite, that is everyone.
         hierarchy: The tree at this moment.
@@ -106,7 +107,7 @@ def measure(
         """Sums of a model's scores over the examples of its client or members, and over all."""
         x, y, owners = examples
         member = jnp.arange(count + 1) == whose if whose.ndim == 0 else jnp.pad(whose, (0, 1))
-        score = scores(task.score, params, x, y, models=models)
+        score = scores(task.score, as_pytree(params), x, y, models=models)
         return jnp.stack([jnp.sum(score * member[owners]), jnp.sum(score * (owners < count))])
 
     def score_some(
@@ -151,8 +152,11 @@ def measure(
         size = models.hierarchy.size
         exists = size.reshape(-1) > 0
         member = membership(models.hierarchy).reshape(-1, count)
-        bank = flat_groups(models.group), member, exists
-        group = over_wanted(score_some, data, bank, exists)
+        if models.group is None:  # a system without a server
+            group = jnp.zeros((0, 2))
+        else:
+            bank = flat_groups(models.group), member, exists
+            group = over_wanted(score_some, data, bank, exists)
         tests = jnp.sum(member * test_size, axis=1)
         group_spe = jnp.where(tests > 0, group[:, 0] / jnp.maximum(tests, 1), jnp.nan)
         group_gen = jnp.where(exists, group[:, 1] / total, jnp.nan).reshape(size.shape)
@@ -166,7 +170,7 @@ def measure(
             c_gen=jnp.mean(client_gen),
             g_spe=_weighted_mean(group_spe, size),
             g_gen=_weighted_mean(group_gen, size),
-            global_score=group_gen[-1, 0],
+            global_score=jnp.float32(jnp.nan) if models.group is None else group_gen[-1, 0],
             diverged=count - jnp.sum(finite_clients(models.client), dtype=jnp.int32),
             hierarchy=models.hierarchy,
             structure=describe(
@@ -189,7 +193,7 @@ def _shapes(params: Params, data: ClientData, example: Int[Array, " blocks block
     def shape(leaf, *first):
         return jax.ShapeDtypeStruct((*first, *leaf.shape[1:]), leaf.dtype)
 
-    return jax.tree.map(shape, params), shape(data.x, block), shape(data.y, block)
+    return as_pytree(jax.tree.map(shape, params)), shape(data.x, block), shape(data.y, block)
 
 
 def _weighted_mean(value: Float[Array, " L G"], size: Int[Array, " L G"]) -> Float[Array, " L"]:

@@ -39,8 +39,11 @@ def label_sets(clients: ClientData) -> Int[np.ndarray, " N"]:
         clients: Everybody's data; concrete arrays, not traced ones.
 
     Returns:
-        The number of each client's set, from 0, in the order in which the sets first appear.
+        The number of each client's set, from 0, in the order in which the sets first appear;
+        without labels, where targets are floating point, all 0.
     """
+    if not jnp.issubdtype(clients.y.dtype, jnp.integer):
+        return np.zeros(clients.n_clients, np.int32)
     train, size, y = (np.asarray(z) for z in (clients.train, clients.train_size, clients.y))
     sets = [frozenset(y[mine[:n]].tolist()) for mine, n in zip(train, size, strict=True)]
     number: dict[frozenset, int] = {}

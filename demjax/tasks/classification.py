@@ -1,31 +1,32 @@
-"""What one client learns: the loss and the score of one model on examples."""
+"""Classification: cross-entropy while training, accuracy when scored."""
 
 from collections.abc import Callable
+from typing import Any
 
-import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import optax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int, Num, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Num
 
-from demjax.base import Params, Task
+from demjax.base import Task
+from demjax.tasks.supervised import supervised
 
 
 def classification(
-    model: nn.Module,
+    model: Any,
     example: Num[Array, " *shape"],
     *,
     compute: DTypeLike = jnp.float32,
     inputs: Callable[[Num[Array, " B *shape"]], Float[Array, " B *shape"]] | None = None,
 ) -> Task:
-    """Classification by a Flax module, trained on the mean cross-entropy.
+    """Classification by a model that gives logits, trained on the mean cross-entropy.
 
     ``loss = Σ_b weight_b · (log Σ_c exp z_bc − z_b,y_b) / Σ_b weight_b``, with logits ``z``.
 
     Args:
-        model: A module called as ``model(x[B, ...], train=bool) -> logits[B, classes]``; it may
-            use the random stream ``"dropout"`` when ``train`` is true.
+        model: A Flax module called as ``model(x[B, ...], train=bool) -> logits[B, classes]``, which
+            may use the random stream ``"dropout"`` when ``train`` is true; or any other kind of
+            ``models.adapters.network``.
         example: One input, for its shape.
         compute: Numbers that the module computes with; with ``jnp.bfloat16`` parameters, their
             gradients, and all after the logits stay in single precision.
@@ -34,34 +35,40 @@ def classification(
 
     Returns:
         The task; its score is 1 where the largest logit is the label's, 0 elsewhere.
+
+    Raises:
+        ValueError: One sentence: at once, if the model is of no known kind; when it is traced, if
+            labels are not whole numbers.
     """
+    return supervised(
+        model,
+        example,
+        losses=cross_entropy,
+        scores=right,
+        score_name="accuracy",
+        compute=compute,
+        inputs=inputs,
+    )
 
-    def init(key: PRNGKeyArray) -> Params:
-        return model.init(key, jnp.asarray(example, jnp.float32)[None], train=False)["params"]
 
-    def logits_of(params, x, **options):
-        x = x if inputs is None else inputs(x)
-        # The gradient of a conversion is converted back, so that updates are not rounded.
-        params, x = jax.tree.map(lambda leaf: leaf.astype(compute), (params, x))
-        return jnp.asarray(model.apply({"params": params}, x, **options), jnp.float32)
+def cross_entropy(logits: Float[Array, " B classes"], y: Int[Array, " B"]) -> Float[Array, " B"]:
+    """The cross-entropy of each example, ``log Σ_c exp z_c − z_y``.
 
-    def loss(
-        params: Params,
-        x: Float[Array, " B *shape"],
-        y: Int[Array, " B"],
-        weight: Float[Array, " B"],
-        key: PRNGKeyArray,
-    ) -> Float[Array, ""]:
-        logits = logits_of(params, x, train=True, rngs={"dropout": key})
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, y)
-        return jnp.sum(weight * losses) / jnp.maximum(jnp.sum(weight), 1.0)
+    Raises:
+        ValueError: One sentence, if the labels are not whole numbers.
+    """
+    if not jnp.issubdtype(y.dtype, jnp.integer):
+        raise ValueError(
+            f"Classification needs labels that are whole numbers, but {y.dtype} was given; targets "
+            "that are floating point are for regression."
+        )
+    return optax.softmax_cross_entropy_with_integer_labels(logits, y)
 
-    def score(
-        params: Params, x: Float[Array, " B *shape"], y: Int[Array, " B"]
-    ) -> Float[Array, " B"]:
-        logits = logits_of(params, x, train=False)
-        # A model that holds NaN answers nothing right; argmax alone would call it label 0.
-        finite = jnp.isfinite(logits).all(axis=-1)
-        return ((jnp.argmax(logits, axis=-1) == y) & finite).astype(jnp.float32)
 
-    return Task(init=init, loss=loss, score=score)
+def right(logits: Float[Array, " B classes"], y: Int[Array, " B"]) -> Float[Array, " B"]:
+    """1 where the largest logit is the label's, else 0.
+
+    A model that holds NaN predicts nothing right; argmax alone would call it label 0.
+    """
+    finite = jnp.isfinite(logits).all(axis=-1)
+    return ((jnp.argmax(logits, axis=-1) == y) & finite).astype(jnp.float32)

@@ -77,19 +77,19 @@ KEY, OTHER_KEY = jax.random.key(11), jax.random.key(12)
 KEYS = jnp.stack([KEY, OTHER_KEY])
 
 
-def one_step(key, params, clients, pull=None, gradients=False, cohort=None):
+def one_step(key, params, clients, proximal=None, gradients=False, cohort=None):
     """Hardly any training, for a test that is about something else: client n moves towards n."""
     target = jnp.arange(clients.n_clients, dtype=jnp.float32)
 
     def step(leaf, anchors=None):
         wide = (-1, *[1] * (leaf.ndim - 1))
         moved = leaf - 0.2 * (leaf - target.reshape(wide))
-        if pull is None:
+        if proximal is None:
             return moved
-        which, weight = pull.which, pull.weight
+        which, weight = proximal.which, proximal.weight
         return moved - 0.2 * weight[:, 0].reshape(wide) * (moved - anchors[which[:, 0]])
 
-    trees = (params,) if pull is None else (params, pull.anchors)
+    trees = (params,) if proximal is None else (params, proximal.anchors)
     moved = jax.tree.map(step, *trees)
     return jax.tree.map(step, moved, *trees[1:]), jnp.zeros(clients.n_clients)
 
@@ -210,7 +210,7 @@ def test_models_are_well_formed_after_every_round(row):
     one = jax.tree.map(jnp.shape, tiny.task().init(KEY))
     for number in range(ROUNDS + 1):
         moment = jax.tree.map(lambda leaf, n=number: np.asarray(leaf[n]), history)
-        client, group, (groups, size), _ = moment
+        client, group, (groups, size), _ = tiny.plain(moment)
         levels, slots = size.shape
         assert groups.dtype == size.dtype == np.int32
         assert groups.shape == (levels, COUNT)

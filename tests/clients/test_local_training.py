@@ -16,9 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from demjax import spread_over
 from demjax.backend.policy import compiling_for
 from demjax.base import Task
-from demjax.clients.local_training import Pull, chunk_for_backend, local_training
+from demjax.clients.local_training import chunk_for_backend, local_training
+from demjax.clients.proximal import ProximalTerm
+from demjax.pytrees import StackedModels
 
 FEATURES, CLASSES, BATCH, EPOCHS = 3, 3, 4, 2
 SIZES = (7, 3, 12, 5, 1, 9, 4, 10, 2)  # several end in a short batch, four have but one batch
@@ -104,13 +107,17 @@ def gradient_on_paper(model, x, y, noise):
     return loss, {"w": x.T @ wrong, "b": wrong.sum(axis=0) + 0.1 * noise}
 
 
-def reference(update, pull=None):
+def reference(update, proximal=None):
     """Every client's model and loss after local training, by loops."""
-    return reference_with_gradients(update, pull)[:2]
+    return reference_with_gradients(update, proximal)[:2]
 
 
-def reference_with_gradients(update, pull=None):
-    """The same, and the mean over the last epoch's examples of the gradients, without the pull."""
+def reference_with_gradients(update, proximal=None, *, shrink=None, correction=None, trained=()):
+    """The same, and the mean over the last epoch's examples of the gradients, without the term.
+
+    An extra loss of ``shrink[n] / 2 ‖w‖²`` for client ``n``, a correction of every gradient, and
+    the names of the leaves that train, if not all do.
+    """
     x, y, rows, start = problem()
     models, losses, gathered = [], [], []
     for client, mine in enumerate(rows):
@@ -125,14 +132,19 @@ def reference_with_gradients(update, pull=None):
                 loss, gradient = gradient_on_paper(model, x[some], y[some], noise[number])
                 step += 1
                 for name in model:
-                    slope = gradient[name]
+                    slope = gradient[name] + (0 if shrink is None else shrink[client] * model[name])
                     slopes[name] = slopes[name] + slope * len(some) / len(mine)
-                    if pull is not None and (pull.chosen is None or pull.chosen[name]):
+                    if proximal is not None and (proximal.chosen is None or proximal.chosen[name]):
                         for which, strength in zip(
-                            pull.which[client].tolist(), pull.weight[client].tolist(), strict=True
+                            proximal.which[client].tolist(),
+                            proximal.weight[client].tolist(),
+                            strict=True,
                         ):
-                            anchor = np.asarray(pull.anchors[name][which], np.float64)
+                            anchor = np.asarray(proximal.anchors[name][which], np.float64)
                             slope = slope + strength * (model[name] - anchor)
+                    slope = slope + (0 if correction is None else correction[name][client])
+                    if trained and name not in trained:
+                        continue
                     change, memory[name] = update(slope, memory[name], step)
                     model[name] = model[name] + change
                 total += loss * len(some)
@@ -195,15 +207,15 @@ def test_training_is_a_loop_over_clients_epochs_and_batches(clients, optimizer, 
 
 
 @pytest.mark.parametrize("chunk", [1, 7])
-def test_pull_adds_each_anchor_by_its_strength(clients, chunk):
+def test_a_proximal_term_adds_each_anchor_by_its_strength(clients, chunk):
     rng = np.random.default_rng(3)
     anchors = jax.tree.map(
         lambda leaf: jnp.asarray(rng.normal(size=(4, *leaf.shape[1:])), jnp.float32), start()
     )
     which = jnp.asarray(rng.integers(4, size=(COUNT, 2)), jnp.int32)
-    pull = Pull(anchors, which, jnp.asarray(rng.uniform(0, 1, (COUNT, 2)), jnp.float32))
-    got = trainer("sgd", chunk)(KEY, start(), clients, pull)
-    assert_close(got, reference(sgd(0.3), pull))
+    proximal = ProximalTerm(anchors, which, jnp.asarray(rng.uniform(0, 1, (COUNT, 2)), jnp.float32))
+    got = trainer("sgd", chunk)(KEY, start(), clients, proximal)
+    assert_close(got, reference(sgd(0.3), proximal))
     assert np.abs(got[0]["w"] - reference(sgd(0.3))[0]["w"]).max() > 0.01
 
 
@@ -295,15 +307,17 @@ def unguarded_mean(values, weight):
     return jnp.sum(values * weight) / jnp.sum(weight)
 
 
-@pytest.mark.parametrize("pulled", [False, True])
-def test_two_steps_worked_out_by_hand(ragged_clients, pulled):
+@pytest.mark.parametrize("drawn", [False, True])
+def test_two_steps_worked_out_by_hand(ragged_clients, drawn):
     clients = ragged_clients(np.float32([1, 3]), np.zeros(2, int), [[0, 1]], [[]])
     training = local_training(halfway(guarded_mean), optax.sgd(0.5), epochs=2, batch_size=2)
-    pull = Pull(jnp.array([9.0, 4.0]), jnp.array([[1]]), jnp.array([[1.0]])) if pulled else None
-    params, loss = training.train(KEY, jnp.zeros(1), clients, pull)
-    # Without pull: slope w − 2, so 0 → 1 → 1.5. With it: slope (w − 2) + (w − 4), so 0 → 3 → 3.
-    # Loss of the second epoch, at 1: (0 + 4)/4; at 3: (4 + 0)/4, the pull not counted.
-    assert params.tolist() == [3.0 if pulled else 1.5]
+    proximal = (
+        ProximalTerm(jnp.array([9.0, 4.0]), jnp.array([[1]]), jnp.array([[1.0]])) if drawn else None
+    )
+    params, loss = training.train(KEY, jnp.zeros(1), clients, proximal)
+    # Without the term: slope w − 2, so 0 → 1 → 1.5. With it: slope (w − 2) + (w − 4), so 0 → 3 → 3.
+    # Loss of the second epoch, at 1: (0 + 4)/4; at 3: (4 + 0)/4, the term not counted.
+    assert params.tolist() == [3.0 if drawn else 1.5]
     assert loss.tolist() == [1.0]
 
 
@@ -322,7 +336,7 @@ def test_an_idle_step_is_not_asked_for_its_loss(ragged_clients):
 
 
 @pytest.mark.parametrize("chunk", [1, 2])
-def test_a_pull_alone_approaches_the_weighted_mean_of_its_anchors(ragged_clients, chunk):
+def test_a_proximal_term_alone_approaches_the_weighted_mean_of_its_anchors(ragged_clients, chunk):
     rng = np.random.default_rng(0)
     sizes = (5, 1, 2)
     clients = ragged_clients(
@@ -333,8 +347,8 @@ def test_a_pull_alone_approaches_the_weighted_mean_of_its_anchors(ragged_clients
     w, anchors = rng.normal(size=(3, 4)), rng.normal(size=(5, 4))
     which = rng.integers(5, size=(3, 3))
     strength = np.array([[0.5, 1.0, 0.0], [0.0, 0.0, 0.0], [0.1, 0.2, 0.3]])
-    pull = Pull(*map(jnp.asarray, (anchors, which, strength)))
-    got, _ = jax.jit(training.train)(KEY, jnp.asarray(w), clients, pull)
+    proximal = ProximalTerm(*map(jnp.asarray, (anchors, which, strength)))
+    got, _ = jax.jit(training.train)(KEY, jnp.asarray(w), clients, proximal)
     for client, size in enumerate(sizes):
         total, steps = strength[client].sum(), 3 * -(-size // 2)
         goal = strength[client] @ anchors[which[client]] / total if total else 0
@@ -414,14 +428,14 @@ def test_a_fresh_model_is_the_tasks():
     assert local_training(task, optax.sgd(0.1)).init(KEY) == "fresh"
 
 
-def random_pull(chosen=None):
+def random_term(chosen=None):
     rng = np.random.default_rng(3)
     anchors = jax.tree.map(
         lambda leaf: jnp.asarray(rng.normal(size=(4, *leaf.shape[1:])), jnp.float32), start()
     )
     which = jnp.asarray(rng.integers(4, size=(COUNT, 2)), jnp.int32)
     weight = jnp.asarray(rng.uniform(0, 0.8, (COUNT, 2)), jnp.float32)
-    return Pull(anchors, which, weight, chosen)
+    return ProximalTerm(anchors, which, weight, chosen)
 
 
 def train_plainly(chunk):
@@ -431,25 +445,118 @@ def train_plainly(chunk):
 
 
 @pytest.mark.parametrize("chunk", [1, 4])
-@pytest.mark.parametrize("pulled", [False, True])
-def test_gradients_are_the_means_of_the_last_epoch_without_the_pull(clients, chunk, pulled):
-    pull, train = random_pull() if pulled else None, train_plainly(chunk)
+@pytest.mark.parametrize("drawn", [False, True])
+def test_gradients_are_the_means_of_the_last_epoch_without_the_term(clients, chunk, drawn):
+    proximal, train = random_term() if drawn else None, train_plainly(chunk)
     both = jax.jit(
-        lambda pull: (train(KEY, start(), clients, pull, gradients=True),
-                      train(KEY, start(), clients, pull))
+        lambda proximal: (train(KEY, start(), clients, proximal, gradients=True),
+                      train(KEY, start(), clients, proximal))
     )  # fmt: skip
-    got, without = both(pull)
-    assert_close(got, reference_with_gradients(sgd(0.3), pull))
+    got, without = both(proximal)
+    assert_close(got, reference_with_gradients(sgd(0.3), proximal))
     assert_close(got[:2], without, 1e-6)
 
 
 @pytest.mark.parametrize("chunk", [1, 4])
-def test_leaves_that_are_not_chosen_are_not_pulled(clients, chunk):
-    pull, train = random_pull({"w": True, "b": False}), train_plainly(chunk)
-    got = jax.jit(lambda: train(KEY, start(), clients, pull))()
-    assert_close(got, reference(sgd(0.3), pull))
+def test_leaves_that_are_not_chosen_are_not_drawn(clients, chunk):
+    proximal, train = random_term({"w": True, "b": False}), train_plainly(chunk)
+    got = jax.jit(lambda: train(KEY, start(), clients, proximal))()
+    assert_close(got, reference(sgd(0.3), proximal))
     # In one epoch of one batch nothing else could move them apart.
     whole = local_training(noisy_softmax_regression(), optax.sgd(0.3), epochs=1, batch_size=12)
-    free, some = jax.jit(lambda: [whole.train(KEY, start(), clients, p)[0] for p in (None, pull)])()
+    free, some = jax.jit(
+        lambda: [whole.train(KEY, start(), clients, p)[0] for p in (None, proximal)]
+    )()
     assert_close(some["b"], free["b"], 1e-6)
     assert np.abs(some["w"] - free["w"]).max() > 0.01
+
+
+def shrinking(strength):
+    """An extra loss that knows its client, and reads an array that all share."""
+
+    def extra(model, x, y, weight, key, client):
+        assert x.shape[0] == y.shape[0] == weight.shape[0] == BATCH
+        return strength[client] / 2 * sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(model))
+
+    return extra
+
+
+@pytest.mark.parametrize(("chunk", "devices"), [(1, 1), (4, 1), (4, 2)])
+def test_what_an_algorithm_adds_counts_all_at_once(clients, chunk, devices):
+    rng = np.random.default_rng(8)
+    shrink = rng.uniform(0, 0.5, COUNT)
+    correction = {name: rng.normal(size=leaf.shape) for name, leaf in start().items()}
+    term, train = random_term(), train_plainly(chunk)
+    options = {"shrink": shrink, "correction": correction, "trained": ("w",)}
+    wanted = reference_with_gradients(sgd(0.3), term, **options)
+
+    def together(strength, correction):
+        return train(
+            KEY,
+            StackedModels.from_pytree(start()),
+            clients,
+            term,
+            gradients=True,
+            correction=StackedModels.from_pytree(correction),
+            trained={"w": True, "b": False},
+            extra_loss=shrinking(strength),
+        )
+
+    with spread_over(devices):
+        some = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), (shrink, correction))
+        models, loss, gradient = jax.jit(together)(*some)
+    assert isinstance(models, StackedModels)
+    assert isinstance(gradient, StackedModels)
+    assert_close((models.as_pytree(), loss, gradient.as_pytree()), wanted)
+    np.testing.assert_array_equal(models.as_pytree()["b"], start()["b"])
+
+
+@pytest.mark.parametrize("chunk", [1, 4])
+def test_a_correction_may_be_the_same_for_all_and_reaches_the_right_cohort(clients, chunk):
+    train = train_plainly(chunk)
+    one = {name: jnp.full(leaf.shape[1:], 0.3) for name, leaf in start().items()}
+    rows = {
+        name: jnp.arange(1.0, COUNT + 1).reshape(-1, *[1] * (leaf.ndim - 1)) * jnp.ones_like(leaf)
+        for name, leaf in start().items()
+    }
+    who = jnp.array([1, 4, 6, COUNT])
+
+    @jax.jit
+    def both():
+        return (
+            train(KEY, start(), clients, correction=one),
+            train(KEY, start(), clients, cohort=who, correction=rows),
+        )
+
+    for_all, for_some = both()
+    same = {name: np.full(leaf.shape, 0.3) for name, leaf in start().items()}
+    assert_close(for_all, reference_with_gradients(sgd(0.3), correction=same)[:2])
+    wanted, losses, _ = reference_with_gradients(sgd(0.3), correction=in_float64(rows))
+    members, others = [1, 4, 6], [0, 2, 3, 5, 7, 8]
+    for name, leaf in start().items():
+        np.testing.assert_allclose(
+            for_some[0][name][jnp.array(members)], wanted[name][members], rtol=1e-5, atol=1e-5
+        )
+        np.testing.assert_array_equal(for_some[0][name][jnp.array(others)], leaf[jnp.array(others)])
+    np.testing.assert_allclose(for_some[1][jnp.array(members)], losses[members], rtol=1e-5)
+    assert np.isnan(for_some[1][jnp.array(others)]).all()
+
+
+def in_float64(tree):
+    return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), tree)
+
+
+def test_what_does_not_train_keeps_its_bits_whatever_the_optimizer(clients):
+    decaying = local_training(
+        noisy_softmax_regression(), optax.adamw(0.1, weight_decay=0.5), batch_size=BATCH, chunk=9
+    )
+    trained = {"w": False, "b": True}
+    models, _ = jax.jit(lambda: decaying.train(KEY, start(), clients, trained=trained))()
+    assert_same_bits(models["w"], start()["w"])
+    assert (np.asarray(models["b"] != start()["b"])).all()
+
+
+def test_a_correction_of_no_possible_form_is_told(clients):
+    wrong = {"w": jnp.zeros(()), "b": jnp.zeros(())}
+    with pytest.raises(ValueError, match=r"of one model, or of a model for each client"):
+        train_plainly(1)(KEY, start(), clients, correction=wrong)

@@ -93,9 +93,9 @@ def test_a_cohort_trains_as_if_everyone_did_and_the_others_rest(chunk):
         assert not np.asarray(slope[others]).any()
 
 
-def stepping(key, params, clients, pull=None, gradients=False, cohort=None):
+def stepping(key, params, clients, proximal=None, gradients=False, cohort=None):
     """Known without computing: client n of the cohort moves by n + 1."""
-    moved = {"w": params["w"] + jnp.arange(1.0, 4.0)[:, None]}
+    moved = jax.tree.map(lambda w: w + jnp.arange(1.0, 4.0)[:, None], params)
     return participation.kept(params, cohort, moved), jnp.zeros(3)
 
 
@@ -112,7 +112,7 @@ def test_the_servers_mean_is_that_of_the_cohort_by_examples():
             state, _ = algorithm.round(key, state, clients)
             models[who] = server + who + 1
             server = np.average(models[who], weights=who + 1)
-            np.testing.assert_allclose(state.client["w"][:, 0], models, rtol=1e-6)
+            np.testing.assert_allclose(tiny.plain(state.client)["w"][:, 0], models, rtol=1e-6)
             np.testing.assert_allclose(state.server["w"], server, rtol=1e-6)
 
 
@@ -160,5 +160,7 @@ def test_groups_are_of_all_models_and_only_the_cohort_takes_them_on():
         models[who] += who + 1
         root = models.mean()
         models[who] = 0.75 * models[who] + 0.25 * root
-        np.testing.assert_allclose(state.client["w"][:, 0], models, rtol=1e-6, atol=1e-6)
-        np.testing.assert_allclose(state.group["w"][0, 0], [root], rtol=1e-6)
+        np.testing.assert_allclose(
+            tiny.plain(state.client)["w"][:, 0], models, rtol=1e-6, atol=1e-6
+        )
+        np.testing.assert_allclose(tiny.plain(state.group)["w"][0, 0], [root], rtol=1e-6)

@@ -62,7 +62,9 @@ def test_no_group_is_smaller_than_asked(options):
 
 
 def test_both_backends_make_the_same_tree():
-    (_, (xla, *_)), (_, (scipys, *_)) = (organized(linkage_backend=name) for name in ("xla", "scipy"))
+    (_, (xla, *_)), (_, (scipys, *_)) = (
+        organized(linkage_backend=name) for name in ("xla", "scipy")
+    )
     np.testing.assert_array_equal(xla.groups, scipys.groups)
 
 

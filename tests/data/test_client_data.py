@@ -71,3 +71,19 @@ def test_client_data_refuses_what_does_not_fit():
         failure(
             lambda wrong=wrong: client_data(x, y, Partition(([0],), ([wrong],))), "0 to 3", wrong
         )
+
+
+def test_client_data_keeps_targets_in_single_precision():
+    x, partition = np.zeros((4, 2)), Partition(([2], [0, 1]), ([3], []))
+    for y in (np.array([0.5, 1.5, -2.0, 3.25]), np.arange(8.0).reshape(4, 2) / 4):
+        made = client_data(x, y, partition)
+        assert str(made.y.dtype) == "float32"
+        np.testing.assert_array_equal(made.y, y)
+
+
+def test_client_data_refuses_targets_that_are_not_finite_or_of_too_many_axes():
+    x, partition = np.zeros((3, 2)), Partition(([0],), ([1],))
+    for wrong in (np.nan, np.inf, 1e300):
+        y = np.array([0.0, 1.0, wrong])
+        failure(lambda y=y: client_data(x, y, partition), "finite", "example 2")
+    failure(lambda: client_data(x, np.zeros((3, 2, 2)), partition), "[T, D]")

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from demjax.experiment.defaults import CHOICES
 from partitions_alike import failure, same
 
 from demjax import data
 from demjax.experiment import build, load_data
-from demjax.experiment.defaults import CHOICES
 from demjax.experiment.experiment import Experiment
 from demjax.experiment.validation import resolve
 

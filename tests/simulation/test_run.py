@@ -151,7 +151,7 @@ def test_the_measures_are_of_the_models_of_their_round():
         clients = tiny.float64(tiny.unstack(models.client))
         pairs = zip(clients, own, strict=True)
         right = [tiny.answers(m, CLIENTS, rows) * len(rows) for m, rows in pairs if len(rows)]
-        root = tiny.float64(jax.tree.map(lambda leaf: leaf[-1, 0], models.group))
+        root = tiny.float64(jax.tree.map(lambda leaf: leaf[-1, 0], tiny.plain(models.group)))
         got = jax.tree.map(lambda leaf, n=number: leaf[n], history.measures)
         assert float(got.c_spe) == pytest.approx(sum(right) / examples.sum(), abs=1e-6)
         general = np.mean([tiny.answers(model, CLIENTS, pooled) for model in clients])

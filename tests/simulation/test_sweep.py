@@ -97,7 +97,7 @@ def test_experiments_side_by_side_are_those_apart(name):
     got = many(EXPERIMENTS)
     same(got, apart(name))
     assert got.round.tolist() == COUNT * [list(range(ROUNDS + 1))]
-    final = np.asarray(got.state.client["w"])
+    final = np.asarray(tiny.plain(got.state.client)["w"])
     assert len(np.unique(final, axis=0)) == COUNT, "experiments are not told apart"
 
 
@@ -122,7 +122,7 @@ def test_some_numbers_may_be_mapped_over_under_a_key_that_is_not_traced():
         got = jax.jit(some)(EXPERIMENTS["rate"])
     first_of_both = jax.tree.map(lambda leaf: leaf[0], (got, apart("fedavg")))
     same(*first_of_both)
-    assert len(np.unique(got.state.client["w"], axis=0)) == COUNT
+    assert len(np.unique(tiny.plain(got.state.client)["w"], axis=0)) == COUNT
 
 
 # ---- sweeps -------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from demjax.base import NO_GROUP, ClientData, Task
+from demjax.pytrees import StackedModels, as_pytree
 
 FEATURES, CLASSES = 4, 3
 SIZES = (7, 3, 12, 5, 9, 4, 10, 1)
@@ -81,17 +82,22 @@ def vector(model):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(model)])
 
 
+def plain(tree):
+    """The same with plain pytrees in the place of stacked models."""
+    return jax.tree.map(as_pytree, tree, is_leaf=lambda part: isinstance(part, StackedModels))
+
+
 def unstack(stacked):
     """The list of models of leaves ``[N, ...]``."""
-    stacked = jax.tree.map(np.asarray, stacked)
+    stacked = jax.tree.map(np.asarray, plain(stacked))
     count = len(jax.tree.leaves(stacked)[0])
     return [jax.tree.map(lambda leaf, n=n: leaf[n], stacked) for n in range(count)]
 
 
 def close(got, wanted, tolerance=2e-5):
     """Hold models, or lists of them, against each other."""
-    got_leaves, got_tree = jax.tree.flatten(got)
-    wanted_leaves, wanted_tree = jax.tree.flatten(wanted)
+    got_leaves, got_tree = jax.tree.flatten(plain(got))
+    wanted_leaves, wanted_tree = jax.tree.flatten(plain(wanted))
     assert got_tree == wanted_tree
     for one, other in zip(got_leaves, wanted_leaves, strict=True):
         assert np.shape(one) == np.shape(other)
@@ -99,8 +105,8 @@ def close(got, wanted, tolerance=2e-5):
 
 
 def same_bits(got, wanted):
-    got_leaves, got_tree = jax.tree.flatten(got)
-    wanted_leaves, wanted_tree = jax.tree.flatten(wanted)
+    got_leaves, got_tree = jax.tree.flatten(plain(got))
+    wanted_leaves, wanted_tree = jax.tree.flatten(plain(wanted))
     assert got_tree == wanted_tree
     for one, other in zip(got_leaves, wanted_leaves, strict=True):
         one, other = np.asarray(one), np.asarray(other)
@@ -115,7 +121,7 @@ def differ(one, other, by=1e-3):
 def groups_of(models):
     """``{(level, members): model}`` of the groups that exist, whatever slots they are in."""
     groups, size = np.asarray(models.hierarchy.groups), np.asarray(models.hierarchy.size)
-    group = jax.tree.map(np.asarray, models.group)
+    group = jax.tree.map(np.asarray, plain(models.group))
     found = {}
     for level, row in enumerate(groups):
         for slot in set(row.tolist()) - {NO_GROUP}:
@@ -157,17 +163,17 @@ def learn_and_slope(
     clients,
     client,
     *,
-    pulls=(),
+    anchors=(),
     chosen=(),
     dropout=True,
     epochs=EPOCHS,
     batch=BATCH,
     rate=RATE,
 ):
-    """One client's local training; ``pulls`` are pairs of a strength and a model.
+    """One client's local training; ``anchors`` are pairs of a strength and a model.
 
-    Only the leaves named in ``chosen`` are pulled, if there are any. Returns the model, and the
-    means over the examples of the last epoch of the loss and of its gradient, without the pulls.
+    Only the leaves named in ``chosen`` are drawn, if there are any. Returns the model, and the
+    means over the examples of the last epoch of the loss and of its gradient, without the term.
     """
     x, y = np.asarray(clients.x, np.float64), np.asarray(clients.y)
     size = int(clients.train_size[client])
@@ -180,9 +186,9 @@ def learn_and_slope(
             some = order[start : start + batch]
             loss, slope = gradient(model, x[some], y[some], seen[number] if dropout else 1)
             gathered = combine((1, gathered), (len(some), slope))
-            for strength, anchor in pulls:
-                pulled = combine((1, slope), (strength, model), (-strength, anchor))
-                slope = {k: pulled[k] if not chosen or k in chosen else slope[k] for k in slope}
+            for strength, anchor in anchors:
+                drawn = combine((1, slope), (strength, model), (-strength, anchor))
+                slope = {k: drawn[k] if not chosen or k in chosen else slope[k] for k in slope}
             model, total = combine((1, model), (-rate, slope)), total + loss * len(some)
     return model, total / size, combine((1 / size, gathered))
 

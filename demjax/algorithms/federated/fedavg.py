@@ -7,7 +7,6 @@ Optimization*, ICLR 2021, arXiv 2003.00295.
 
 from typing import Annotated, NamedTuple, cast
 
-import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -16,8 +15,9 @@ from demjax import hierarchy as tree
 from demjax.base import Algorithm, ClientData, Models, Params
 from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining
+from demjax.hierarchy.averages import Average, average_of_all
 from demjax.hierarchy.groups import under_one_root
-from demjax.pytrees import stack_copies
+from demjax.pytrees import difference, interpolate, stack_copies
 from demjax.registry import ALGORITHMS, OPTIMIZERS, Range, Slot
 
 ServerOptimizer = Annotated[
@@ -57,6 +57,7 @@ def fedavg(
     mix: Annotated[Float[Array, ""] | float | None, Range(0, 1)] = None,
     server_optimizer: ServerOptimizer = None,
     cohort: int | None = None,
+    average: Average | None = None,
 ) -> Algorithm:
     """Train from the global model, average by examples.
 
@@ -74,6 +75,8 @@ def fedavg(
         server_optimizer: Any optimizer, or its name; by default the mean replaces the global model.
         cohort: Clients that train in a round and whose mean is taken, 1 to ``N``; all others keep
             their models. By default everyone.
+        average: What takes the place of the mean, such as a robust one, as in
+            ``hierarchy.averages``; by default the mean by examples.
 
     Returns:
         The algorithm; its hierarchy is one root that holds every client.
@@ -91,20 +94,26 @@ def fedavg(
         key: PRNGKeyArray, state: FedAvgState, clients: ClientData
     ) -> tuple[FedAvgState, FedAvgInfo]:
         who = participation.draw(key, clients.n_clients, cohort)
-        start = stack_copies(state.server, clients.n_clients) if mix is None else state.client
+        start = state.client
+        if mix is None:
+            start = local.begin(start, stack_copies(state.server, clients.n_clients))
         start = participation.kept(state.client, who, start)
         client, loss = local.train(key, start, clients, cohort=who)
-        examples = clients.train_size.astype(jnp.float32)
-        mean = tree.mean_of_all(*participation.rows((client, examples), who))
+        examples = participation.counted(clients.train_size.astype(jnp.float32), who)
+        sent = participation.rows(client, who)
+        if average is None:
+            mean = tree.mean_of_all(sent, examples)
+        else:
+            mean = average_of_all(average, sent, examples, reference=state.server, key=key)
         if server_optimizer is None:
             model, optimizer = mean, state.optimizer
         else:
-            gradient = jax.tree.map(lambda old, new: old - new, state.server, mean)
+            gradient = difference(state.server, mean)
             updates, optimizer = server.update(gradient, state.optimizer, state.server)
             model = optax.apply_updates(state.server, updates)
         if mix is not None:
-            mixed = jax.tree.map(lambda own, new: (1 - mix) * own + mix * new, client, model)
-            client = participation.kept(client, who, mixed)
+            mixed = interpolate(client, stack_copies(model, clients.n_clients), mix)
+            client = participation.kept(client, who, local.begin(client, mixed))
         return FedAvgState(client, model, optimizer), FedAvgInfo(loss)
 
     def models(state: FedAvgState) -> Models:

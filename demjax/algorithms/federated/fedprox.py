@@ -5,14 +5,15 @@ Li et al., *Federated Optimization in Heterogeneous Networks*, MLSys 2020, arXiv
 
 from typing import Annotated, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from demjax import hierarchy as tree
 from demjax.base import Algorithm, ClientData, Models, Params
 from demjax.clients import participation
-from demjax.clients.local_training import LocalTraining, Pull
+from demjax.clients.local_training import LocalTraining
+from demjax.clients.proximal import ProximalTerm
+from demjax.hierarchy.averages import Average, average_of_all
 from demjax.hierarchy.groups import under_one_root
 from demjax.pytrees import stack_copies
 from demjax.registry import ALGORITHMS, Range
@@ -47,6 +48,7 @@ def fedprox(
     *,
     prox: Annotated[Float[Array, ""] | float, Range(0, 1e6)] = 0.5,
     cohort: int | None = None,
+    average: Average | None = None,
 ) -> Algorithm:
     """Train near the global model, average by examples.
 
@@ -58,6 +60,8 @@ def fedprox(
         prox: ``μ``, 0 or more; with 0 this is federated averaging.
         cohort: Clients that train in a round and whose mean is taken, 1 to ``N``; all others keep
             their models. By default everyone.
+        average: What takes the place of the mean, such as a robust one, as in
+            ``hierarchy.averages``; by default the mean by examples.
 
     Returns:
         The algorithm; its hierarchy is one root that holds every client.
@@ -74,16 +78,21 @@ def fedprox(
         key: PRNGKeyArray, state: FedProxState, clients: ClientData
     ) -> tuple[FedProxState, FedProxInfo]:
         count = clients.n_clients
-        pull = Pull(
-            anchors=jax.tree.map(lambda leaf: leaf[None], state.server),
+        proximal = ProximalTerm(
+            anchors=stack_copies(state.server, 1),
             which=jnp.zeros((count, 1), jnp.int32),
             weight=jnp.full((count, 1), prox, jnp.float32),
         )
         who = participation.draw(key, count, cohort)
-        start = participation.kept(state.client, who, stack_copies(state.server, count))
-        client, loss = local.train(key, start, clients, pull, cohort=who)
-        examples = clients.train_size.astype(jnp.float32)
-        mean = tree.mean_of_all(*participation.rows((client, examples), who))
+        start = local.begin(state.client, stack_copies(state.server, count))
+        start = participation.kept(state.client, who, start)
+        client, loss = local.train(key, start, clients, proximal, cohort=who)
+        examples = participation.counted(clients.train_size.astype(jnp.float32), who)
+        sent = participation.rows(client, who)
+        if average is None:
+            mean = tree.mean_of_all(sent, examples)
+        else:
+            mean = average_of_all(average, sent, examples, reference=state.server, key=key)
         return FedProxState(client, mean), FedProxInfo(loss)
 
     def models(state: FedProxState) -> Models:

@@ -15,11 +15,13 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from demjax import hierarchy as tree
 from demjax.base import Algorithm, ClientData, Hierarchy, Models, Organization, Params
 from demjax.clients import participation
-from demjax.clients.local_training import LocalTraining, Pull
+from demjax.clients.local_training import LocalTraining
+from demjax.clients.proximal import ProximalTerm
 from demjax.clustering import chosen_layers, self_organization, unorganized
-from demjax.hierarchy.aggregation import average_and_mix
+from demjax.hierarchy.aggregation import average_and_mix, mix_chosen
 from demjax.hierarchy.anchors import decaying, guide
-from demjax.pytrees import select, stack_copies
+from demjax.hierarchy.averages import Average, average_of_groups, check_not_amplified
+from demjax.pytrees import interpolate, select, stack_copies
 from demjax.registry import ALGORITHMS, STARTS, Passes, Range
 
 Number = Float[Array, ""] | float
@@ -62,6 +64,7 @@ def demlearn(
     weighting: Weighting | tuple[Weighting, ...] = "clients",
     average_layers: Sequence[str] = (),
     cohort: int | None = None,
+    average: Average | None = None,
     **organization: Annotated[Any, Passes(self_organization)],
 ) -> Algorithm:
     """Democratized learning: train, cluster, average bottom-up, mix top-down.
@@ -75,7 +78,7 @@ def demlearn(
     4. from the root down ``w_child ← (1−α) w_child + α w_parent``, at last for the clients.
 
     With ``beta``, the earlier version instead: no step 4, but before training ``w_n`` takes on
-    ``β_r`` of its groups' mean, and all of them pull: the equations of ``guidance.by_ancestors``.
+    ``β_r`` of its groups' mean, and all of them are anchors, as in ``anchors.by_ancestors``.
 
     Args:
         local: How clients train on their own.
@@ -95,13 +98,14 @@ def demlearn(
             lowest level first, at last the root.
         average_layers: Layers that are averaged and mixed, such as ``Dense_0``; by default all.
         cohort: Clients that train in a round; all others keep their models, and count in means.
+        average: In place of the mean of groups, as in ``hierarchy.averages``; not amplified.
         **organization: Step 2: what clients are grouped by, and how.
 
     Returns:
         The algorithm. Its models are those after step 4.
 
     Raises:
-        ValueError: If a number is out of its range, or a method, backend or layer unknown.
+        ValueError: If a number is out of range, a name unknown, or an average to be amplified.
     """
     organizing = self_organization(**organization)
     levels, slots, features = organizing.levels, organizing.slots, organizing.features
@@ -109,10 +113,11 @@ def demlearn(
     weighted = tree.per_level("DemLearn", "weighting", weighting, levels + 1)
     by_examples = jnp.array([what == "examples" for what in weighted])[:, None]
     schedule = beta if beta is None or callable(beta) else decaying(beta, beta_decay, beta_floor)
+    check_not_amplified(average, amplification)
 
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnState:
         client = stack_copies(model := local.init(key), clients.n_clients)
-        group = stack_copies(stack_copies(model, slots), levels + 1)
+        group = stack_copies(model, levels + 1, slots)
         known = unorganized(clients.n_clients, levels, slots)
         memory = features.memory(client, cohort)
         return DemLearnState(client, group, *known, memory, jnp.int32(0))
@@ -122,27 +127,31 @@ def demlearn(
     ) -> tuple[DemLearnState, DemLearnInfo]:
         own, group, *old = state[:4]
         chosen = chosen_layers(own, average_layers)
-        begin, place, weight = guide(
+        begin, which, weight = guide(
             *state[:3], state.round, prox=prox, beta=schedule, start=cast(Start, start)
         )
         who = participation.draw(key, clients.n_clients, cohort)
-        begin = participation.kept(own, who, select(chosen, begin, own))
+        begin = participation.kept(own, who, local.begin(own, select(chosen, begin, own)))
         memory = features.before(state.memory, begin, who)
-        pull = Pull(tree.flat_groups(group), place, weight, chosen)
-        trained = local.train(key, begin, clients, pull, features.gradients, who)
-        client, loss = trained[:2]
+        proximal = ProximalTerm(tree.flat_groups(group), which, weight, chosen)
+        learn = partial(local.train, gradients=features.gradients, cohort=who)
+        client, loss, *slopes = learn(key, begin, clients, proximal)
         regroup = state.round % period == 0
-        seen, memory = features.after(memory, client, *trained[2:], cohort=who, regroup=regroup)
+        seen, memory = features.after(memory, client, *slopes, cohort=who, regroup=regroup)
         hierarchy, known = lax.cond(regroup, organizing.organize, lambda _, *now: now, seen, *old)
         factor = jnp.where(state.round < amplified_rounds, amplification, 1.0)
         counts = jnp.where(by_examples, clients.train_size, 1)
         rate = jnp.where(regroup, 1.0, soft)
+        if average is not None:
+            replaced = partial(average_of_groups, weight=counts, soft=rate, key=key)
+            group = replaced(average, client, group, hierarchy)
+        elif schedule is not None:
+            group = interpolate(group, tree.group_means(client, hierarchy, counts, factor), rate)
         if schedule is None:
-            aggregate = partial(average_and_mix, weight=counts, amplification=factor, soft=rate)
-            client, group = aggregate(client, group, hierarchy, mix=mix, cohort=who, chosen=chosen)
-        else:
-            means = tree.group_means(client, hierarchy, counts, factor)
-            group = tree.soft_update(group, means, rate)
+            at_once = partial(average_and_mix, weight=counts, amplification=factor, soft=rate)
+            aggregate: Callable = at_once if average is None else mix_chosen
+            mixed, group = aggregate(client, group, hierarchy, mix=mix, cohort=who, chosen=chosen)
+            client = local.begin(client, mixed)
         state = DemLearnState(client, group, hierarchy, known, memory, state.round + 1)
         return state, DemLearnInfo(loss)
 

@@ -25,8 +25,8 @@ THREE = tiny.clients(sizes=(1, 2, 3), test_sizes=(1, 1, 1))
 def shifting():
     """Local training that is known without computing: client n moves by ``STEPS[n]``."""
 
-    def train(key, params, clients, pull=None, gradients=False, cohort=None):
-        return {"w": params["w"] + STEPS}, jnp.zeros(3)
+    def train(key, params, clients, proximal=None, gradients=False, cohort=None):
+        return jax.tree.map(lambda w: w + STEPS, params), jnp.zeros(3)
 
     return LocalTraining(lambda key: {"w": jnp.array([1.0, -1.0])}, train)
 
@@ -40,7 +40,7 @@ def rounds(algorithm, clients, count, one_round=None):
 
 def global_model(models):
     assert {leaf.shape[:2] for leaf in jax.tree.leaves(models.group)} == {(1, 1)}
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[0, 0], models.group)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[0, 0], tiny.plain(models.group))
 
 
 def test_the_mean_is_weighted_by_training_examples():
@@ -49,9 +49,9 @@ def test_the_mean_is_weighted_by_training_examples():
     np.testing.assert_allclose(global_model(first)["w"], [5, 5 / 6], rtol=1e-6)
     np.testing.assert_allclose(global_model(second)["w"], [9, 8 / 3], rtol=1e-6)
     # the clients are those before averaging, and each round starts from the global model
-    np.testing.assert_allclose(first.client["w"], [[1, 2], [4, 0], [7, 1]], rtol=1e-6)
+    np.testing.assert_allclose(tiny.plain(first.client)["w"], [[1, 2], [4, 0], [7, 1]], rtol=1e-6)
     np.testing.assert_allclose(
-        second.client["w"], np.array([5, 5 / 6]) + STEPS, rtol=1e-6, atol=1e-6
+        tiny.plain(second.client)["w"], np.array([5, 5 / 6]) + STEPS, rtol=1e-6, atol=1e-6
     )
 
 
@@ -60,11 +60,13 @@ def test_the_control_mixes_each_client_with_the_global_model_and_goes_on_from_th
     np.testing.assert_allclose(global_model(first)["w"], [5, 5 / 6], rtol=1e-6)
     # ¾·[1, 2] + ¼·[5, 5/6] and so on
     mixed = np.array([[2, 41 / 24], [4.25, 5 / 24], [6.5, 23 / 24]])
-    np.testing.assert_allclose(first.client["w"], mixed, rtol=1e-6)
+    np.testing.assert_allclose(tiny.plain(first.client)["w"], mixed, rtol=1e-6)
     trained = mixed + STEPS
     mean = (1 * trained[0] + 2 * trained[1] + 3 * trained[2]) / 6
     np.testing.assert_allclose(global_model(second)["w"], mean, rtol=1e-6)
-    np.testing.assert_allclose(second.client["w"], 0.75 * trained + 0.25 * mean, rtol=1e-6)
+    np.testing.assert_allclose(
+        tiny.plain(second.client)["w"], 0.75 * trained + 0.25 * mean, rtol=1e-6
+    )
 
 
 def test_a_server_with_momentum_takes_the_way_to_the_mean_as_its_gradient():
@@ -134,6 +136,8 @@ def test_full_mixing_is_fedavg_and_none_is_everyone_alone():
     for number, (one, other, alone) in enumerate(zip(plain, full, none, strict=True), start=1):
         tiny.close(global_model(other), global_model(one), 1e-6)
         np.testing.assert_allclose(
-            other.client["w"], np.tile(global_model(one)["w"], (3, 1)), rtol=1e-6
+            tiny.plain(other.client)["w"], np.tile(global_model(one)["w"], (3, 1)), rtol=1e-6
         )
-        np.testing.assert_allclose(alone.client["w"], np.array([1, -1]) + number * STEPS, rtol=1e-6)
+        np.testing.assert_allclose(
+            tiny.plain(alone.client)["w"], np.array([1, -1]) + number * STEPS, rtol=1e-6
+        )

@@ -35,7 +35,7 @@ def one_round(prox, key, state):
 
 
 def global_model(models):
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[0, 0], models.group)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[0, 0], tiny.plain(models.group))
 
 
 @pytest.mark.parametrize("prox", [0.5, 2.0])
@@ -44,7 +44,7 @@ def test_every_round_is_that_of_the_loop_over_clients(prox):
     for number, (models, loss) in enumerate(history(prox)):
         key = jax.random.fold_in(KEY, number)
         learned = [
-            tiny.learn(key, server, CLIENTS, n, pulls=[(prox, server)]) for n in range(len(SHARE))
+            tiny.learn(key, server, CLIENTS, n, anchors=[(prox, server)]) for n in range(len(SHARE))
         ]
         own, losses = [list(column) for column in zip(*learned, strict=True)]
         server = tiny.combine(*zip(SHARE, own, strict=True))
@@ -54,27 +54,27 @@ def test_every_round_is_that_of_the_loop_over_clients(prox):
 
 
 def test_the_default_is_the_published_half_towards_the_global_model():
-    pulls = []
+    terms = []
 
-    def train(key, params, clients, pull=None, gradients=False, cohort=None):
-        pulls.append(pull)
+    def train(key, params, clients, proximal=None, gradients=False, cohort=None):
+        terms.append(proximal)
         return params, np.zeros(clients.n_clients)
 
     algorithm = fedprox(LOCAL._replace(train=train))
     state = algorithm.init(KEY, CLIENTS)
     algorithm.round(KEY, state, CLIENTS)
-    (pull,) = pulls
-    assert (np.asarray(pull.weight).sum(axis=1) == 0.5).all()
-    tiny.same_bits(jax.tree.map(lambda leaf: leaf[0], pull.anchors), state.server)
+    (proximal,) = terms
+    assert (np.asarray(proximal.weight).sum(axis=1) == 0.5).all()
+    tiny.same_bits(proximal.anchors.model(0), state.server)
 
 
-def test_without_a_pull_it_is_fedavg():
+def test_without_a_proximal_term_it_is_fedavg():
     for (one, loss), (other, other_loss) in zip(history(0.0), history(None), strict=True):
         tiny.close(one, other, 1e-6)
         tiny.close(loss, other_loss, 1e-6)
 
 
-def test_the_stronger_the_pull_the_nearer_clients_stay_to_where_they_started():
+def test_the_stronger_the_term_the_nearer_clients_stay_to_where_they_started():
     start = tiny.vector(LOCAL.init(KEY))
 
     def moved(prox):
@@ -84,6 +84,6 @@ def test_the_stronger_the_pull_the_nearer_clients_stay_to_where_they_started():
         )
 
     assert moved(2.0).sum() < 0.9 * moved(0.5).sum() < 0.9 * 0.9 * moved(0.0).sum()
-    # one example gives one step an epoch, so that the second epoch's pull is all that can act
+    # one example gives one step an epoch, so that the second epoch's term is all that can act
     only = tiny.SIZES.index(1)
     assert moved(2.0)[only] != moved(0.0)[only]

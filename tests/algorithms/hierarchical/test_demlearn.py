@@ -14,6 +14,7 @@ import scipy.spatial.distance
 import tiny
 
 from demjax import clustering, demlearn, fedavg, hierarchy, local_training
+from demjax.pytrees import StackedModels
 
 TASK = tiny.task()
 LOCAL = local_training(TASK, optax.sgd(tiny.RATE), epochs=tiny.EPOCHS, batch_size=tiny.BATCH)
@@ -79,7 +80,10 @@ class Reference:
 
     def chosen(self, new, old):
         """New where layers are averaged, else old."""
-        return {k: new[k] if not self.average_layers or k in self.average_layers else old[k] for k in old}
+        return {
+            k: new[k] if not self.average_layers or k in self.average_layers else old[k]
+            for k in old
+        }
 
     def looked_at(self):
         """What likeness is judged by, of each agent after training."""
@@ -128,7 +132,7 @@ class Reference:
             self.mix_groups(child)
 
     def begin(self, n):
-        """The model that an agent trains from and what pulls it."""
+        """The model that an agent trains from and its anchors."""
         own = self.agents[n]
         if self.number == 0:
             return own, []
@@ -139,15 +143,17 @@ class Reference:
         total = sum(1 / len(group.members) for group in path)
         general = tiny.combine(*[(1 / len(g.members) / total, g.model) for g in path])
         share = self.beta(self.number)
-        pulls = [(self.prox / len(group.members), group.model) for group in path]
-        return tiny.combine((1 - share, own), (share, general)), pulls
+        anchors = [(self.prox / len(group.members), group.model) for group in path]
+        return tiny.combine((1 - share, own), (share, general)), anchors
 
     def round(self, key):
         trained, starts = [], []
         for n in range(self.count):
-            model, pulls = self.begin(n)
+            model, anchors = self.begin(n)
             trained.append(
-                tiny.learn_and_slope(key, model, self.clients, n, pulls=pulls, chosen=self.average_layers)
+                tiny.learn_and_slope(
+                    key, model, self.clients, n, anchors=anchors, chosen=self.average_layers
+                )
             )
             starts.append(model)
         self.agents, losses, self.slopes = [list(column) for column in zip(*trained, strict=True)]
@@ -207,7 +213,12 @@ VARIANTS = {
     "by examples": {"weighting": "examples", "amplification": 1.15, "amplified_rounds": 2},
     "by examples on some levels": {"weighting": ("clients", "examples", "clients", "examples")},
     "from the parent": {"start": "parent", "prox": 0.3},
-    "from the root, some layers": {"start": "root", "average_layers": ("w",), "prox": 0.5, "levels": 1},
+    "from the root, some layers": {
+        "start": "root",
+        "average_layers": ("w",),
+        "prox": 0.5,
+        "levels": 1,
+    },
     "updates": {"features": "updates", "period": 3, "prox": 0.3},
     "gradients": {"features": "gradients", "prox": 0.3, "levels": 2},
     "on the host": {"linkage_backend": "scipy", "levels": 2},
@@ -287,7 +298,7 @@ def test_the_trees_of_these_tests_are_ragged_and_change():
     assert any(len(members) < len(tiny.SIZES) for members in held)
 
 
-def test_in_round_0_nothing_pulls():
+def test_in_round_0_there_is_no_anchor():
     strong, none = [
         [models.client for models, _ in rounds({"prox": prox}, CLIENTS, 2)] for prox in (0.9, 0.0)
     ]
@@ -303,7 +314,7 @@ def test_under_one_root_with_full_mixing_and_equal_clients_it_is_fedavg():
     for number, (models, _) in enumerate(democratic):
         state, _ = one_round(jax.random.fold_in(KEY, number), state, equal)
         tiny.close(models.group, averaged.models(state).group, 5e-6)
-        root = jax.tree.map(lambda leaf: leaf[0, 0], models.group)
+        root = jax.tree.map(lambda leaf: leaf[0, 0], tiny.plain(models.group))
         for client in tiny.unstack(models.client):
             tiny.close(client, root, 1e-6)
 
@@ -312,8 +323,8 @@ def test_what_hangs_alone_mixes_with_the_group_that_was_split():
     """Three clients on a line, so that the tree is known without any linkage."""
     place = np.array([0.0, 1.0, 10.0], np.float32)
 
-    def train(key, params, clients, pull=None, gradients=False, cohort=None):
-        return {"w": place[:, None] + 0 * params["w"]}, np.zeros(3)
+    def train(key, params, clients, proximal=None, gradients=False, cohort=None):
+        return jax.tree.map(lambda w: place[:, None] + 0 * w, params), np.zeros(3)
 
     local = LOCAL._replace(init=lambda key: {"w": jax.numpy.zeros(1)}, train=train)
     clients = tiny.clients(sizes=(1, 1, 1), test_sizes=(1, 1, 1))
@@ -328,7 +339,7 @@ def test_what_hangs_alone_mixes_with_the_group_that_was_split():
         {(1, frozenset({0, 1})): 25 / 12, (2, frozenset({0, 1, 2})): 11 / 3}
     )
     wanted = [25 / 24, (1 + 25 / 12) / 2, (10 + 11 / 3) / 2]
-    np.testing.assert_allclose(models.client["w"][:, 0], wanted, rtol=1e-6)
+    np.testing.assert_allclose(tiny.plain(models.client)["w"][:, 0], wanted, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -434,16 +445,17 @@ def test_both_backends_give_the_same_models():
 def test_layers_that_are_not_averaged_are_as_if_each_trained_alone():
     """With nothing else averaged, the leaf ``b`` would follow ``w``; so hold ``w`` still."""
 
-    def train(key, params, clients, pull=None, gradients=False, cohort=None):
-        moved = {"w": params["w"], "b": params["b"] + jnp.arange(8.0)[:, None]}
-        return moved, jnp.zeros(8)
+    def train(key, params, clients, proximal=None, gradients=False, cohort=None):
+        now = params.as_pytree()
+        moved = {"w": now["w"], "b": now["b"] + jnp.arange(8.0)[:, None]}
+        return StackedModels.from_pytree(moved), jnp.zeros(8)
 
     algorithm = demlearn(LOCAL._replace(train=train), average_layers=("w",))
     one_round, state = jax.jit(algorithm.round), algorithm.init(KEY, CLIENTS)
     for number in range(3):
         state, _ = one_round(jax.random.fold_in(KEY, number), state, CLIENTS)
     wanted = 3.0 * np.arange(8)[:, None] * np.ones((1, tiny.CLASSES))
-    np.testing.assert_allclose(state.client["b"], wanted, rtol=1e-6)
+    np.testing.assert_allclose(tiny.plain(state.client)["b"], wanted, rtol=1e-6)
 
 
 def test_an_unknown_layer_is_told_with_those_there_are():

@@ -1,0 +1,80 @@
+"""What all tasks share that learn outputs from examples: a network, its loss, and its scores."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Num
+
+from demjax.base import Task
+from demjax.models.adapters import network
+
+
+def supervised(
+    model: Any,
+    example: Num[Array, " *shape"],
+    *,
+    losses: Callable[[Float[Array, " B *out"], Num[Array, " B *target"]], Float[Array, " B"]],
+    scores: Callable[[Float[Array, " B *out"], Num[Array, " B *target"]], Float[Array, " B"]],
+    score_name: str,
+    compute: DTypeLike = jnp.float32,
+    inputs: Callable[[Num[Array, " B *shape"]], Float[Array, " B *shape"]] | None = None,
+) -> Task:
+    """A task made of a model and of what its outputs are worth.
+
+    ``loss = Σ_b weight_b · losses(outputs, y)_b / Σ_b weight_b``.
+
+    Args:
+        model: As in ``models.adapters.network``.
+        example: One input, for its shape.
+        losses: The loss of each example, of outputs in training mode.
+        scores: The score of each example, of outputs in evaluation mode.
+        score_name: What the mean score is called.
+        compute: Numbers that the model computes with; parameters, their gradients, state, and all
+            after the outputs stay in single precision.
+        inputs: What is done to inputs before the model sees them; by default nothing.
+
+    Raises:
+        ValueError: One sentence, if the model is of no known kind.
+    """
+    net = network(model, example)
+
+    def seen(params, x):
+        x = x if inputs is None else inputs(x)
+        # The gradient of a conversion is converted back, so that updates are not rounded.
+        if net.state is None:
+            return jax.tree.map(lambda leaf: leaf.astype(compute), (params, x))
+        cast = jax.tree.map(
+            lambda s, leaf: leaf if s else leaf.astype(compute), net.state(params), params
+        )
+        return cast, x.astype(compute)
+
+    def loss_with_state(params, x, y, weight, key):
+        cast, x = seen(params, x)
+        outputs, after = net.train(cast, x, key)
+        each = losses(jnp.asarray(outputs, jnp.float32), y)
+        loss = jnp.sum(weight * each) / jnp.maximum(jnp.sum(weight), 1.0)
+        if net.state is None:
+            return loss, params
+        state = net.state(params)
+        after = jax.tree.map(
+            lambda s, new, old: new.astype(old.dtype) if s else old, state, after, params
+        )
+        return loss, after
+
+    def loss(params, x, y, weight, key):
+        return loss_with_state(params, x, y, weight, key)[0]
+
+    def score(params, x, y):
+        return scores(jnp.asarray(net.predict(*seen(params, x)), jnp.float32), y)
+
+    return Task(
+        init=net.init,
+        loss=loss,
+        score=score,
+        score_name=score_name,
+        state=net.state,
+        loss_with_state=None if net.state is None else loss_with_state,
+    )

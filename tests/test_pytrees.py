@@ -1,0 +1,93 @@
+"""Stacked models against plain NumPy, and that they are one pytree node."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from demjax.pytrees import (
+    StackedModels,
+    combine,
+    difference,
+    finite_clients,
+    interpolate,
+    like,
+    select,
+    stack_copies,
+)
+
+RNG = np.random.default_rng(0)
+PLAIN = {"w": RNG.normal(size=(5, 2, 3)).astype(np.float32), "b": np.float32([3, 1, 4, 1, 5])}
+MODELS = StackedModels.from_pytree(jax.tree.map(jnp.asarray, PLAIN))
+
+
+def test_rows_are_taken_and_put_back():
+    rows = jnp.array([4, 0, 9])  # past the end is the last, and nobody
+    some = MODELS.gather(rows)
+    for name, leaf in PLAIN.items():
+        np.testing.assert_array_equal(some.as_pytree()[name], leaf[[4, 0, 4]])
+    new = jax.tree.map(lambda leaf: leaf + 1, some)
+    put = MODELS.scatter(rows, new).as_pytree()
+    for name, leaf in PLAIN.items():
+        wanted = leaf.copy()
+        wanted[[4, 0]] += 1
+        np.testing.assert_array_equal(put[name], wanted)
+    tiny.same_bits(MODELS.model(3), {name: leaf[3] for name, leaf in PLAIN.items()})
+    assert MODELS.count == 5
+
+
+def test_copies_have_the_axes_that_are_asked_for():
+    model = MODELS.model(2)
+    grid = stack_copies(model, 2, 3)
+    assert grid.count == 2
+    for level in range(2):
+        for slot in range(3):
+            tiny.same_bits(grid.model(level, slot), model)
+
+
+def test_sums_and_choices_are_those_of_numpy_and_of_the_kind_that_was_given():
+    other = jax.tree.map(lambda leaf: leaf[::-1], MODELS)
+    shares = RNG.normal(size=(2, 5)).astype(np.float32)
+    for given, also in ((MODELS, other), (MODELS.as_pytree(), other.as_pytree())):
+        kind = type(given)
+        found = {
+            "combine": combine(given, jnp.asarray(shares)),
+            "interpolate": interpolate(given, also, 0.25),
+            "difference": difference(given, also),
+            "select": select({"w": True, "b": False}, also, given),
+        }
+        assert {type(one) for one in found.values()} == {kind}
+        got = {name: tiny.plain(one) for name, one in found.items()}
+        for name, leaf in PLAIN.items():
+            back = leaf[::-1]
+            np.testing.assert_allclose(
+                got["combine"][name], np.tensordot(shares, leaf, axes=1), rtol=1e-5, atol=1e-6
+            )
+            np.testing.assert_allclose(got["interpolate"][name], 0.75 * leaf + 0.25 * back)
+            np.testing.assert_array_equal(got["difference"][name], leaf - back)
+            np.testing.assert_array_equal(got["select"][name], back if name == "w" else leaf)
+    assert like(MODELS, PLAIN) == StackedModels.from_pytree(PLAIN)
+
+
+def test_they_are_a_pytree_that_maps_jits_and_is_donated():
+    sums = jax.vmap(lambda one: jnp.sum(one.as_pytree()["w"]))(MODELS)
+    np.testing.assert_allclose(sums, PLAIN["w"].sum(axis=(1, 2)), rtol=1e-5)
+    mine = jax.tree.map(jnp.copy, MODELS)
+    step = jax.jit(lambda models: jax.tree.map(lambda leaf: leaf + 1, models), donate_argnums=0)
+    after = step(mine)
+    assert isinstance(after, StackedModels)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(mine))
+    broken = MODELS.scatter(jnp.array([1]), jax.tree.map(lambda x: x[:1] * jnp.nan, MODELS))
+    assert finite_clients(broken).tolist() == [True, False, True, True, True]
+
+
+def test_nobody_changes_what_is_inside():
+    with pytest.raises(AttributeError):
+        MODELS._stacked = PLAIN
+
+
+def test_only_the_chosen_leaves_are_new():
+    new, old = {"a": 1, "b": [2, 3]}, {"a": 10, "b": [20, 30]}
+    chosen = {"a": True, "b": [False, True]}
+    assert select(chosen, new, old) == {"a": 1, "b": [20, 3]}

@@ -1,17 +1,19 @@
 """Means, soft update and mixing in blocks against the same in double precision, group by group."""
 
 from functools import partial
+from importlib import import_module
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from demjax import hierarchy
 from demjax.backend.sharding import compiler_options, spread_over
 from demjax.base import NO_GROUP
 from demjax.hierarchy import aggregation, from_groups
 from demjax.hierarchy.aggregation import average_and_mix, block_for_backend
+
+MIXING = import_module("demjax.hierarchy.mixing")  # a function has its name too
 
 SLOTS, COUNT = 3, 6
 GROUPS = np.array(
@@ -66,7 +68,7 @@ def one_by_one(client, group, weight, *, soft=SOFT, amplification=AMPLIFICATION)
 def test_blocks_of_any_size_on_any_devices_are_the_groups_one_by_one(
     block, places, devices, monkeypatch
 ):
-    monkeypatch.setattr(hierarchy, "FEW_GROUPS", places)
+    monkeypatch.setattr(MIXING, "FEW_GROUPS", places)
     client, group = drawn(COUNT), drawn(3, SLOTS, seed=1)
     weight = np.random.default_rng(2).uniform(0.5, 3, (3, COUNT))
     with spread_over(devices):

@@ -14,6 +14,8 @@ from demjax.base import NO_GROUP
 from demjax.hierarchy import aggregation, from_groups
 from demjax.hierarchy.aggregation import average_and_mix
 
+MIXING = import_module("demjax.hierarchy.mixing")  # a function has its name too
+
 SLOTS, COUNT = 3, 6
 GROUPS = np.array(
     [
@@ -67,8 +69,7 @@ def one_by_one(client, group, weight, *, soft=SOFT, amplification=AMPLIFICATION)
 def test_blocks_of_any_size_on_any_devices_are_the_groups_one_by_one(
     block, places, devices, monkeypatch
 ):
-    # the function of this name hides its module
-    monkeypatch.setattr(import_module("demjax.hierarchy.mixing"), "FEW_GROUPS", places)
+    monkeypatch.setattr(MIXING, "FEW_GROUPS", places)
     client, group = drawn(COUNT), drawn(3, SLOTS, seed=1)
     weight = np.random.default_rng(2).uniform(0.5, 3, (3, COUNT))
     with spread_over(devices):

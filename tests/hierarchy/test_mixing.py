@@ -1,5 +1,7 @@
 """Mixing from the root down against recursion over nested lists, and where training starts."""
 
+import importlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -84,7 +86,8 @@ def test_many_groups_are_mixed_level_by_level_to_the_same_models(monkeypatch):
     client = {"w": jnp.asarray(rng.normal(size=(6, 2, 3)), jnp.float32)}
     group = {"w": jnp.asarray(rng.normal(size=(3, 3, 2, 3)), jnp.float32)}
     few = mix_down(client, group, FIXED, [0.3, 0.5, 0.9])
-    monkeypatch.setattr("demjax.hierarchy.mixing.FEW_GROUPS", 8)
+    module = importlib.import_module("demjax.hierarchy.mixing")  # a function has its name too
+    monkeypatch.setattr(module, "FEW_GROUPS", 8)
     many = mix_down(client, group, FIXED, [0.3, 0.5, 0.9])
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), few, many)
     assert np.abs(many[1]["w"][0] - group["w"][0]).max() > 0.1

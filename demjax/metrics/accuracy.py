@@ -1,6 +1,6 @@
 """C-SPE, C-GEN, G-SPE, G-GEN and Global: one code that scores every algorithm alike."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -14,12 +14,15 @@ from demjax.backend.sharding import over_clients, over_wanted
 from demjax.base import ClientData, Hierarchy, Models, Organization, Params, Task
 from demjax.hierarchy import flat_groups, membership
 from demjax.metrics.scoring import models_at_once, pooled_test_data, scores
+from demjax.metrics.selection import CLIENT, GLOBAL, GROUP, MEASURES, TakeMeasures, checked
 from demjax.metrics.tree import Structure, describe, label_sets
 from demjax.pytrees import as_pytree, finite_clients
 
 
 class Measures(NamedTuple):
     """How well every model does, on its own clients' test data and on everybody's.
+
+    What was not asked for is NaN, in arrays of the same shape.
 
     Attributes:
         client_spe: Mean score of each client's model on its own test data; NaN if it has none.
@@ -61,11 +64,12 @@ def measure(
     task: Task,
     clients: ClientData,
     *,
+    measures: Sequence[str] = MEASURES,
     block: int = 512,
     chunk: int | None = None,
     kinds: Int[np.ndarray, " N"] | None = None,
-) -> Callable[..., Measures]:
-    """Make the function that takes all measures of an algorithm's models.
+) -> TakeMeasures[Measures]:
+    """Make the function that takes the measures of an algorithm's models, all or some.
 
     Models are scored ``chunk`` at a time on up to ``block`` test examples, so that memory stays
     bounded however many clients and examples there are; only groups that exist are scored. In
@@ -74,6 +78,10 @@ def measure(
     Args:
         task: What is learned; scores are its ``score``.
         clients: Everybody's data.
+        measures: What to measure, at least one of ``"client"`` (C-SPE and C-GEN: each client's
+            model), ``"group"`` (G-SPE and G-GEN: each group's model on the levels under the root)
+            and ``"global"`` (the root's model). What is left out costs nothing. Whether models
+            are finite, and what the tree looks like, is told in any case.
         block: Most test examples fetched at once, at least 1; a model answers fewer at a time
             where its arrays would be large.
         chunk: Models scored at once, at least 1; by default ``pooled.models_at_once``.
@@ -82,13 +90,16 @@ def measure(
 
     Returns:
         ``(models, data=clients) -> Measures``, traceable; inside a program that is compiled, give
-        the data as an argument, so that they are not built into it.
+        the data as an argument, so that they are not built into it. Its keyword ``measures`` takes
+        fewer of them.
 
     Raises:
-        ValueError: If there are no test examples, or ``block`` or ``chunk`` is below 1.
+        ValueError: If there are no test examples, ``block`` or ``chunk`` is below 1, or
+            ``measures`` holds none or another one.
 
     Source: Nguyen et al., arXiv 2007.03278, section V.
     """
+    asked = checked(measures)
     if chunk is not None and chunk < 1:
         raise ValueError(f"Scoring needs a chunk of at least 1 model, but {chunk} was given.")
     test = pooled_test_data(clients, block)
@@ -142,27 +153,42 @@ def measure(
 
         return lax.scan(one_block, jnp.zeros((models, 2)), (example, owner))[0]
 
-    def take(models: Models, data: ClientData = clients) -> Measures:
+    def score_clients(models: Models, data: ClientData) -> Float[Array, " N 2"]:
+        everyone = models.client, jnp.arange(count), jnp.ones(count, bool)
+        return over_clients(score_some, data, everyone)
+
+    def score_groups(models: Models, data: ClientData, which: tuple) -> Float[Array, " L G 2"]:
+        """Scores of the levels and slots ``which`` says; NaN in all others."""
+        size = models.hierarchy.size
+        exists = size[which].reshape(-1) > 0
+        member = membership(models.hierarchy)[which].reshape(-1, count)
+        group = jax.tree.map(lambda leaf: leaf[which], models.group)
+        scored = over_wanted(score_some, data, (flat_groups(group), member, exists), exists)
+        scored = scored.reshape(*size[which].shape, 2)
+        if scored.shape[:2] == size.shape:
+            return scored
+        return jnp.full((*size.shape, 2), jnp.nan, scored.dtype).at[which].set(scored)
+
+    def take(models: Models, data: ClientData, taken: tuple[str, ...]) -> Measures:
         test_size = data.test_size.astype(jnp.float32)
         total = jnp.sum(test_size)
-        everyone = models.client, jnp.arange(count), jnp.ones(count, bool)
-        client = over_clients(score_some, data, everyone)
+        missing = jnp.full((count, 2), jnp.nan, float)
+        client = score_clients(models, data) if CLIENT in taken else missing
         client_gen = client[:, 1] / total
 
         size = models.hierarchy.size
-        exists = size.reshape(-1) > 0
-        member = membership(models.hierarchy).reshape(-1, count)
-        if models.group is None:  # a system without a server
-            group = jnp.zeros((0, 2))
+        which = _levels_and_slots(taken)
+        if which is None or size[which].size == 0:
+            group = jnp.full((*size.shape, 2), jnp.nan, float)
         else:
-            bank = flat_groups(models.group), member, exists
-            group = over_wanted(score_some, data, bank, exists)
-        tests = jnp.sum(member * test_size, axis=1)
-        group_spe = jnp.where(tests > 0, group[:, 0] / jnp.maximum(tests, 1), jnp.nan)
-        group_gen = jnp.where(exists, group[:, 1] / total, jnp.nan).reshape(size.shape)
-        group_spe = group_spe.reshape(size.shape)
+            group = score_groups(models, data, which)
+        tests = jnp.sum(membership(models.hierarchy) * test_size, axis=2)
+        group_spe = jnp.where(tests > 0, group[..., 0] / jnp.maximum(tests, 1), jnp.nan)
+        group_gen = jnp.where(size > 0, group[..., 1] / total, jnp.nan)
+        own = jnp.where(test_size > 0, client[:, 0] / jnp.maximum(test_size, 1), jnp.nan)
+        organization = models.organization
         return Measures(
-            client_spe=jnp.where(test_size > 0, client[:, 0] / jnp.maximum(test_size, 1), jnp.nan),
+            client_spe=own,
             client_gen=client_gen,
             group_spe=group_spe,
             group_gen=group_gen,
@@ -177,13 +203,20 @@ def measure(
                 models.hierarchy,
                 jnp.asarray(kinds),
                 n_kinds,
-                None if models.organization is None else models.organization.before,
-                models.organization is not None and models.organization.times > 1,
+                None if organization is None else organization.before,
+                organization is not None and organization.times > 1,
             ),
-            organization=models.organization,
+            organization=organization,
         )
 
-    return take
+    return TakeMeasures(take, clients, asked)
+
+
+def _levels_and_slots(taken: tuple[str, ...]) -> tuple | None:
+    """Which levels and slots are scored: those under the root, its own, all or ``None``."""
+    if GROUP in taken:
+        return (slice(None) if GLOBAL in taken else slice(None, -1), slice(None))
+    return (slice(-1, None), slice(0, 1)) if GLOBAL in taken else None
 
 
 def _shapes(params: Params, data: ClientData, example: Int[Array, " blocks block"]) -> tuple:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from demjax.plots.record import Run
 from demjax.plots.settings import Setting, looks, settings
 from demjax.plots.style import (
@@ -112,8 +114,21 @@ def title(measure: str) -> str:
 
 
 def _columns(several: Sequence[Setting]) -> str:
-    known = dict.fromkeys(name for one in several for r in one.records for name in r.measures)
+    known = dict.fromkeys(
+        name
+        for one in several
+        for record in one.records
+        for name, values in record.measures.items()
+        if not np.isnan(values).all()
+    )
     return f"possible are {', '.join(known)}"
+
+
+def _missing(several: Sequence[Setting], shown: Sequence[str]) -> str:
+    """Which measures of clients and of the root no run has taken, for below an axis."""
+    missing = [MEASURES[name] for name in ("c_spe", "c_gen", "global") if name not in shown]
+    known = any(name in r.measures for one in several for r in one.records for name in MEASURES)
+    return f"not measured: {', '.join(missing)}" if missing and known else ""
 
 
 @style()
@@ -144,6 +159,8 @@ def comparison(
         column = f"{name}_l{level}" if name.startswith("g_") else name
         if any(one.values(column) is not None for one in several):
             shown.append(column)
+    if not shown:
+        raise ValueError(f"None of the runs has a measure to compare; {_columns(several)}.")
     rows = -(-len(shown) // 2)
     longest = max(len(one.label) for one in several)
     columns = fitting_columns(longest, COLUMN, len(several))
@@ -157,9 +174,15 @@ def comparison(
         if place < len(shown) - 2:
             ax.set_xlabel("")
         axes.append(ax)
+    _say_below(axes[-1], _missing(several, shown))
     handles = axes[0].get_legend_handles_labels()[0]
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
     return axes
+
+
+def _say_below(ax: "Axes", note: str) -> None:
+    if note:
+        ax.set_xlabel("\n".join([ax.get_xlabel(), note]))
 
 
 @style()
@@ -203,6 +226,8 @@ def measures(
         wide = int((COLUMN if columns == 1 else PAGE / columns) / 0.062) - 4
         ax.set_title(folded(one.label, wide))
         ax.set_ylabel("accuracy" if place % columns == 0 else "")
+        taken = [name for name in MEASURES if one.values(name) is not None]
+        _say_below(ax, _missing([one], taken))
         axes.append(ax)
     handles = [seen[shown] for shown in MEASURES.values() if shown in seen]
     tight = {"handlelength": 1.9, "columnspacing": 0.8}

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from demjax.plots.curves import draw_band, title
-from demjax.plots.per_client import of_clients
+from demjax.plots.per_client import of_clients, where_measured
 from demjax.plots.record import Run
 from demjax.plots.settings import looks, settings
 from demjax.plots.style import COLUMN, fitting_columns, new_figure, style, whole_rounds
@@ -107,10 +107,11 @@ def fairness(
     several = settings(runs, names)
     found = []
     for one in several:
-        own = [fairness_of(of_clients(record, measure)) for record in one.records]
+        records = [where_measured(record) for record in one.records]
+        own = [fairness_of(of_clients(record, measure)) for record in records]
         columns = [
             record._replace(measures={name: getattr(fair, name) for name in NAMES})
-            for record, fair in zip(one.records, own, strict=True)
+            for record, fair in zip(records, own, strict=True)
         ]
         found.append(one._replace(records=tuple(columns)))
     longest = max(len(one.label) for one in several)
@@ -122,8 +123,8 @@ def fairness(
         ax = figure.add_subplot(2, 2, place + 1)
         for one, look in zip(found, looks(several), strict=True):
             values = one.values(name)
-            assert values is not None
-            draw_band(ax, *values, look, one.label)
+            if values is not None:
+                draw_band(ax, *values, look, one.label)
         whole_rounds(ax)
         ax.set_title(shown)
         if place < 2:

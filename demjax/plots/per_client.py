@@ -42,7 +42,7 @@ def clients(run: Run, *, measure: str = "c_gen", ax: "Axes | None" = None) -> "A
     """
     from matplotlib.lines import Line2D
 
-    record = read(run)
+    record = where_measured(read(run))
     values = of_clients(record, measure)
     ax = axes_or_new(ax, (COLUMN, 2.4))
     colour = COLOURS.get(str(record.options.get("algorithm")), BLUE)
@@ -71,6 +71,29 @@ def of_clients(record: Record, measure: str) -> np.ndarray:
     if values is None:
         raise ValueError(f"The run {record.name} holds no measures of its clients.")
     return values
+
+
+def where_measured(record: Record) -> Record:
+    """A record of those rounds only after which clients were measured.
+
+    Raises:
+        ValueError: If they never were.
+    """
+    if record.client_gen is None or record.client_spe is None:
+        return record
+    taken = np.isfinite(record.client_gen).any(axis=1)
+    if not taken.any():
+        raise ValueError(
+            f"The run {record.name} did not measure its clients, so that C-SPE and C-GEN are "
+            "missing; possible is a run whose measures hold 'client'."
+        )
+    return record._replace(
+        round=record.round[taken],
+        measures={name: values[taken] for name, values in record.measures.items()},
+        client_spe=record.client_spe[taken],
+        client_gen=record.client_gen[taken],
+        groups=None if record.groups is None else record.groups[taken],
+    )
 
 
 @style()
@@ -109,7 +132,7 @@ def distribution(
     else:
         lines = []
         for one, look in zip(several, looks(several), strict=True):
-            last = [of_clients(record, measure)[-1] for record in one.records]
+            last = [of_clients(where_measured(record), measure)[-1] for record in one.records]
             look = {name: value for name, value in look.items() if name != "marker"}
             lines.append((np.concatenate(last), {"label": one.label, **look}))
     ax = axes_or_new(ax, (COLUMN, 2.3))
@@ -125,6 +148,7 @@ def distribution(
 
 
 def _over_rounds(record: Record, measure: str, moments: int | Sequence[int]) -> list:
+    record = where_measured(record)
     values = of_clients(record, measure)
     if isinstance(moments, int):
         places = spread_places(len(record.round), max(2, moments))

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int
 
 from demjax.experiment.config import read_options
 from demjax.runs.reader import read_clients, read_columns, read_measures
-from demjax.runs.schema import STRUCTURE
-from demjax.simulation.run import History
+from demjax.runs.schema import STRUCTURE, told
+from demjax.simulation.history import History
 
 
 class Record(NamedTuple):
@@ -101,7 +102,7 @@ def _from_history(history: History, name: str) -> Record:
             f"{np.shape(measures.c_spe)} were given; possible is jax.tree.map(lambda leaf: "
             "leaf[i], measures) for one of them."
         )
-    columns = {
+    columns: dict[str, Any] = {
         "c_spe": measures.c_spe,
         "c_gen": measures.c_gen,
         "global": measures.global_score,
@@ -114,6 +115,7 @@ def _from_history(history: History, name: str) -> Record:
         values = np.asarray(getattr(measures.structure, field))
         columns |= {f"{column}_l{level + 1}": values[:, level] for level in levels}
     rounds, dendrograms = np.asarray(history.round), {}
+    columns |= _told(history.info, rounds, np.shape(measures.client_gen)[1])
     if (made := measures.organization) is not None:
         columns["cophenetic"] = made.cophenetic
         times, merges = np.asarray(made.times), np.asarray(made.merges, float)
@@ -132,6 +134,19 @@ def _from_history(history: History, name: str) -> Record:
         summary={},
         folder=None,
     )
+
+
+def _told(info: Any, rounds: np.ndarray, clients: int) -> dict[str, np.ndarray]:
+    """What rounds told, as ``metrics.csv`` has it: numbers, or means over clients."""
+    columns: dict[str, np.ndarray] = {}
+    for place, number in enumerate(rounds):
+        now = jax.tree.map(lambda leaf: leaf[place], info)  # noqa: B023
+        for name, values in told(now, clients).items():
+            column = columns.setdefault(name, np.full(len(rounds), np.nan))
+            finite = values[np.isfinite(values)]
+            if number and finite.size:
+                column[place] = finite.mean()
+    return columns
 
 
 def _from_folder(folder: Path, name: str | None) -> Record:

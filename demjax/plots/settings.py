@@ -58,6 +58,8 @@ class Setting(NamedTuple):
     ) -> tuple[Int[np.ndarray, " E"], Float[np.ndarray, " runs E"]] | None:
         """A measure of each run, after the rounds that all have measured; ``None`` if they lack it.
 
+        Rounds after which it was taken of none are left out.
+
         Args:
             measure: A column of ``metrics.csv``.
         """
@@ -66,9 +68,11 @@ class Setting(NamedTuple):
         common = self.records[0].round
         for record in self.records[1:]:
             common = np.intersect1d(common, record.round)
-        return common, np.array(
+        values = np.array(
             [r.measures[measure][np.searchsorted(r.round, common)] for r in self.records]
         )
+        taken = ~np.isnan(values).all(axis=0)
+        return (common[taken], values[:, taken]) if taken.any() else None
 
 
 def settings(runs: Run | Sequence[Run], names: Sequence[str] | None = None) -> list[Setting]:

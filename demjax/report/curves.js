@@ -115,8 +115,14 @@ const MEASURES = [["C-SPE", "c_spe"], ["C-GEN", "c_gen"], ["Global", "global"]];
 
 /** The panels of one run, or of several side by side. */
 function panelsOf(runs) {
-  const line = (run, column, name, colour, dash) =>
-    ({ name, rounds: run.metrics.round ?? [], values: run.metrics[column] ?? [], colour, dash });
+  const line = (run, column, name, colour, dash) => {
+    const all = run.metrics[column] ?? [];
+    const taken = all.map((_, i) => i).filter((i) => all[i] !== null);
+    return {
+      name: all.length && !taken.length ? `${name} (not measured)` : name,
+      rounds: taken.map((i) => run.metrics.round[i]), values: taken.map((i) => all[i]), colour, dash,
+    };
+  };
   const levelsOf = (run, kind) =>
     Object.keys(run.metrics).map((name) => name.match(`^${kind}_l(\\d+)$`)).filter(Boolean).map((found) => Number(found[1]));
   const panels = runs.length === 1

@@ -27,7 +27,7 @@ import numpy as np
 
 from demjax._version import __version__
 from demjax.data import Partition, save_partition
-from demjax.runs.schema import labels_rows
+from demjax.runs.rows import labels_rows
 
 PINNED = ("round", "c_spe", "c_gen", "global")
 CONFIG, METRICS, CLIENTS, SUMMARY = "config.toml", "metrics.csv", "clients.csv", "summary.json"
@@ -133,7 +133,9 @@ def read_summary(out: Path) -> dict[str, Any]:
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
         final = summary["final"] or {}
-        if final and not all(isinstance(final[name], int | float) for name in PINNED):
+        if final and not isinstance(final["round"], int | float):
+            raise TypeError
+        if final and not all(isinstance(final[name], int | float | None) for name in PINNED):
             raise TypeError
         return {"status": "done", **summary}
     except OSError:

@@ -1,121 +1,170 @@
-"""The rows of a run folder's CSV files."""
+"""The columns of ``metrics.csv`` and ``clients.csv``: what each says, once, and how it is found."""
 
 import math
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
 
-from demjax.base import Organization
-from demjax.data import Partition
-from demjax.metrics import Measures
-
-DRAWN_CLIENTS = 2000
-"""Dendrograms of more clients are not written: nobody could see them, and they take much room."""
+from demjax.metrics import Measures, bytes_in_a_round
 
 
-def labels_rows(partition: Partition, y: Int[np.ndarray, " T"]) -> list[dict[str, int]]:
-    """The rows of ``labels.csv``: how many examples of each label that it has each client has."""
-    rows = []
-    for client, (train, test) in enumerate(zip(*partition, strict=True)):
-        label, which = np.unique(y[np.concatenate([train, test])], return_inverse=True)
-        trained = np.bincount(which[: len(train)], minlength=len(label))
-        tested = np.bincount(which[len(train) :], minlength=len(label))
-        rows += [
-            {"client": client, "label": name, "train": some, "test": others}
-            for name, some, others in zip(
-                label.tolist(), trained.tolist(), tested.tolist(), strict=True
-            )
-        ]
-    return rows
+class Measured(NamedTuple):
+    """What a row is made of.
+
+    Attributes:
+        round: Rounds done.
+        measures: The measures then; NaN where not taken.
+        seconds: Seconds since the run began, compiling left out.
+        info: What the algorithm told of its last round, fields by name.
+        model_bytes: Bytes of one model as it travels; ``None`` if not known.
+    """
+
+    round: int
+    measures: Measures
+    seconds: float
+    info: Any = None
+    model_bytes: int | None = None
 
 
-STRUCTURE = {
-    "groups": "groups",
-    "largest": "largest",
-    "smallest": "smallest",
-    "singletons": "singletons",
-    "rand_labels": "rand_kinds",
-    "rand_before": "rand_before",
-    "moved": "moved",
-}
+class Column(NamedTuple):
+    """A column of a table.
+
+    Attributes:
+        name: Its name; with ``_l1``, ``_l2``, … behind it where it has one for each level.
+        meaning: What it says, in a line.
+        value: ``(Measured) -> value``, or an array with one for each level or client.
+        levels: Whether there is one for each level under the root, the lowest first.
+    """
+
+    name: str
+    meaning: str
+    value: Callable[[Measured], Any]
+    levels: bool = False
+
+
+def _structure(field: str) -> Callable[[Measured], Any]:
+    return lambda row: getattr(row.measures.structure, field)
+
+
+def _sent(place: int) -> Callable[[Measured], Any]:
+    def bytes_sent(row: Measured) -> Any:
+        clients = np.shape(row.measures.client_gen)[0]
+        sent = bytes_in_a_round(row.info, row.model_bytes or 0, clients)[place]
+        return np.int64(sent) if row.round and math.isfinite(sent) else math.nan
+
+    return bytes_sent
+
+
+_TREE = (
+    ("groups", "groups", "number of groups"),
+    ("largest", "largest", "clients in the largest group"),
+    ("smallest", "smallest", "clients in the smallest group"),
+    ("singletons", "singletons", "share of the clients that are in a group of one or in none"),
+    ("rand_labels", "rand_kinds", "adjusted Rand index of groups and true clusters"),
+    ("rand_before", "rand_before", "the same of groups and those before the last regrouping"),
+    ("moved", "moved", "clients that moved at the last regrouping"),
+)
+
+STRUCTURE = {name: field for name, field, _ in _TREE}
 """Columns of ``metrics.csv`` about the tree, one for each level, and their measures."""
 
+METRICS = (
+    Column("round", "rounds done", lambda row: row.round),
+    Column(
+        "c_spe",
+        "C-SPE: clients' models on their own test data",
+        lambda row: row.measures.c_spe,
+    ),
+    Column("c_gen", "C-GEN: clients' models on all test data", lambda row: row.measures.c_gen),
+    Column("global", "the global model on all test data", lambda row: row.measures.global_score),
+    Column(
+        "g_spe",
+        "G-SPE: groups' models on their members' test data",
+        lambda row: row.measures.g_spe[:-1],
+        levels=True,
+    ),
+    Column(
+        "g_gen",
+        "G-GEN: groups' models on all test data",
+        lambda row: row.measures.g_gen[:-1],
+        levels=True,
+    ),
+    Column(
+        "seconds",
+        "seconds since the run began, compiling left out",
+        lambda row: round(row.seconds, 3),
+    ),
+    *(Column(name, meaning, _structure(field), levels=True) for name, field, meaning in _TREE),
+)
+"""The columns that ``metrics.csv`` has of every run, in their order."""
 
-def metrics_row(round_number: int, measures: Measures, seconds: float) -> dict[str, float | None]:
-    """One row of ``metrics.csv``; levels count from the lowest, 1; an empty level has no value.
+ORGANIZED = Column(
+    "cophenetic",
+    "correlation of the dendrogram's heights and the distances",
+    lambda row: row.measures.organization and row.measures.organization.cophenetic,
+)
+"""What ``metrics.csv`` has beside them where clients organize themselves."""
+
+SENT = (
+    Column("bytes_up", "bytes that clients sent in the last round", _sent(0)),
+    Column("bytes_down", "bytes that clients were sent in the last round", _sent(1)),
+)
+"""What stands last, behind a column for each field of the round's info, by the field's name."""
+
+CLIENTS = (
+    Column("c_spe", "the client's model on its own test data", lambda row: row.measures.client_spe),
+    Column("c_gen", "the client's model on all test data", lambda row: row.measures.client_gen),
+    Column(
+        "group",
+        "the client's group, -1 if it has none",
+        lambda row: row.measures.hierarchy.groups[:-1],
+        levels=True,
+    ),
+)
+"""The columns of ``clients.csv`` behind ``round`` and ``client``, and before those of the info."""
+
+TOLD = {
+    "loss": "training loss in the last round; in metrics.csv its mean over those who trained",
+    "divergence": "how far the trained models of the last round are from their mean",
+}
+"""What fields of a round's info mean that several algorithms have."""
+
+
+def columns_table() -> str:
+    """All columns and what they mean, as a table in Markdown."""
+    tables = (
+        ("metrics.csv", (*METRICS, ORGANIZED)),
+        ("clients.csv", CLIENTS),
+    )
+    lines = ["| file | column | what it says |", "|---|---|---|"]
+    for file, columns in tables:
+        for one in columns:
+            name = f"{one.name}_l1` …" if one.levels else f"{one.name}`"
+            lines.append(f"| `{file}` | `{name} | {one.meaning} |")
+    lines += [f"| both | `{name}` | {meaning} |" for name, meaning in TOLD.items()]
+    lines += [f"| `metrics.csv` | `{one.name}` | {one.meaning} |" for one in SENT]
+    return "\n".join(lines)
+
+
+def told(info: Any, clients: int) -> dict[str, np.ndarray]:
+    """What of a round's info is recorded: fields of one number, or one for each client.
 
     Args:
-        round_number: Rounds done.
-        measures: The measures then.
-        seconds: Seconds since the run began, compiling left out.
-    """
-    levels = range(measures.g_spe.shape[0] - 1)
-    row = {
-        "round": round_number,
-        "c_spe": _rounded(measures.c_spe),
-        "c_gen": _rounded(measures.c_gen),
-        "global": _rounded(measures.global_score),
-    }
-    row |= {f"g_spe_l{level + 1}": _rounded(measures.g_spe[level]) for level in levels}
-    row |= {f"g_gen_l{level + 1}": _rounded(measures.g_gen[level]) for level in levels}
-    row["seconds"] = round(seconds, 3)
-    for column, name in STRUCTURE.items():
-        values = getattr(measures.structure, name)
-        row |= {f"{column}_l{level + 1}": _rounded(values[level]) for level in levels}
-    if measures.organization is not None:
-        row["cophenetic"] = _rounded(measures.organization.cophenetic)
-    return row
-
-
-def clients_rows(round_number: int, measures: Measures) -> list[dict[str, Any]]:
-    """The rows of ``clients.csv``: each client's measures, and its group on each level."""
-    spe, gen = np.asarray(measures.client_spe), np.asarray(measures.client_gen)
-    groups = np.asarray(measures.hierarchy.groups)[:-1]
-    return [
-        {
-            "round": round_number,
-            "client": client,
-            "c_spe": _rounded(spe[client]),
-            "c_gen": _rounded(gen[client]),
-            **{f"group_l{level + 1}": int(row[client]) for level, row in enumerate(groups)},
-        }
-        for client in range(spe.shape[0])
-    ]
-
-
-def dendrogram_rows(round_number: int, made: Organization, known: int) -> list[dict[str, Any]]:
-    """The rows of ``dendrograms.csv``: SciPy's linkage matrix of the last grouping, if it is new.
-
-    Args:
-        round_number: Rounds done.
-        made: How clients were organised then.
-        known: How many times clients had organised themselves when rows were last made, else 0.
+        info: A ``NamedTuple`` or a mapping of arrays; of anything else, nothing is recorded.
+        clients: Number of clients.
 
     Returns:
-        A row a merge, lowest first: clients are ``0 … N − 1``, and merge ``i`` is ``N + i``. No
-        rows without a new dendrogram, or of more than 2,000 clients, or where a distance is not
-        finite.
+        By name, ``float64[]`` or ``float64[N]``; without the bytes, which have columns of their
+        own in any case.
     """
-    if int(made.times) <= known or len(made.before[-1]) > DRAWN_CLIENTS:
-        return []
-    merges = np.asarray(made.merges)
-    if not np.isfinite(merges).all():
-        return []
-    return [
-        {
-            "round": round_number,
-            "left": int(left),
-            "right": int(right),
-            "distance": str(distance),
-            "size": int(size),
-        }
-        for left, right, distance, size in merges
-    ]
-
-
-def _rounded(value: Any) -> float | None:
-    number = float(value)
-    if not math.isfinite(number):
-        return None
-    return int(number) if np.issubdtype(np.asarray(value).dtype, np.integer) else round(number, 6)
+    fields = info._asdict() if hasattr(info, "_asdict") else info
+    found: dict[str, np.ndarray] = {}
+    for name, value in fields.items() if isinstance(fields, Mapping) else ():
+        if name in {column.name for column in SENT} or not hasattr(value, "dtype"):
+            continue
+        number = jnp.issubdtype(value.dtype, jnp.number) or value.dtype == bool
+        if number and np.shape(value) in ((), (clients,)):
+            found[str(name)] = np.asarray(value).astype(np.float64)
+    return found

@@ -6,11 +6,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from demjax.runs.schema import STRUCTURE
+
 Row = Mapping[str, float | None]
 """A row of ``metrics.csv``."""
 
 MEASURES = ("c_spe", "c_gen", "global", "g_spe", "g_gen")
-"""What columns of measures begin with; all others but the time are about the tree."""
+"""What columns of measures begin with."""
+
+TREE = ("cophenetic", *(f"{name}_l" for name in STRUCTURE))
+"""What columns about the tree begin with; all others but the time are about the round."""
 
 
 @contextmanager
@@ -60,7 +65,9 @@ def event_file(out: Path, *, wanted: bool) -> Iterator[Callable[[Row], None]]:
 
 
 def tag(column: str) -> str:
-    """What TensorBoard calls a column: ``measures/c_spe``, ``tree/groups_l1``, ``seconds``."""
+    """What TensorBoard calls a column: ``measures/c_spe``, ``tree/groups_l1``, ``round/loss``."""
     if column == "seconds":
         return column
-    return f"{'measures' if column.startswith(MEASURES) else 'tree'}/{column}"
+    if column.startswith(MEASURES):
+        return f"measures/{column}"
+    return f"{'tree' if column.startswith(TREE) else 'round'}/{column}"

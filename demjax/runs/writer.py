@@ -7,19 +7,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from demjax.backend.compilation import Outcome
 from demjax.experiment.experiment import Experiment
-from demjax.metrics import Measures
+from demjax.metrics import MEASURES
+from demjax.metrics.selection import CLIENT
 from demjax.runs import folder as run_folder
-from demjax.runs.schema import clients_rows, dendrogram_rows, metrics_row
+from demjax.runs.rows import clients_rows, dendrogram_rows, metrics_row
 from demjax.runs.tensorboard import Row
-from demjax.simulation.run import Moment
+from demjax.simulation.history import Moment
+from demjax.simulation.progress import Progress
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: done; the run itself failed; wrong arguments or data; stopped by hand."""
@@ -42,6 +43,14 @@ def whole() -> Iterator[None]:
         before(*pressed[0])
 
 
+class Ending(NamedTuple):
+    """How a run ended: its status, the exit code, and what to say of it, if anything."""
+
+    status: str = "done"
+    code: int = DONE
+    sentence: str = ""
+
+
 class Recorder:
     """Writes a run down as it happens: the one place of the command line that keeps state.
 
@@ -51,6 +60,11 @@ class Recorder:
         parameters: How many numbers a model has.
         also: What else each row of ``metrics.csv`` goes to.
         compile_cache: Whether the run's programs were found in a cache, of ``compile_once``.
+        measures: What is measured, for the summary. Without ``"client"``, nothing is written of
+            single clients but the groups of those that have some.
+        score: What the task's score is called.
+        progress: Where ``watch`` shows the run, which ends here before anything else is said; by
+            default it is shown from here.
     """
 
     def __init__(
@@ -59,13 +73,20 @@ class Recorder:
         resolved: Experiment,
         parameters: int | None = None,
         also: Callable[[Row], None] = lambda row: None,
+        *,
         compile_cache: Outcome = "off",
+        measures: Sequence[str] = MEASURES,
+        score: str = "accuracy",
+        progress: Progress | None = None,
     ):
         self.out = out
         self.resolved = resolved
         self.parameters = parameters
         self.also = also
         self.compile_cache = compile_cache
+        self.measures = tuple(measures)
+        self.score = score
+        self.progress = progress
         self.organized = 0  # how often clients had, when their dendrogram was last written
         self.rows: list[dict[str, Any]] = []
         self.round_seconds: list[float] = []
@@ -76,78 +97,76 @@ class Recorder:
     def record(self, moments: Iterator[Moment]) -> int:
         """Follow a run to its end, its failure or its interruption."""
         begin = time.perf_counter()
-        bar = tqdm(total=self.resolved.rounds, unit="round", disable=None, dynamic_ncols=True)
-        status, sentence, code = "done", "", DONE
+        progress = self.progress or Progress(self.resolved.rounds)
         try:
-            for moment in moments:
-                self.compile_seconds = moment.compile_seconds
-                if moment.round > 0:
-                    self.round_seconds.append(moment.round_seconds)
-                    bar.update()
-                if moment.measures is None:
-                    continue
-                self.measure_seconds.append(moment.measure_seconds)
-                diverged = int(moment.measures.diverged)
-                if diverged:
-                    status, code = "diverged", FAILED
-                    sentence = (
-                        f"The run diverged: after round {moment.round} the models of {diverged} of "
-                        f"{self.resolved.clients} clients are not finite; what was measured before "
-                        f"is kept in {self.out}."
-                    )
-                    break
-                seconds = time.perf_counter() - begin
-                measures = jax.device_get(moment.measures)
-                with whole():
-                    self._keep(moment.round, measures, seconds, bar)
+            with progress:
+                shown = moments if self.progress else progress.follow(moments)
+                ending = self._follow(shown, begin)
         except KeyboardInterrupt:
-            status, code = "interrupted", INTERRUPTED
             # A second Ctrl-C shall not keep the summary from being written.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            bar.close()
             if not self.rows:
                 run_folder.discard(self.out)
-                return say("Interrupted before anything was measured; nothing is kept.", code)
+                sentence = "Interrupted before anything was measured; nothing is kept."
+                return say(sentence, INTERRUPTED)
             done = len(self.round_seconds)
             sentence = f"Interrupted after {done} rounds; what was measured is kept in {self.out}."
-        except OSError as error:
-            status, code = "failed", FAILED
-            sentence = f"The run stopped because {self.out} cannot be written: {error.strerror}."
-        except jax.errors.JaxRuntimeError as error:
-            status, code = "failed", FAILED
-            sentence = f"The run failed on the device: {first_line(error)}"
+            ending = Ending("interrupted", INTERRUPTED, sentence)
         except Exception as error:  # whatever it is, what was measured gets its summary
-            status, code = "failed", FAILED
-            sentence = f"The run failed ({type(error).__name__}): {first_line(error)}"
-        finally:
-            bar.close()
+            ending = Ending("failed", FAILED, self._reason(error))
         try:
-            self._summarize(status, time.perf_counter() - begin + self.compile_seconds)
+            self._summarize(ending.status, time.perf_counter() - begin + self.compile_seconds)
         except OSError as error:
-            code = FAILED
-            sentence = sentence or f"The summary cannot be written: {error.strerror}."
+            sentence = ending.sentence or f"The summary cannot be written: {error.strerror}."
+            ending = Ending(ending.status, FAILED, sentence)
         if self.rows:
-            print(table([(str(self.out), self.rows[-1], status)]))
-        return say(sentence, code) if sentence else code
+            print(table([(str(self.out), self.rows[-1], ending.status)]))
+        return say(ending.sentence, ending.code) if ending.sentence else ending.code
 
-    def _keep(self, done: int, measures: Measures, seconds: float, bar: tqdm) -> None:
-        row = metrics_row(done, measures, seconds)
+    def _follow(self, moments: Iterator[Moment], begin: float) -> Ending:
+        """Write every measurement down until the run ends or diverges."""
+        for moment in moments:
+            self.compile_seconds = moment.compile_seconds
+            if moment.round > 0:
+                self.round_seconds.append(moment.round_seconds)
+            if moment.measures is None:
+                continue
+            self.measure_seconds.append(moment.measure_seconds)
+            diverged = int(moment.measures.diverged)
+            if diverged:
+                return Ending(
+                    "diverged",
+                    FAILED,
+                    f"The run diverged: after round {moment.round} the models of {diverged} of "
+                    f"{self.resolved.clients} clients are not finite; what was measured before "
+                    f"is kept in {self.out}.",
+                )
+            seconds = time.perf_counter() - begin
+            with whole():
+                self._keep(moment, seconds)
+        return Ending()
+
+    def _keep(self, moment: Moment, seconds: float) -> None:
+        done, sent = moment.round, moment.model_bytes
+        measures, info = jax.device_get((moment.measures, moment.info))
+        row = metrics_row(done, measures, seconds, info, sent)
         made = measures.organization
         if made is not None and (merges := dendrogram_rows(done, made, self.organized)):
             run_folder.append(self.out / run_folder.DENDROGRAMS, merges)
             self.organized = int(made.times)
-        run_folder.append(self.out / run_folder.CLIENTS, clients_rows(done, measures))
+        if CLIENT in self.measures or len(measures.hierarchy.groups) > 1:
+            clients = clients_rows(done, measures, info)
+            run_folder.append(self.out / run_folder.CLIENTS, clients)
         run_folder.append(self.out / run_folder.METRICS, [row])
         self.also(row)
         self.rows.append(row)
-        last = {"C-SPE": row["c_spe"], "C-GEN": row["c_gen"], "Global": row["global"]}
-        if not bar.disable:
-            bar.set_postfix({name: f"{value:.3f}" for name, value in last.items()})
-        else:
-            shown = "  ".join(f"{name} {value:.4f}" for name, value in last.items())
-            left = (seconds / max(done, 1)) * (self.resolved.rounds - done)
-            when = f"about {left:.0f} s left" if done else "starting"
-            print(f"round {done}/{self.resolved.rounds}  {shown}  {when}", file=sys.stderr)
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, OSError):
+            return f"The run stopped because {self.out} cannot be written: {error.strerror}."
+        if isinstance(error, jax.errors.JaxRuntimeError):
+            return f"The run failed on the device: {first_line(error)}"
+        return f"The run failed ({type(error).__name__}): {first_line(error)}"
 
     def _summarize(self, status: str, seconds: float) -> None:
         def median(values):
@@ -157,6 +176,8 @@ class Recorder:
             "status": status,
             "algorithm": self.resolved.algorithm,
             "parameters": self.parameters,
+            "measures": list(self.measures),
+            "score": self.score,
             "rounds_done": len(self.round_seconds),
             "final": self.rows[-1] if self.rows else None,
             "compile_seconds": self.compile_seconds,
@@ -188,7 +209,8 @@ def table(finals: Sequence[tuple[str, dict[str, Any], str]]) -> str:
     width = max(len("run"), *(len(name) for name, _, _ in finals))
     lines = [f"{'run':<{width}}  rounds   C-SPE   C-GEN  Global"]
     for name, row, status in finals:
-        numbers = "  ".join(f"{row[measure]:6.4f}" for measure in ("c_spe", "c_gen", "global"))
+        values = [row[measure] for measure in ("c_spe", "c_gen", "global")]
+        numbers = "  ".join("     –" if one is None else f"{one:6.4f}" for one in values)
         ended = "" if status == "done" else f"  {status}"
         lines.append(f"{name:<{width}}  {row['round']:>6}  {numbers}{ended}")
     return "\n".join(lines)

@@ -1,82 +1,25 @@
 """Rounds and measures: a whole run as one program, or a round at a time as it happens."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Int, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from demjax import keys
-from demjax.backend.sharding import compiler_options, on_every_device, state_shardings
+from demjax.backend.sharding import compiler_options, on_every_device
 from demjax.base import Algorithm, ClientData, Models, Task
 from demjax.metrics import Measures, measure
-from demjax.registry import check_number
-
-
-class History(NamedTuple):
-    """What a whole run measured.
-
-    Attributes:
-        round: Rounds done at each of the ``E`` measurements: first 0, last the last round.
-        measures: All measures, leaves with a leading axis ``E``.
-        state: The algorithm's state after the last round.
-    """
-
-    round: Int[np.ndarray, " E"]
-    measures: Measures
-    state: Any
-
-
-class Moment(NamedTuple):
-    """What is known after a round of a run that is being watched.
-
-    Attributes:
-        round: Rounds done.
-        measures: The measures, or ``None`` in a round that is not measured.
-        state: The algorithm's state; the next round takes its memory over.
-        info: What the algorithm tells of its last round; ``None`` before the first.
-        round_seconds: Time of the last round; 0 before the first.
-        measure_seconds: Time of the measurement; 0 without one.
-        compile_seconds: Time spent on tracing and compiling so far.
-    """
-
-    round: int
-    measures: Measures | None
-    state: Any
-    info: Any
-    round_seconds: float
-    measure_seconds: float
-    compile_seconds: float
-
-
-def measured_rounds(rounds: int, every: int | Sequence[int]) -> list[int]:
-    """The rounds after which a run is measured: 0, each ``every``-th or listed one, the last.
-
-    Args:
-        rounds: Rounds of the run, at least 1.
-        every: Rounds between two measurements, at least 1; or the rounds themselves.
-
-    Raises:
-        ValueError: If a number is out of range.
-    """
-    check_number("A run", "rounds", rounds, 1)
-    if isinstance(every, int | np.integer):
-        check_number("A run", "eval_every", int(every), 1)
-        every = range(0, rounds, int(every))
-    outside = [number for number in every if not 0 <= number <= rounds]
-    if outside:
-        raise ValueError(
-            f"A run of {rounds} rounds can be measured after 0 to {rounds} of them, but "
-            f"{outside[0]} was given."
-        )
-    return sorted({0, *every, rounds})
+from demjax.simulation.history import History, Moment, no_info
+from demjax.simulation.programs import Programs, programs
+from demjax.simulation.progress import Progress
+from demjax.simulation.schedule import Schedule, schedule, takers
 
 
 def simulate(
@@ -87,7 +30,9 @@ def simulate(
     rounds: int,
     key: PRNGKeyArray,
     eval_every: int | Sequence[int] = 1,
+    measures_every: Mapping[str, int] | None = None,
     take_measures: Callable[[Models, ClientData], Measures] | None = None,
+    progress: bool | Progress = False,
 ) -> History:
     """Run an algorithm, rounds and measures together, as one compiled program.
 
@@ -104,93 +49,90 @@ def simulate(
         key: All randomness of the run.
         eval_every: Rounds between two measurements, at least 1, or the measured rounds
             themselves; 0 and the last are always measured.
+        measures_every: Rounds between two measurements of single measures, such as
+            ``{"client": 10, "group": 5}``: in a measured round those are due whose interval
+            divides it, in the first and the last all; ``schedule`` says more.
         take_measures: How to measure, ``(models, clients) -> Measures``; by default
-            ``measure(task, clients)``.
+            ``measure(task, clients)``. For ``measures_every`` it must have a keyword
+            ``measures``, as what ``measure`` returns.
+        progress: Whether to show how far the run is. It is then not one program, but ``watch``'s
+            round by round, with the same numbers to rounding, and not under ``jit``.
 
     Returns:
         The history.
 
     Raises:
-        ValueError: If ``rounds`` or ``eval_every`` is below 1.
+        ValueError: If ``rounds`` or an interval is below 1 or of what is not measured, or
+            ``progress`` is asked for under ``jit`` or ``vmap``.
     """
-    moments = measured_rounds(rounds, eval_every)
     take = take_measures or measure(task, clients)
+    planned = schedule(rounds, eval_every, measures_every, take=take)
+    if progress:
+        _check_untraced(key, clients)
+        moments = watch(
+            algorithm,
+            task,
+            clients,
+            rounds=rounds,
+            key=key,
+            eval_every=eval_every,
+            measures_every=measures_every,
+            take_measures=take,
+            progress=progress,
+        )
+        return _collected(moments)
 
     @partial(jax.jit, compiler_options=compiler_options())
     def run(key, clients):
+        # Traced once, for the shapes of its info and for the loop.
+        @partial(jax.jit, inline=True)
         def one_round(number, state):
-            return algorithm.round(keys.for_round(key, number), state, clients)[0]
+            return algorithm.round(keys.for_round(key, number), state, clients)
 
-        def until(state, span):
-            state = lax.fori_loop(span[0], span[1], one_round, state)
-            return state, take(algorithm.models(state), clients)
+        def until(carry, span):
+            start, end, which = span
+            state, info = lax.fori_loop(start, end, lambda n, c: one_round(n, c[0]), carry)
+            looks = takers(take, planned.sets)
+            models = algorithm.models(state)
+            if len(looks) == 1:
+                return (state, info), (looks[0](models, clients), info)
+            return (state, info), (lax.switch(which, looks, models, clients), info)
 
-        # The first span is empty: what takes the measures is in the program once.
-        spans = jnp.asarray(list(pairwise([0, *moments])), jnp.int32)
-        return lax.scan(until, algorithm.init(keys.for_initial_model(key), clients), spans)
+        state = algorithm.init(keys.for_initial_model(key), clients)
+        nothing = no_info(jax.eval_shape(one_round, jnp.int32(0), state)[1])
+        return lax.scan(until, (state, nothing), _spans(planned))
 
-    state, measures = run(key, clients)
-    return History(np.asarray(moments), measures, state)
+    (state, _), (measures, info) = run(key, clients)
+    return History(np.asarray(planned.rounds), measures, state, info)
 
 
-class Programs(NamedTuple):
-    """The compiled parts of a run.
+def _spans(planned: Schedule) -> tuple[jax.Array, ...]:
+    """From which round to which each span goes, and which set of measures is taken then.
 
-    Attributes:
-        init: ``(key, clients) -> state``: before the first round.
-        round: ``(key, number, state, clients) -> (state, info)``; takes the state's memory over.
-        measures: ``(state, clients) -> Measures``.
-        seconds: Time spent on tracing and compiling.
+    The first span is empty: what takes the measures is in the program once.
     """
-
-    init: jax.stages.Compiled
-    round: jax.stages.Compiled
-    measures: jax.stages.Compiled
-    seconds: float
+    spans = jnp.asarray(list(pairwise([0, *planned.rounds])), jnp.int32)
+    which = [planned.sets.index(taken) for taken in planned.taken]
+    return spans[:, 0], spans[:, 1], jnp.asarray(which, jnp.int32)
 
 
-def programs(
-    algorithm: Algorithm,
-    task: Task,
-    clients: ClientData,
-    *,
-    key: PRNGKeyArray,
-    take_measures: Callable[[Models, ClientData], Measures] | None = None,
-) -> Programs:
-    """Compile what ``watch`` runs, from shapes alone: no model is made.
+def _collected(moments: Iterator[Moment]) -> History:
+    """The history of a watched run."""
+    kept = []
+    for moment in moments:
+        if moment.measures is not None:
+            kept.append((moment.round, moment.measures, moment.info))
+    rounds, *rows = zip(*kept, strict=True)
+    measures, info = (jax.tree.map(lambda *leaves: jnp.stack(leaves), *row) for row in rows)
+    return History(np.asarray(rounds), measures, moment.state, info)
 
-    Takes the arguments of ``watch`` that a program depends on.
-    """
-    start = time.perf_counter()
-    take = take_measures or measure(task, clients)
-    clients = on_every_device(clients)
 
-    def advance(key, number, state, clients):
-        return algorithm.round(keys.for_round(key, number), state, clients)
-
-    def look(state, clients):
-        return take(algorithm.models(state), clients)
-
-    state = jax.eval_shape(algorithm.init, keys.for_initial_model(key), clients)
-    where = state_shardings(state, clients.n_clients)
-    program = partial(jax.jit, compiler_options=compiler_options())
-    init = program(algorithm.init, out_shardings=where).lower(keys.for_initial_model(key), clients)
-    if where is not None:
-        state = jax.tree.map(
-            lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
-            state,
-            where,
+def _check_untraced(*arguments: object) -> None:
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arguments)):
+        raise ValueError(
+            "A run that is itself compiled cannot show its progress, but progress was asked for "
+            "under jit or vmap; possible is progress=False."
         )
-    # Else a state that is not read, such as that of clients who start anew, is not donated.
-    one_round = program(advance, donate_argnums=2, out_shardings=(where, None), keep_unused=True)
-    rounds = one_round.lower(key, jnp.int32(0), state, clients)
-    lowered = init, rounds, program(look).lower(state, clients)
-    pool = ThreadPoolExecutor(len(lowered))  # compiling leaves Python alone
-    try:
-        compiled = list(pool.map(lambda part: part.compile(), lowered))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-    return Programs(*compiled, seconds=time.perf_counter() - start)
 
 
 def watch(
@@ -201,8 +143,10 @@ def watch(
     rounds: int,
     key: PRNGKeyArray,
     eval_every: int | Sequence[int] = 1,
+    measures_every: Mapping[str, int] | None = None,
     take_measures: Callable[[Models, ClientData], Measures] | None = None,
     compiled: Programs | None = None,
+    progress: bool | Progress = False,
 ) -> Iterator[Moment]:
     """Run an algorithm a round at a time, and tell of each as soon as it is done.
 
@@ -216,21 +160,59 @@ def watch(
         rounds: Rounds to run, at least 1.
         key: All randomness of the run.
         eval_every: Rounds between two measurements, at least 1, or the measured rounds.
+        measures_every: Rounds between two measurements of single measures, as in ``simulate``.
         take_measures: How to measure, ``(models, clients) -> Measures``; by default
             ``measure(task, clients)``.
         compiled: What ``programs`` made of the same arguments; by default made here.
+        progress: Whether to show how far the run is, on the standard error stream; or where to
+            show it, which is then left open.
 
     Yields:
         A moment before the first round, and one after each.
 
     Raises:
-        ValueError: If ``rounds`` or ``eval_every`` is below 1.
+        ValueError: If ``rounds`` or an interval is below 1 or of what is not measured, or
+            ``compiled`` was made for other intervals.
     """
-    moments = set(measured_rounds(rounds, eval_every))
+    planned = schedule(rounds, eval_every, measures_every, take=take_measures)
     clients = on_every_device(clients)
-    parts = compiled or programs(algorithm, task, clients, key=key, take_measures=take_measures)
+    shown = Progress(rounds) if progress is True else (progress or None)
+    with shown if shown and progress is True else nullcontext():
+        parts = compiled or programs(
+            algorithm,
+            task,
+            clients,
+            key=key,
+            take_measures=take_measures,
+            rounds=rounds,
+            eval_every=eval_every,
+            measures_every=measures_every,
+            progress=shown,
+        )
+        looks = {planned.sets[0]: parts.measures, **parts.some_measures}
+        missing = [names for names in planned.sets if names not in looks]
+        if missing:
+            raise ValueError(
+                f"The compiled programs have none that measures {' and '.join(missing[0])} alone; "
+                "possible is what programs makes with the same rounds, eval_every and "
+                "measures_every."
+            )
+        due = {n: looks[names] for n, names in zip(planned.rounds, planned.taken, strict=True)}
+        moments = _moments(parts, due, rounds, key, clients, shown)
+        yield from shown.follow(moments) if shown else moments
+
+
+def _moments(
+    parts: Programs,
+    due: Mapping[int, Callable[..., Measures]],
+    rounds: int,
+    key: PRNGKeyArray,
+    clients: ClientData,
+    shown: Progress | None,
+) -> Iterator[Moment]:
+    """The rounds of ``watch``, measured by what is due after each."""
     state = jax.block_until_ready(parts.init(keys.for_initial_model(key), clients))
-    info, round_seconds = None, 0.0
+    info, round_seconds = parts.info, 0.0
     for number in range(rounds + 1):
         if number > 0:
             start = time.perf_counter()
@@ -238,8 +220,19 @@ def watch(
             state, info = jax.block_until_ready(advanced)
             round_seconds = time.perf_counter() - start
         measures, measure_seconds = None, 0.0
-        if number in moments:
+        if number in due:
+            if shown:
+                shown.begin(f"measuring after round {number}")
             start = time.perf_counter()
-            measures = jax.block_until_ready(parts.measures(state, clients))
+            measures = jax.block_until_ready(due[number](state, clients))
             measure_seconds = time.perf_counter() - start
-        yield Moment(number, measures, state, info, round_seconds, measure_seconds, parts.seconds)
+        yield Moment(
+            number,
+            measures,
+            state,
+            info,
+            round_seconds,
+            measure_seconds,
+            parts.seconds,
+            parts.model_bytes,
+        )

@@ -53,7 +53,10 @@ def test_a_run_leaves_the_pinned_files(finished):
     tree = ["groups", "largest", "smallest", "singletons", "rand_labels", "rand_before", "moved"]
     tree = [f"{name}_l{level}" for name in tree for level in (1, 2)]
     pinned = ["round", "c_spe", "c_gen", "global", *levels, "seconds"]
-    assert list(rows[0]) == [*pinned, *tree, "cophenetic"]
+    assert list(rows[0]) == [*pinned, *tree, "cophenetic", "loss", "bytes_up", "bytes_down"]
+    assert (rows[0]["loss"], rows[0]["bytes_up"]) == ("", "")
+    assert float(rows[-1]["loss"]) < float(rows[1]["loss"])
+    assert float(rows[-1]["bytes_up"]) == float(rows[-1]["bytes_down"]) == 8 * 4 * 650
     assert rows[0]["cophenetic"] == ""
     assert 0 < float(rows[-1]["cophenetic"]) <= 1
     assert [row["round"] for row in rows] == ["0", "3", "4"]
@@ -74,7 +77,9 @@ def test_a_run_leaves_the_pinned_files(finished):
     assert [row["round"] for row in merges] == ["3"] * 7 + ["4"] * 7
     assert [row["size"] for row in merges[6::7]] == ["8", "8"]
     assert is_valid_linkage([[float(value) for value in row.values()][1:] for row in merges[:7]])
-    assert list(clients[0]) == ["round", "client", "c_spe", "c_gen", "group_l1", "group_l2"]
+    groups = ["group_l1", "group_l2"]
+    assert list(clients[0]) == ["round", "client", "c_spe", "c_gen", *groups, "loss"]
+    assert (summary["measures"], summary["score"]) == (["client", "group", "global"], "accuracy")
 
 
 def test_a_run_keeps_its_partition_which_another_run_can_take(finished, tmp_path):
@@ -113,7 +118,10 @@ def test_config_toml_reruns_the_experiment_exactly(finished, tmp_path):
 def test_every_algorithm_runs_and_has_no_group_columns(algorithm, tmp_path, capsys):
     arguments = [*SMALL, "--rounds", 1, "--algorithm", algorithm, "--out", tmp_path / "run"]
     assert run("run", *arguments) == 0
-    assert list(rows_of(tmp_path / "run")[0]) == ["round", "c_spe", "c_gen", "global", "seconds"]
+    pinned = ["round", "c_spe", "c_gen", "global", "seconds"]
+    rows = rows_of(tmp_path / "run")
+    assert list(rows[0]) == [*pinned, "loss", "bytes_up", "bytes_down"]
+    assert (float(rows[-1]["bytes_up"]) == 0) == (algorithm == "local_only")
     assert f"{algorithm} has no use for --levels." in capsys.readouterr().err
 
 

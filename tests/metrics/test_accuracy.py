@@ -257,3 +257,70 @@ def test_nothing_to_measure_with_is_refused(clients, ragged_clients):
     untested = ragged_clients(*pool(), [[1]] * 2, [[], []])
     with pytest.raises(ValueError, match="no client has any"):
         measure(partly_right(), untested)
+
+
+KIND_OF = {
+    "client": ("client_spe", "client_gen", "c_spe", "c_gen"),
+    "global": ("global_score",),
+}
+
+
+@pytest.mark.parametrize(
+    "asked", [("client",), ("group",), ("global",), ("global", "client"), ("group", "global")]
+)
+def test_what_is_not_asked_for_is_nan_and_all_else_as_if_all_were(take, clients, asked):
+    models = random_models(5, RAGGED)
+    every = take(3, 2)(models)
+    some = jax.jit(measure(partly_right(), clients, measures=asked, block=3, chunk=2))(models)
+    for kind, names in KIND_OF.items():
+        for name in names:
+            wanted = np.asarray(getattr(every, name))
+            wanted = wanted if kind in asked else np.full_like(wanted, np.nan)
+            np.testing.assert_allclose(getattr(some, name), wanted, rtol=1e-6, err_msg=name)
+    for name in ("group_spe", "group_gen", "g_spe", "g_gen"):
+        wanted = np.array(getattr(every, name))
+        if "group" not in asked:
+            wanted[:-1] = np.nan
+        if "global" not in asked:
+            wanted[-1] = np.nan
+        np.testing.assert_allclose(getattr(some, name), wanted, rtol=1e-6, err_msg=name)
+    shapes = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), one) for one in (every, some)]
+    assert shapes[0] == shapes[1]
+    jax.tree.map(np.testing.assert_array_equal, some.structure, every.structure)
+    assert some.diverged == every.diverged
+
+
+def test_a_call_may_ask_for_fewer_measures(take, clients):
+    taking = measure(partly_right(), clients, measures=("global", "client"), block=3, chunk=2)
+    models = random_models(6)
+    fewer = jax.jit(lambda models: taking(models, measures=["global"]))(models)
+    np.testing.assert_allclose(fewer.global_score, take(3, 2)(models).global_score, rtol=1e-6)
+    assert np.isnan(fewer.client_gen).all()
+    with pytest.raises(ValueError, match=r"'client' and 'global', .* 'group' was given\."):
+        taking(models, measures=("group",))
+
+
+def test_what_is_not_asked_for_is_not_computed(clients):
+    """Counted as the models that are scored: a client's, a group's and the root's."""
+    scored = []
+
+    def score(params, x, y):
+        jax.debug.callback(lambda b: scored.append(float(b)), params["b"][0])
+        return jnp.ones(y.shape)
+
+    groups = [RAGGED[1], RAGGED[1], RAGGED[2]]
+    models = random_models(7, groups)
+    task = partly_right()._replace(score=score)
+    counts = {}
+    for kind in ("client", "group", "global"):
+        scored.clear()
+        jax.block_until_ready(measure(task, clients, measures=kind, chunk=1)(models))
+        jax.effects_barrier()
+        counts[kind] = len(set(scored))
+    assert counts == {"client": COUNT, "group": 4, "global": 1}
+
+
+@pytest.mark.parametrize(("asked", "given"), [((), "none was"), (("clients",), "'clients' was")])
+def test_measures_that_do_not_exist_are_refused(clients, asked, given):
+    with pytest.raises(ValueError, match=f"'client', 'group' and 'global', .* {given} given"):
+        measure(partly_right(), clients, measures=asked)

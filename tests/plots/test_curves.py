@@ -132,3 +132,37 @@ def test_what_a_run_has_not_is_told(folders):
     (folders[2] / run_folder.CLIENTS).unlink()
     with pytest.raises(ValueError, match="no measures of its clients"):
         plots.clients(folders[2], ax=axes())
+
+
+def seldom(*, taken=(0, 4)):
+    """A history whose clients were measured after some of its rounds only."""
+    history = made_history()
+    places = [place for place, number in enumerate(ROUNDS) if number not in taken]
+    for name in ("c_spe", "c_gen", "client_spe", "client_gen"):
+        getattr(history.measures, name)[places] = np.nan
+    return history
+
+
+def test_a_measure_taken_seldom_is_a_line_through_the_rounds_that_have_it():
+    history = seldom()
+    (line,) = plots.curve(history, measure="c_gen", ax=axes()).get_lines()
+    assert line.get_xdata().tolist() == [0, 4]
+    *_, mean = plots.clients(history, ax=axes()).get_lines()
+    assert mean.get_xdata().tolist() == [0, 4]
+    assert np.isfinite(mean.get_ydata()).all()
+    panels = plots.fairness(history, figure=Figure())
+    assert panels[0].get_lines()[0].get_xdata().tolist() == [0, 4]
+
+
+def test_a_measure_that_was_not_taken_is_named():
+    history = seldom(taken=())
+    with pytest.raises(ValueError, match="has the measure 'c_gen'; possible are global"):
+        plots.curve(history, measure="c_gen", ax=axes())
+    (panel,) = plots.measures(history, figure=Figure())
+    assert panel.get_xlabel() == "round\nnot measured: C-SPE, C-GEN"
+    panels = plots.comparison(history, figure=Figure())
+    assert [ax.get_title() for ax in panels] == ["Global", "G-GEN, level 1", "G-SPE, level 1"]
+    assert panels[-1].get_xlabel().endswith("not measured: C-SPE, C-GEN")
+    for draw in (plots.clients, plots.distribution):
+        with pytest.raises(ValueError, match="C-SPE and C-GEN are missing"):
+            draw(history, ax=axes())

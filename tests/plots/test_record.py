@@ -7,7 +7,7 @@ from drawn_folders import REGROUPED, ROUNDS, made_history, made_run, write_run
 
 from demjax.plots.record import Record, read, read_all
 from demjax.runs import folder as run_folder
-from demjax.runs.schema import DRAWN_CLIENTS, dendrogram_rows
+from demjax.runs.rows import DRAWN_CLIENTS, dendrogram_rows
 
 
 @pytest.mark.parametrize("cut", [(5, 3), ()])

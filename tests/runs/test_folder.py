@@ -2,15 +2,18 @@
 
 import csv
 import json
+from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from demjax.base import Hierarchy, Organization
 from demjax.metrics import Measures
 from demjax.metrics.tree import Structure
 from demjax.runs import folder as run_folder
-from demjax.runs.schema import clients_rows, dendrogram_rows, metrics_row
+from demjax.runs.rows import clients_rows, dendrogram_rows, metrics_row
+from demjax.runs.schema import columns_table
 
 NAN = float("nan")
 
@@ -147,3 +150,64 @@ def test_the_environment_names_device_and_versions():
         told["versions"]
     )
     assert told["device"]["platform"]
+
+
+class Info(NamedTuple):
+    loss: np.ndarray
+    divergence: np.ndarray
+    spread: np.ndarray  # of another shape: not recorded
+    weight: jnp.ndarray
+    bytes_up: np.ndarray
+    note: str = "words are not recorded"
+
+
+TOLD = Info(
+    loss=np.array([0.5, np.nan], np.float32),
+    divergence=np.float32(1.25),
+    spread=np.zeros((2, 2)),
+    weight=jnp.array([1.0, 2.0], jnp.bfloat16),
+    bytes_up=np.int32(7),
+)
+
+
+def test_what_a_round_told_stands_behind_the_measures_under_its_own_name():
+    row = metrics_row(3, _measures(), 1.0, TOLD, 100)
+    plain = metrics_row(3, _measures(), 1.0)
+    told = {"loss": 0.5, "divergence": 1.25, "weight": 1.5, "bytes_up": 7, "bytes_down": 100}
+    assert row == {**plain, **told}
+    assert list(row) == [*plain, *told]
+    first = metrics_row(0, _measures(), 1.0, TOLD, 100)
+    assert list(first) == list(row)
+    assert {first[name] for name in told} == {None}
+    everyone = metrics_row(3, _measures(), 1.0, None, 100)
+    assert (everyone["bytes_up"], everyone["bytes_down"]) == (200, 200)
+
+
+def test_each_client_is_told_of_by_itself():
+    rows = clients_rows(3, _measures(), TOLD)
+    assert [list(row)[4:] for row in rows] == [["group_l1", "loss", "weight"]] * 2
+    assert [(row["loss"], row["weight"]) for row in rows] == [(0.5, 1.0), (None, 2.0)]
+    assert [row["loss"] for row in clients_rows(0, _measures(), TOLD)] == [None, None]
+
+
+def test_a_field_with_the_name_of_a_column_is_refused():
+    with pytest.raises(ValueError, match="a field 'global', which is the name of another column"):
+        metrics_row(3, _measures(), 1.0, {"global": np.float32(1)})
+
+
+def test_every_column_that_is_written_has_a_meaning():
+    table = columns_table()
+    row = metrics_row(3, _measures(), 1.0, TOLD, 100)
+    for name in [*row, *clients_rows(3, _measures(), TOLD)[0]]:
+        if name not in ("client", "weight"):
+            assert f"`{name}`" in table, name
+
+
+def test_a_measure_that_was_not_taken_is_a_blank_that_a_summary_may_hold(tmp_path):
+    some = _measures()._replace(c_spe=jnp.array(NAN), c_gen=jnp.array(NAN))
+    run_folder.append(tmp_path / run_folder.METRICS, [metrics_row(0, some, 1.0)])
+    (row,) = csv.DictReader((tmp_path / run_folder.METRICS).read_text().splitlines())
+    assert (row["c_spe"], row["c_gen"], row["global"]) == ("", "", "0.7")
+    final = {"round": 1, "c_spe": None, "c_gen": None, "global": 0.5}
+    run_folder.write_summary(tmp_path, {"final": final})
+    assert run_folder.read_summary(tmp_path)["final"] == final

@@ -1,5 +1,6 @@
 """Whole runs: when they are measured, and that both ways to run are the same run."""
 
+import io
 from functools import cache
 
 import jax
@@ -11,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demjax import History, demlearn, fedavg, local_only, local_training, simulate, watch
-from demjax.simulation.run import measured_rounds, programs
+from demjax.simulation.programs import programs
+from demjax.simulation.progress import Progress
+from demjax.simulation.schedule import measured_rounds
 
 TASK = tiny.task()
 LOCAL = local_training(TASK, optax.sgd(tiny.RATE), epochs=1, batch_size=tiny.BATCH)
@@ -188,7 +191,7 @@ def test_a_watched_run_tells_of_every_round_and_what_it_took():
     assert [moment.round for moment in moments] == list(range(ROUNDS + 1))
     assert [m.round for m in moments if m.measures is not None] == [0, 1, 2, 3, ROUNDS]
     for moment in moments:
-        assert (moment.info is None) == (moment.round == 0)
+        assert np.isnan(moment.info.loss).all() == (moment.round == 0)
         assert (moment.round_seconds > 0) == (moment.round > 0)
         assert (moment.measure_seconds > 0) == (moment.measures is not None)
         assert moment.compile_seconds == moments[0].compile_seconds > 0
@@ -287,3 +290,112 @@ def test_a_round_writes_its_models_over_the_old_ones(name):
     one_round = jax.jit(algorithm.round)
     wanted, _ = one_round(jax.random.fold_in(KEY, 0), algorithm.init(KEY, CLIENTS), CLIENTS)
     tiny.close(stacked(name, after), stacked(name, wanted), 1e-5)
+
+
+# ---- only some measures -------------------------------------------------------------------------
+
+
+EVERY = {"client": 4, "group": 2}
+
+
+@cache
+def seldom():
+    """A run whose measures have intervals of their own."""
+    return simulate(ALGORITHM, TASK, CLIENTS, rounds=ROUNDS, key=KEY, measures_every=EVERY)
+
+
+def test_each_measure_is_taken_when_it_is_due_and_else_nan():
+    every, some = simulated(), seldom()
+    tiny.same_bits(some.round, every.round)
+    for name, due in {
+        "c_gen": [0, 4, 5],
+        "client_spe": [0, 4, 5],
+        "g_gen": [0, 2, 4, 5],
+        "global_score": [0, 1, 2, 3, 4, 5],
+    }.items():
+        wanted, got = (np.array(getattr(one.measures, name)) for one in (every, some))
+        if name == "g_gen":
+            np.testing.assert_allclose(got[:, -1], wanted[:, -1], atol=1e-6)  # the root's
+            wanted, got = wanted[:, :-1], got[:, :-1]
+        wanted[[number for number in range(ROUNDS + 1) if number not in due]] = np.nan
+        np.testing.assert_allclose(got, wanted, atol=1e-6, err_msg=name)
+    tiny.close(some.measures.hierarchy, every.measures.hierarchy)
+    tiny.close(some.state, every.state, 1e-6)
+
+
+def test_a_watched_run_takes_the_same_measures_and_tells_the_same():
+    moments = list(watch(ALGORITHM, TASK, CLIENTS, rounds=ROUNDS, key=KEY, measures_every=EVERY))
+    rows = zip(moments, tiny.unstack(seldom().measures), tiny.unstack(seldom().info), strict=True)
+    for moment, measures, info in rows:
+        tiny.close(jax.tree.map(np.asarray, moment.measures), measures, 1e-6)
+        tiny.close(jax.tree.map(np.asarray, moment.info), info, 1e-6)
+        assert moment.model_bytes == 4 * (tiny.FEATURES + 1) * tiny.CLASSES
+
+
+def test_programs_for_other_intervals_are_refused():
+    def rounds_done(models, clients, measures=None):
+        return models["round"]
+
+    options = {"key": KEY, "take_measures": rounds_done}
+    parts = programs(counting(), TASK, CLIENTS, **options)
+    wrong = watch(
+        counting(), TASK, CLIENTS, rounds=4, compiled=parts, measures_every={"client": 2}, **options
+    )
+    with pytest.raises(ValueError, match="none that measures group and global alone"):
+        next(wrong)
+    with pytest.raises(ValueError, match="how many rounds there are"):
+        programs(ALGORITHM, TASK, CLIENTS, key=KEY, measures_every=EVERY)
+
+
+# ---- what a round tells -------------------------------------------------------------------------
+
+
+def test_a_history_keeps_what_the_round_before_each_measurement_told():
+    key = jax.random.key(5)
+    history = simulate(
+        counting(), TASK, CLIENTS, rounds=7, key=key, eval_every=3, take_measures=draws
+    )
+    told = [float(jax.random.uniform(jax.random.fold_in(key, number))) for number in range(7)]
+    np.testing.assert_allclose(history.info, [np.nan, told[2], told[5], told[6]], rtol=1e-6)
+
+
+def test_losses_of_a_cohort_are_told_of_those_in_it():
+    algorithm = fedavg(LOCAL, cohort=3)
+    info = simulate(algorithm, TASK, CLIENTS, rounds=2, key=KEY).info
+    assert info.loss.shape == (3, COUNT)
+    assert np.isfinite(info.loss).sum(axis=1).tolist() == [0, 3, 3]
+
+
+# ---- progress -----------------------------------------------------------------------------------
+
+
+def test_a_run_that_shows_its_progress_has_the_same_history():
+    stream = io.StringIO()
+    with Progress(ROUNDS, stream=stream, terminal=False, every=None) as shown:
+        history = simulate(
+            ALGORITHM, TASK, CLIENTS, rounds=ROUNDS, key=KEY, eval_every=2, progress=shown
+        )
+    places = [0, 2, 4, 5]
+    assert history.round.tolist() == places
+    plain = jax.tree.map(lambda leaf: np.asarray(leaf)[places], simulated()[1::2])
+    tiny.close(jax.tree.map(np.asarray, history[1::2]), plain, 1e-6)
+    tiny.close(history.state, simulated().state, 1e-6)
+    first, *_, last = stream.getvalue().splitlines()
+    assert first.startswith(f"round 0/{ROUNDS}  C-SPE ")
+    assert last.startswith(f"round {ROUNDS}/{ROUNDS}  ")
+    assert f"Global {float(history.measures.global_score[-1]):.4f}" in last
+
+
+def test_progress_under_jit_is_refused():
+    def final(key):
+        return simulate(counting(), TASK, CLIENTS, rounds=1, key=key, progress=True).state
+
+    with pytest.raises(ValueError, match=r"under jit or vmap; possible is progress=False\."):
+        jax.jit(final)(KEY)
+
+
+def test_a_watched_run_shows_itself_on_the_standard_error_stream(capsys):
+    options = {"rounds": 3, "key": KEY, "take_measures": lambda models, clients: models["round"]}
+    assert len(list(watch(counting(), TASK, CLIENTS, **options, progress=True))) == 4
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["round 0/3", "round 3/3"]

@@ -11,8 +11,8 @@ from demjax.experiment.validation import resolve
 from demjax.metrics import Measures
 from demjax.metrics.tree import Structure
 from demjax.runs import folder as run_folder
-from demjax.runs.schema import clients_rows, dendrogram_rows, metrics_row
-from demjax.simulation.run import History
+from demjax.runs.rows import clients_rows, dendrogram_rows, metrics_row
+from demjax.simulation.history import History
 
 ROUNDS = (0, 1, 2, 4, 6)
 REGROUPED = {1: 1, 2: 1, 4: 2, 6: 3}

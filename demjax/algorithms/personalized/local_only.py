@@ -28,9 +28,13 @@ class LocalOnlyInfo(NamedTuple):
 
     Attributes:
         loss: Mean training loss of each client in its last epoch; NaN outside the cohort.
+        bytes_up: Bytes that clients send: none.
+        bytes_down: Bytes that they are sent: none.
     """
 
     loss: Float[Array, " N"]
+    bytes_up: int = 0
+    bytes_down: int = 0
 
 
 @ALGORITHMS.register(label="local only", paper="the baseline of no collaboration")

@@ -1,0 +1,67 @@
+"""What is known of a run: its history when it is over, a moment of it while it goes."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int
+
+from demjax.metrics import Measures
+
+
+class History(NamedTuple):
+    """What a whole run measured.
+
+    Attributes:
+        round: Rounds done at each of the ``E`` measurements: first 0, last the last round.
+        measures: All measures, leaves with a leading axis ``E``; NaN where they were not due.
+        state: The algorithm's state after the last round.
+        info: What the algorithm told of the round before each measurement, leaves with a leading
+            axis ``E``; before the first round NaN, or 0 where numbers are whole.
+    """
+
+    round: Int[np.ndarray, " E"]
+    measures: Measures
+    state: Any
+    info: Any = None
+
+
+class Moment(NamedTuple):
+    """What is known after a round of a run that is being watched.
+
+    Attributes:
+        round: Rounds done.
+        measures: The measures, or ``None`` in a round that is not measured.
+        state: The algorithm's state; the next round takes its memory over.
+        info: What the algorithm tells of its last round; before the first NaN, or 0 where numbers
+            are whole.
+        round_seconds: Time of the last round; 0 before the first.
+        measure_seconds: Time of the measurement; 0 without one.
+        compile_seconds: Time spent on tracing and compiling so far.
+        model_bytes: Bytes of one model as it travels between a client and the server; 0 without
+            a server.
+    """
+
+    round: int
+    measures: Measures | None
+    state: Any
+    info: Any
+    round_seconds: float
+    measure_seconds: float
+    compile_seconds: float
+    model_bytes: int = 0
+
+
+def no_info(shapes: Any) -> Any:
+    """What is told of a round before there was one: NaN, or 0 where numbers are whole.
+
+    Args:
+        shapes: The info of a round, as arrays or shapes.
+    """
+
+    def nothing(leaf: Any) -> jax.Array:
+        inexact = jnp.issubdtype(leaf.dtype, jnp.inexact)
+        return jnp.full(leaf.shape, jnp.nan if inexact else 0, leaf.dtype)
+
+    return jax.tree.map(nothing, shapes)

@@ -1,0 +1,225 @@
+"""What a run is doing, shown while it does it: rounds done, rounds a second, time left.
+
+On a terminal one line that is drawn anew every second; in a log a line now and then. A thread of
+its own draws, so that the line moves also during a long round and while programs are compiled,
+and a round only notes that it is done.
+"""
+
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TextIO
+
+import numpy as np
+
+from demjax.simulation.history import Moment
+
+SCORES = {"C-SPE": "c_spe", "C-GEN": "c_gen", "Global": "global_score"}
+"""The measures that are shown, and what they are called there."""
+
+
+class Shown(NamedTuple):
+    """What there is to show.
+
+    Attributes:
+        rounds: Rounds of the run.
+        done: Rounds done.
+        first: Rounds done when the first of them was heard of.
+        begun: When that was; ``None`` before.
+        doing: What goes on beside rounds, such as compiling; empty for rounds.
+        since: When that began.
+        scores: The last measures, by name.
+    """
+
+    rounds: int
+    done: int = 0
+    first: int = 0
+    begun: float | None = None
+    doing: str = ""
+    since: float = 0.0
+    scores: Mapping[str, float] = {}
+
+
+class Progress:
+    """Shows the progress of one run; ``with Progress(rounds) as progress`` also ends it.
+
+    Args:
+        rounds: Rounds of the run, at least 1.
+        stream: Where to show it; by default the standard error stream.
+        terminal: Whether that is a terminal; by default asked of it.
+        clock: Seconds that go by.
+        every: Seconds between two looks at the clock by the thread that draws; ``None`` for no
+            thread, where ``draw`` is called by hand.
+    """
+
+    def __init__(
+        self,
+        rounds: int,
+        *,
+        stream: TextIO | None = None,
+        terminal: bool | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        every: float | None = 1.0,
+    ):
+        self.stream = sys.stderr if stream is None else stream
+        self.terminal = self.stream.isatty() if terminal is None else terminal
+        self.clock = clock
+        self.shown = Shown(rounds, since=clock())
+        self.created = self.told = clock()
+        self._status: Callable[[str], None] | None = None
+        self._lock = threading.RLock()
+        self._ended = threading.Event()
+        self._thread = None
+        if every is not None:
+            self._thread = threading.Thread(target=self._draw_every, args=(every,), daemon=True)
+            self._thread.start()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def begin(self, doing: str) -> None:
+        """Say what goes on from now on, beside rounds: ``"compiling round"``."""
+        self.shown = self.shown._replace(doing=doing, since=self.clock())
+
+    def rename(self, doing: str) -> None:
+        """Say what is left of what goes on."""
+        self.shown = self.shown._replace(doing=doing)
+
+    def done(self, number: int, scores: Mapping[str, float] | None = None) -> None:
+        """Say that a round is done, and what was measured after it, if anything.
+
+        Args:
+            number: Rounds done.
+            scores: The measures by the names to show.
+        """
+        shown = self.shown
+        if shown.begun is None:
+            shown = shown._replace(first=number, begun=self.clock())
+        self.shown = shown._replace(done=number, doing="", scores=scores or shown.scores)
+        if scores is not None and not self.terminal:
+            self._tell(measured=True)
+
+    def follow(self, moments: Iterator[Moment]) -> Iterator[Moment]:
+        """Pass the moments of a run on, and show how far it is."""
+        for moment in moments:
+            self.done(moment.round, None if moment.measures is None else scores(moment.measures))
+            yield moment
+
+    def draw(self) -> None:
+        """Draw the line anew; in a log only if nothing was told for a while."""
+        if not self.terminal:
+            self._tell(measured=False)
+            return
+        with self._lock:
+            if self._status is None:
+                from tqdm import tqdm  # here: importing it takes longer than the rest
+
+                self._status = tqdm.status_printer(self.stream)
+            width = shutil.get_terminal_size().columns
+            self._status(bar(self.shown, self.clock(), width))
+
+    def close(self) -> None:
+        """Stop drawing, and leave the line as it is; closing twice does nothing."""
+        if self._ended.is_set():
+            return
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self.terminal and (self._status is not None or self.shown.begun is not None):
+            self.draw()
+            self.stream.write("\n")
+            self.stream.flush()
+
+    def _draw_every(self, seconds: float) -> None:
+        while not self._ended.wait(seconds):
+            self.draw()
+
+    def _tell(self, *, measured: bool) -> None:
+        """Write a line to the log, unless the last one is too recent."""
+        with self._lock:
+            now, shown = self.clock(), self.shown
+            ends = measured and shown.done in (shown.first, shown.rounds)
+            if not ends and now - self.told < pause(now - self.created, measured=measured):
+                return
+            self.told = now
+            self.stream.write(f"{sentence(shown, now)}\n")
+            self.stream.flush()
+
+
+def pause(elapsed: float, *, measured: bool) -> float:
+    """Seconds between two lines of a log, more of them the longer a run has taken.
+
+    Args:
+        elapsed: Seconds so far.
+        measured: Whether the line tells of a measurement: a second to a minute, else ten seconds
+            to ten minutes.
+    """
+    if measured:
+        return min(max(1.0, elapsed / 50), 60.0)
+    return min(max(10.0, elapsed / 20), 600.0)
+
+
+def bar(shown: Shown, now: float, width: int | None = None) -> str:
+    """The line on a terminal, at most so many characters wide.
+
+    ``compiling round, measures: 12 s``, or
+    ``40%|████      | 4/10 [00:12<00:18, 3.0s/round, C-SPE 0.900, C-GEN 0.812]``.
+    """
+    from tqdm import tqdm
+
+    if shown.begun is None:
+        return _doing(shown, now)[:width]
+    found = ", ".join(f"{name} {value:.3f}" for name, value in shown.scores.items())
+    rate = rounds_a_second(shown, now)
+    return tqdm.format_meter(
+        shown.done,
+        shown.rounds,
+        now - shown.begun,
+        ncols=width,
+        prefix=_doing(shown, now),
+        unit="round",
+        rate=rate,
+        postfix=found or None,
+    )
+
+
+def sentence(shown: Shown, now: float) -> str:
+    """The line in a log: ``round 4/10  0.333 rounds/s  about 18 s left  C-SPE 0.9000``."""
+    if shown.begun is None:
+        return _doing(shown, now)
+    parts = [f"round {shown.done}/{shown.rounds}"]
+    if rate := rounds_a_second(shown, now):
+        left = (shown.rounds - shown.done) / rate
+        parts += [f"{rate:.3g} rounds/s", f"about {_duration(left)} left"]
+    parts += [f"{name} {value:.4f}" for name, value in shown.scores.items()]
+    return "  ".join([*parts, *filter(None, [_doing(shown, now)])])
+
+
+def rounds_a_second(shown: Shown, now: float) -> float | None:
+    """Rounds a second since the first, measurements included; ``None`` before one is done."""
+    if shown.begun is None or shown.done == shown.first or now <= shown.begun:
+        return None
+    return (shown.done - shown.first) / (now - shown.begun)
+
+
+def scores(measures: Any) -> dict[str, float]:
+    """Those of a run's measures that are shown, by name; those not taken are left out."""
+    values = {name: float(getattr(measures, field, np.nan)) for name, field in SCORES.items()}
+    return {name: value for name, value in values.items() if np.isfinite(value)}
+
+
+def _doing(shown: Shown, now: float) -> str:
+    return f"{shown.doing}: {_duration(now - shown.since)}" if shown.doing else ""
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    hours, rest = divmod(round(seconds), 3600)
+    minutes = f"{rest // 60} min"
+    return f"{hours} h {minutes}" if hours else minutes

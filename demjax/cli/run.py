@@ -2,11 +2,10 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 
@@ -18,10 +17,13 @@ from demjax.data.sources.cache import default_folder
 from demjax.experiment import build, config
 from demjax.experiment.experiment import Experiment, resolve, with_defaults
 from demjax.experiment.tables import all_options
+from demjax.experiment.validation import intervals
 from demjax.runs import folder as run_folder
 from demjax.runs.tensorboard import Row, event_file
 from demjax.runs.writer import FAILED, Recorder, first_line, say
-from demjax.simulation.run import programs, watch
+from demjax.simulation.programs import programs
+from demjax.simulation.progress import Progress
+from demjax.simulation.run import watch
 
 if TYPE_CHECKING:
     from demjax.cli.main import Commands
@@ -85,26 +87,42 @@ def _watched(
     out: Path, resolved: Experiment, also: Callable[[Row], None], kept: Path | None
 ) -> int:
     built = build.build(resolved)
-    print("compiling", file=sys.stderr)
-    key, parts = build.run_key(resolved), built[:3]
-    try:
-        with build.products(resolved):
-            compiled, found = compile_once(
-                lambda: programs(*parts, key=key, take_measures=built.take_measures), kept
-            )
-    except jax.errors.JaxRuntimeError as error:
-        return say(f"The run cannot be compiled: {first_line(error)}", FAILED)
-    needs, present = memory.needed(*compiled[:3]), memory.free()
-    examples = memory.whole(built.clients.x, built.clients.y)
-    memory.check_fits(needs, present, clients=resolved.clients, examples=examples)
-    print(f"needs {memory.gigabytes(needs)} of memory", file=sys.stderr)
-    run_folder.create(out, config.to_toml(resolved), built.partition, built.y)
-    moments = watch(
-        *parts,
-        rounds=resolved.rounds,
-        key=key,
-        eval_every=resolved.eval_every,
-        take_measures=built.take_measures,
-        compiled=compiled,
-    )
-    return Recorder(out, resolved, build.parameters(built.task), also, found).record(moments)
+    key, task, clients = build.run_key(resolved), built.task, built.clients
+    plan: dict[str, Any] = {
+        "rounds": resolved.rounds,
+        "key": key,
+        "eval_every": resolved.eval_every,
+        "measures_every": intervals(resolved.values),
+        "take_measures": built.take_measures,
+    }
+    with Progress(resolved.rounds) as progress:
+        progress.say("compiling")
+        try:
+            with build.products(resolved):
+                compiled, found = compile_once(
+                    lambda: programs(built.algorithm, task, clients, **plan, progress=progress),
+                    kept,
+                )
+        except jax.errors.JaxRuntimeError as error:
+            progress.close()
+            return say(f"The run cannot be compiled: {first_line(error)}", FAILED)
+        needs, present = memory.needed(*compiled[:3]), memory.free()
+        memory.check_fits(
+            needs, present, clients=resolved.clients, examples=memory.whole(clients.x, clients.y)
+        )
+        progress.say(f"needs {memory.gigabytes(needs)} of memory")
+        run_folder.create(out, config.to_toml(resolved), built.partition, built.y)
+        moments = watch(
+            built.algorithm, task, clients, **plan, compiled=compiled, progress=progress
+        )
+        recorder = Recorder(
+            out,
+            resolved,
+            build.parameters(task),
+            also,
+            compile_cache=found,
+            measures=built.take_measures.measures,
+            score=task.score_name,
+            progress=progress,
+        )
+        return recorder.record(moments)

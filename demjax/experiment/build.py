@@ -1,6 +1,6 @@
 """From an experiment's names to the data, the model and the algorithm that they stand for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from demjax.clients.local_training import local_training
 from demjax.experiment.experiment import Experiment
 from demjax.experiment.load_data import check_range, load, partitioned
 from demjax.metrics import Measures, measure
+from demjax.metrics.selection import TakeMeasures
 from demjax.registry import ALGORITHMS, MODELS, NORMALIZATIONS, OPTIMIZERS, call
 from demjax.tasks.classification import classification
 
@@ -40,7 +41,7 @@ class Run(NamedTuple):
     algorithm: Algorithm
     task: Task
     clients: ClientData
-    take_measures: Callable[..., Measures]
+    take_measures: TakeMeasures[Measures]
     partition: data.Partition
     y: Int[np.ndarray, " T"]
 
@@ -76,7 +77,7 @@ def build(experiment: Experiment) -> Run:
         clustering.chosen_layers(params, values.get(name, ()))
     choice = ALGORITHMS.find(experiment.algorithm)
     algorithm = call(choice, ALGORITHMS, values, local=local, cohort=experiment.cohort)
-    take_measures = measure(task, clients, kinds=found.true_clusters)
+    take_measures = measure(task, clients, measures=experiment.measures, kinds=found.true_clusters)
     return Run(algorithm, task, clients, take_measures, found.partition, found.y)
 
 

@@ -30,11 +30,15 @@ class Run:
         rounds: communication rounds
         seed: decides the split, the first model and all draws
         eval_every: rounds between two measurements
+        measures: what is measured: client (C-SPE and C-GEN), group (G-SPE and G-GEN), global
+        measures_every: rounds between two measurements of single ones, such as client=10,group=5
     """
 
     rounds: Annotated[int, Range(1, 1_000_000)] = 100
     seed: Annotated[int, Range(0, 2**31 - 1)] = 0
     eval_every: Annotated[int, Range(1)] = 1
+    measures: tuple[Literal["client", "group", "global"], ...] = ("client", "group", "global")
+    measures_every: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ def check_together(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     Raises:
         ValueError: One sentence: what was given, and what is possible.
     """
+    intervals(values)
     _check_data(values)
     clients = values.get("clients", 0)
     for name in ("cohort", "true_clusters"):
@@ -29,6 +30,25 @@ def check_together(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     if "cut" in values:
         _check_cut(values)
         _check_per_level(values)
+
+
+def intervals(values: Mapping[str, Any]) -> dict[str, int]:
+    """The intervals of single measures, from ``client=10`` and its like.
+
+    Raises:
+        ValueError: If one is no such word, or of what is not measured.
+    """
+    found = {}
+    for word in values.get("measures_every", ()):
+        name, _, number = word.partition("=")
+        if name not in values["measures"] or not number.isdecimal() or int(number) < 1:
+            raise ValueError(
+                f"--measures-every was given as {word!r}; possible is one of "
+                f"{', '.join(values['measures'])} with a whole number of rounds from 1, such as "
+                f"{values['measures'][0]}=10."
+            )
+        found[name] = int(number)
+    return found
 
 
 def _check_data(values: Mapping[str, Any]) -> None:

@@ -104,6 +104,15 @@ class Progress:
         if scores is not None and not self.terminal:
             self._tell(measured=True)
 
+    def say(self, line: str) -> None:
+        """Write a line of its own, above what is drawn."""
+        with self._lock:
+            if self._status is not None:
+                self._status("")
+                self.stream.write("\r")
+            self.stream.write(f"{line}\n")
+            self.stream.flush()
+
     def follow(self, moments: Iterator[Moment]) -> Iterator[Moment]:
         """Pass the moments of a run on, and show how far it is."""
         for moment in moments:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from demjax.base import Params
-from demjax.pytrees import select
+from demjax.pytrees import select, stack_copies
 
 
 class ProximalTerm(NamedTuple):
@@ -27,6 +27,21 @@ class ProximalTerm(NamedTuple):
     which: Int[Array, " N J"]
     weight: Float[Array, " N J"]
     chosen: Params | None = None
+
+
+def near(model: Params, clients: int, strength: Float[Array, ""] | float) -> ProximalTerm:
+    """The term that keeps every client near one model, ``½ μ ‖w − model‖²``.
+
+    Args:
+        model: The model, a plain pytree.
+        clients: Number of clients, ``N``.
+        strength: ``μ``, 0 or more.
+    """
+    return ProximalTerm(
+        anchors=stack_copies(model, 1),
+        which=jnp.zeros((clients, 1), jnp.int32),
+        weight=jnp.full((clients, 1), strength, jnp.float32),
+    )
 
 
 def towards(term: ProximalTerm, client: Int[Array, ""]) -> tuple[Float[Array, ""], Params]:

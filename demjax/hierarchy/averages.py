@@ -13,8 +13,10 @@ from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from demjax import keys
-from demjax.base import Hierarchy, Params
+from demjax.base import ClientData, Hierarchy, Params
+from demjax.clients import participation
 from demjax.hierarchy.groups import flat_groups, membership
+from demjax.hierarchy.means import mean_of_all
 from demjax.pytrees import StackedModels, as_pytree, combine, interpolate, like
 from demjax.registry import check_number
 
@@ -140,6 +142,32 @@ def average_of_all(
     one = like(models, jax.tree.map(lambda leaf: leaf[None], reference))
     mean = average(models, weight[None], reference=one, key=average_key(key))
     return jax.tree.map(lambda leaf: leaf[0], as_pytree(mean))
+
+
+def mean_by_examples(
+    models: Params,
+    clients: ClientData,
+    cohort: participation.Cohort,
+    *,
+    average: Average | None,
+    reference: Params,
+    key: PRNGKeyArray,
+) -> Params:
+    """One model of a round's cohort, ``Σ_n m_n w_n / Σ_n m_n`` with ``m_n`` training examples.
+
+    Args:
+        models: One model for each client, leaves ``[N, ...]``.
+        clients: Everybody's data.
+        cohort: Whose models count.
+        average: What takes the place of the mean; ``None`` for the mean.
+        reference: The single model that is replaced.
+        key: The round's.
+    """
+    examples = participation.counted(clients.train_size.astype(jnp.float32), cohort)
+    sent = participation.rows(models, cohort)
+    if average is None:
+        return mean_of_all(sent, examples)
+    return average_of_all(average, sent, examples, reference=reference, key=key)
 
 
 def average_of_groups(

@@ -7,15 +7,13 @@ Optimization*, ICLR 2021, arXiv 2003.00295.
 
 from typing import Annotated, NamedTuple, cast
 
-import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from demjax import hierarchy as tree
 from demjax.base import Algorithm, ClientData, Models, Params
 from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining
-from demjax.hierarchy.averages import Average, average_of_all
+from demjax.hierarchy.averages import Average, mean_by_examples
 from demjax.hierarchy.groups import under_one_root
 from demjax.pytrees import difference, interpolate, stack_copies
 from demjax.registry import ALGORITHMS, OPTIMIZERS, Range, Slot
@@ -99,12 +97,9 @@ def fedavg(
             start = local.begin(start, stack_copies(state.server, clients.n_clients))
         start = participation.kept(state.client, who, start)
         client, loss = local.train(key, start, clients, cohort=who)
-        examples = participation.counted(clients.train_size.astype(jnp.float32), who)
-        sent = participation.rows(client, who)
-        if average is None:
-            mean = tree.mean_of_all(sent, examples)
-        else:
-            mean = average_of_all(average, sent, examples, reference=state.server, key=key)
+        mean = mean_by_examples(
+            client, clients, who, average=average, reference=state.server, key=key
+        )
         if server_optimizer is None:
             model, optimizer = mean, state.optimizer
         else:

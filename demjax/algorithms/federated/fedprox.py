@@ -5,15 +5,13 @@ Li et al., *Federated Optimization in Heterogeneous Networks*, MLSys 2020, arXiv
 
 from typing import Annotated, NamedTuple
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from demjax import hierarchy as tree
 from demjax.base import Algorithm, ClientData, Models, Params
 from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining
-from demjax.clients.proximal import ProximalTerm
-from demjax.hierarchy.averages import Average, average_of_all
+from demjax.clients.proximal import near
+from demjax.hierarchy.averages import Average, mean_by_examples
 from demjax.hierarchy.groups import under_one_root
 from demjax.pytrees import stack_copies
 from demjax.registry import ALGORITHMS, Range
@@ -78,21 +76,13 @@ def fedprox(
         key: PRNGKeyArray, state: FedProxState, clients: ClientData
     ) -> tuple[FedProxState, FedProxInfo]:
         count = clients.n_clients
-        proximal = ProximalTerm(
-            anchors=stack_copies(state.server, 1),
-            which=jnp.zeros((count, 1), jnp.int32),
-            weight=jnp.full((count, 1), prox, jnp.float32),
-        )
         who = participation.draw(key, count, cohort)
         start = local.begin(state.client, stack_copies(state.server, count))
         start = participation.kept(state.client, who, start)
-        client, loss = local.train(key, start, clients, proximal, cohort=who)
-        examples = participation.counted(clients.train_size.astype(jnp.float32), who)
-        sent = participation.rows(client, who)
-        if average is None:
-            mean = tree.mean_of_all(sent, examples)
-        else:
-            mean = average_of_all(average, sent, examples, reference=state.server, key=key)
+        client, loss = local.train(key, start, clients, near(state.server, count, prox), cohort=who)
+        mean = mean_by_examples(
+            client, clients, who, average=average, reference=state.server, key=key
+        )
         return FedProxState(client, mean), FedProxInfo(loss)
 
     def models(state: FedProxState) -> Models:

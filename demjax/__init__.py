@@ -2,18 +2,20 @@
 
 from demjax import clustering, data, hierarchy, linkage, metrics, models, plots
 from demjax._version import __version__
-from demjax.algorithms import demlearn, fedavg, fedprox, local_only
+from demjax.algorithms import *  # noqa: F403
 from demjax.backend.sharding import spread_over, use_cores
 from demjax.base import Algorithm, ClientData, Hierarchy, Models, Task
 from demjax.clients.local_training import LocalTraining, local_training
 from demjax.clients.proximal import ProximalTerm
 from demjax.metrics import Measures, measure
+from demjax.registry import ALGORITHMS
 from demjax.simulation.run import History, simulate, watch
 from demjax.simulation.sweep import grid, sweep
 from demjax.tasks.classification import classification
 from demjax.tasks.regression import regression
 
 __all__ = [
+    *ALGORITHMS,
     "Algorithm",
     "ClientData",
     "Hierarchy",
@@ -27,13 +29,9 @@ __all__ = [
     "classification",
     "clustering",
     "data",
-    "demlearn",
-    "fedavg",
-    "fedprox",
     "grid",
     "hierarchy",
     "linkage",
-    "local_only",
     "local_training",
     "measure",
     "metrics",

@@ -1,10 +1,9 @@
 """Learning systems, one short file each, by family, all made of the same parts.
 
-None imports another; what two need belongs to ``clients``, ``hierarchy`` or ``clustering``.
+A new one is a file in its family's folder and a line in that folder's ``__init__``. None imports
+another; what two need belongs to ``clients``, ``hierarchy`` or ``clustering``.
 """
 
-from demjax.algorithms.federated import fedavg, fedprox
-from demjax.algorithms.hierarchical import demlearn
-from demjax.algorithms.personalized import local_only
-
-__all__ = ["demlearn", "fedavg", "fedprox", "local_only"]
+from demjax.algorithms.federated import *  # noqa: F403
+from demjax.algorithms.hierarchical import *  # noqa: F403
+from demjax.algorithms.personalized import *  # noqa: F403

@@ -1,5 +1,3 @@
 """A model of its own for every client."""
 
-from demjax.algorithms.personalized.local_only import local_only
-
-__all__ = ["local_only"]
+from demjax.algorithms.personalized.local_only import local_only as local_only

@@ -4,12 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from demjax.experiment.defaults import CHOICES, DEFAULTS
 from idx_files import idx_bytes
+from experiments import experiment
 
 from demjax.experiment import build
-from demjax.experiment.defaults import CHOICES, DEFAULTS
-from demjax.experiment.experiment import Experiment
-from demjax.experiment.validation import resolve
 
 
 def test_every_name_that_is_offered_exists():
@@ -23,7 +22,7 @@ def test_every_name_that_is_offered_exists():
 @pytest.mark.parametrize("partition", ["iid", "labels", "dirichlet"])
 @pytest.mark.parametrize("model", ["linear", "mlp", "cnn"])
 def test_every_partition_and_model_can_be_built(partition, model):
-    built = build.build(resolve(Experiment(partition=partition, model=model, clients=8)))
+    built = build.build(experiment(partition=partition, model=model, clients=8))
     assert built.clients.n_clients == 8
     params = built.task.init(jax.random.key(0))
     examples = built.clients.train[0, :4]
@@ -32,13 +31,13 @@ def test_every_partition_and_model_can_be_built(partition, model):
 
 
 def test_inputs_are_standardized_by_training_examples_only():
-    clients = build.build(resolve(Experiment(clients=8, partition="iid"))).clients
+    clients = build.build(experiment(clients=8, partition="iid")).clients
     size = np.asarray(clients.train_size)
     rows = np.concatenate([np.asarray(clients.train)[n, : size[n]] for n in range(8)])
     x = np.asarray(clients.x)[rows]
     assert abs(x.mean()) < 1e-4
     assert abs(x.std() - 1) < 0.01
-    unit = build.build(resolve(Experiment(clients=8, partition="iid", pixels="unit"))).clients
+    unit = build.build(experiment(clients=8, partition="iid", pixels="unit")).clients
     assert float(unit.x.min()) == 0.0
     assert float(unit.x.max()) == 1.0
 
@@ -61,9 +60,7 @@ def test_bytes_are_scaled_in_the_step_as_floats_are_beforehand(pixels, mnist_fil
     options = {"dataset": "mnist", "data_dir": mnist_files, "clients": 4, "partition": "iid"}
     options["levels"] = 2
     built = {
-        store: build.build(
-            resolve(Experiment(pixels=pixels, store=store, model="linear", **options))
-        )
+        store: build.build(experiment(pixels=pixels, store=store, model="linear", **options))
         for store in ("bytes", "floats")
     }
     types = {store: run.clients.x.dtype for store, run in built.items()}
@@ -81,13 +78,12 @@ def test_bytes_are_scaled_in_the_step_as_floats_are_beforehand(pixels, mnist_fil
 
 def test_only_bytes_can_be_held_as_bytes():
     with pytest.raises(ValueError, match="float32; possible is --store floats"):
-        build.build(resolve(Experiment(store="bytes", clients=8)))
+        build.build(experiment(store="bytes", clients=8))
 
 
 def test_dropout_is_the_models():
     built = {
-        rate: build.build(resolve(Experiment(model="cnn", dropout=rate, clients=8)))
-        for rate in (0.0, None)
+        rate: build.build(experiment(model="cnn", dropout=rate, clients=8)) for rate in (0.0, None)
     }
     for rate, run in built.items():
         params = run.task.init(jax.random.key(0))
@@ -98,15 +94,15 @@ def test_dropout_is_the_models():
 
 def test_more_clients_than_examples_and_more_labels_than_classes_are_sentences():
     with pytest.raises(ValueError, match=r"1,?797"):
-        build.build(resolve(Experiment(clients=2000, partition="iid")))
+        build.build(experiment(clients=2000, partition="iid"))
     with pytest.raises(ValueError, match="11"):
-        build.build(resolve(Experiment(labels_per_client=11)))
+        build.build(experiment(labels_per_client=11))
 
 
 def test_a_beta_selects_the_earlier_version_of_demlearn():
     options = {"model": "linear", "clients": 8, "levels": 1}
-    later = build.build(resolve(Experiment(**options)))
-    earlier = build.build(resolve(Experiment(beta=1.0, **options)))
+    later = build.build(experiment(**options))
+    earlier = build.build(experiment(beta=1.0, **options))
     key = jax.random.key(0)
     ends = []
     for built in (later, earlier):
@@ -117,7 +113,7 @@ def test_a_beta_selects_the_earlier_version_of_demlearn():
 
 
 def test_the_published_experiment_is_the_default_one_dealt_as_published():
-    resolved = resolve(Experiment(dataset="mnist", partition="published"))
+    resolved = experiment(dataset="mnist", partition="published")
     assert (resolved.clients, resolved.pixels, resolved.model) == (50, "published", "cnn")
     assert (resolved.levels, resolved.mix, resolved.prox, resolved.period) == (3, 0.6, 0.002, 1)
     assert (resolved.epochs, resolved.batch_size, resolved.lr) == (2, 10, 0.05)
@@ -151,7 +147,7 @@ def test_server_options_select_a_server_optimizer():
     ids=str,
 )
 def test_the_options_of_self_organization_reach_it(options, shape):
-    built = build.build(resolve(Experiment(model="linear", clients=8, **options)))
+    built = build.build(experiment(model="linear", clients=8, **options))
     state = jax.eval_shape(built.algorithm.init, jax.random.key(0), built.clients)
     after, _ = jax.eval_shape(built.algorithm.round, jax.random.key(0), state, built.clients)
     assert after.hierarchy.size.shape == shape
@@ -163,4 +159,4 @@ def test_the_options_of_self_organization_reach_it(options, shape):
 @pytest.mark.parametrize("name", ["average_layers", "feature_layers"])
 def test_an_unknown_layer_is_told_before_a_run(name):
     with pytest.raises(ValueError, match=r"no layer 'Conv_9'; possible are .*kernel"):
-        build.build(resolve(Experiment(model="linear", clients=8, **{name: ("Conv_9",)})))
+        build.build(experiment(model="linear", clients=8, **{name: ("Conv_9",)}))

@@ -1,13 +1,12 @@
 """TOML out is TOML in, and damaged files are told."""
 
 import pytest
+from demjax.experiment.defaults import CHOICES
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from experiments import experiment
 
 from demjax.experiment.config import override, read_toml, to_toml
-from demjax.experiment.defaults import CHOICES
-from demjax.experiment.experiment import Experiment
-from demjax.experiment.validation import resolve
 
 
 @settings(max_examples=50, deadline=None)
@@ -18,7 +17,7 @@ from demjax.experiment.validation import resolve
     st.integers(0, 2**31 - 1),
 )
 def test_toml_out_is_toml_in(tmp_path_factory, algorithm, mix, lr, seed):
-    resolved = resolve(Experiment(algorithm=algorithm, mix=mix, lr=lr, seed=seed))
+    resolved = experiment(algorithm=algorithm, mix=mix, lr=lr, seed=seed)
     path = tmp_path_factory.mktemp("toml") / "config.toml"
     path.write_text(to_toml(resolved), encoding="utf-8")
     assert Experiment(**read_toml(path)) == resolved

@@ -4,17 +4,16 @@ import numpy as np
 import pytest
 from demjax.experiment.defaults import CHOICES
 from partitions_alike import failure, same
+from experiments import experiment
 
 from demjax import data
 from demjax.experiment import build, load_data
-from demjax.experiment.experiment import Experiment
-from demjax.experiment.validation import resolve
 
 DIGITS = data.digits()
 
 
 def dealt(source=DIGITS, /, **options):
-    return load_data.deal(resolve(Experiment(algorithm="local_only", **options)), source)
+    return load_data.deal(experiment(algorithm="local_only", **options), source)
 
 
 @pytest.mark.parametrize(

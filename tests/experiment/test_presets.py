@@ -4,7 +4,6 @@ import dataclasses
 
 import pytest
 
-from demjax.experiment.experiment import Experiment
 from demjax.experiment.presets import PRESETS
 from demjax.experiment.validation import resolve, unused_options
 
@@ -18,13 +17,13 @@ def test_a_preset_holds_options_that_its_algorithm_uses(name):
 
 
 def test_the_published_preset_is_the_published_run():
-    resolved = resolve(Experiment(**PRESETS["published"]))
-    assert resolved == resolve(Experiment(dataset="mnist", partition="published"))
+    resolved = experiment(**PRESETS["published"])
+    assert resolved == experiment(dataset="mnist", partition="published")
     assert (resolved.clients, resolved.amplification) == (50, 1.0)
 
 
 def test_the_recommended_preset_trains_from_the_root_in_groups_of_updates():
-    resolved = resolve(Experiment(**PRESETS["recommended"]))
+    resolved = experiment(**PRESETS["recommended"])
     assert (resolved.features, resolved.metric, resolved.linkage) == ("updates", "cosine", "ward")
     assert (resolved.levels, resolved.groups, resolved.min_size) == (2, (8, 4), 3)
     assert (resolved.start, resolved.weigh) == ("root", "examples")

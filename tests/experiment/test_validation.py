@@ -1,16 +1,15 @@
 """Options: every one checked in a sentence."""
 
 import pytest
+from demjax.experiment.defaults import CHOICES, CONFLICTS, DEALING, DEFAULTS, PARTITIONS
 
 from demjax.experiment.config import read_toml, to_toml
-from demjax.experiment.defaults import CHOICES, CONFLICTS, DEALING, DEFAULTS, PARTITIONS
-from demjax.experiment.experiment import Experiment
 from demjax.experiment.validation import nearest, resolve, unused_options
 
 
 def _sentence(**options):
     with pytest.raises(ValueError) as error:  # noqa: PT011 - the message is what is checked
-        resolve(Experiment(**options))
+        experiment(**options)
     message = str(error.value)
     assert message.endswith(".")
     assert "\n" not in message
@@ -92,15 +91,15 @@ def test_a_wrong_option_is_one_sentence_that_says_what_is_possible(options, word
 @pytest.mark.parametrize("algorithm", CHOICES["ALGORITHMS"])
 def test_resolving_fills_in_the_algorithms_own_options_and_no_others(algorithm):
     special = {name for options in DEFAULTS.values() for name in options}
-    resolved = resolve(Experiment(algorithm=algorithm))
+    resolved = experiment(algorithm=algorithm)
     for name in special:
         assert getattr(resolved, name) == DEFAULTS[algorithm].get(name)
     assert resolve(resolved) == resolved
 
 
 def test_given_options_win_over_the_algorithms_defaults():
-    assert resolve(Experiment(mix=0.0, prox=0.0)).mix == 0.0
-    assert resolve(Experiment(algorithm="fedavg", mix=0.6)).mix == 0.6
+    assert experiment(mix=0.0, prox=0.0).mix == 0.0
+    assert experiment(algorithm="fedavg", mix=0.6).mix == 0.6
 
 
 def test_options_the_algorithm_does_not_use_are_told():
@@ -139,10 +138,10 @@ def test_nothing_near_is_not_guessed():
 
 
 def test_levels_follow_from_the_cut():
-    assert resolve(Experiment(groups=(12, 6, 3, 2))).levels == 4
-    assert resolve(Experiment(groups=(6, 3), levels=2)).levels == 2
-    assert resolve(Experiment(heights=(1.0,))).levels == 1
-    assert resolve(Experiment(groups=(6, 3), mix=(0.5, 0.4, 0.3))).mix == (0.5, 0.4, 0.3)
+    assert experiment(groups=(12, 6, 3, 2)).levels == 4
+    assert experiment(groups=(6, 3), levels=2).levels == 2
+    assert experiment(heights=(1.0,)).levels == 1
+    assert experiment(groups=(6, 3), mix=(0.5, 0.4, 0.3)).mix == (0.5, 0.4, 0.3)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +155,7 @@ def test_levels_follow_from_the_cut():
     ids=str,
 )
 def test_lists_come_back_from_toml_as_they_were(options, tmp_path):
-    resolved = resolve(Experiment(**options))
+    resolved = experiment(**options)
     path = tmp_path / "config.toml"
     path.write_text(to_toml(resolved), encoding="utf-8")
     assert Experiment(**read_toml(path)) == resolved
@@ -170,4 +169,4 @@ def test_clients_are_the_owners_of_data_that_have_some(dataset, partition):
     asked = Experiment(dataset=dataset, data_dir="x", test_fraction=0.3)
     assert resolve(asked).partition == partition
     assert unused_options(asked) == []
-    assert resolve(Experiment(dataset=dataset, partition="iid")).partition == "iid"
+    assert experiment(dataset=dataset, partition="iid").partition == "iid"

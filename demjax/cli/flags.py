@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 from demjax.experiment.config import override, presets, read_preset, read_toml
 from demjax.experiment.experiment import not_taken, with_defaults
 from demjax.experiment.tables import TABLES, all_options
-from demjax.registry import Option, read_word
-from demjax.registry.choices import slot_of
+from demjax.registry import Option, read_word, slot_of
+
+NOTHING = "none"
+"""The word for no value of an option that can have none: ``--conflict none``."""
 
 METAVARS = {int: "N", float: "X", str: "NAME", bool: "true|false"}
 
@@ -57,13 +59,15 @@ def read_given(
     filed = read_preset(parsed.preset) if parsed.preset is not None else {}
     filed = override(filed, read_toml(parsed.config)) if parsed.config else filed
     words_of = _pairs(words)
-    together = override(filed, words_of)
+    chosen = {name: None if word == NOTHING else word for name, word in words_of.items()}
+    together = {n: v for n, v in override(filed, chosen).items() if v is not None}
     options = all_options(with_defaults(together), tables)
     flags = {}
     for name, word in words_of.items():
         if name not in options:
             raise ValueError(_unknown(name, together, options))
-        flags[name] = read_word(options[name], word)
+        nothing = options[name].optional and word == NOTHING
+        flags[name] = None if nothing else read_word(options[name], word)
     return Given(override(filed, flags), flags)
 
 

@@ -161,7 +161,7 @@ def _parts(hint: Any) -> tuple[list[Any], list[Any], tuple[str, ...], list[Any]]
         parts = [_parts(argument) for argument in arguments]
         kinds = [kind for part in parts for kind in part[0]]
         several = [kind for part in parts for kind in part[1]]
-        words = tuple(word for part in parts for word in part[2])
+        words = tuple(dict.fromkeys(word for part in parts for word in part[2]))
         return kinds, several, words, [m for part in parts for m in part[3]]
     if origin is Literal:
         return [type(arguments[0])], [], arguments, []

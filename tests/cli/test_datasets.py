@@ -5,8 +5,8 @@ import sys
 
 import numpy as np
 import pytest
-from idx_files import write_all
 from experiments import experiment
+from idx_files import write_all
 
 from demjax.cli import main
 from demjax.experiment import build

@@ -4,19 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from demjax.experiment.defaults import CHOICES, DEFAULTS
-from idx_files import idx_bytes
 from experiments import experiment
+from idx_files import idx_bytes
 
 from demjax.experiment import build
-
-
-def test_every_name_that_is_offered_exists():
-    assert set(build.ALGORITHMS) == set(CHOICES["ALGORITHMS"]) == set(DEFAULTS)
-    assert set(build.MODELS) == set(CHOICES["MODELS"])
-    assert set(build.METRICS) == set(CHOICES["METRICS"])
-    assert set(build.FEATURES) == set(CHOICES["FEATURES"])
-    assert set(build.STARTS) == set(CHOICES["STARTS"])
+from demjax.registry import NORMALIZATIONS
 
 
 @pytest.mark.parametrize("partition", ["iid", "labels", "dirichlet"])
@@ -37,7 +29,7 @@ def test_inputs_are_standardized_by_training_examples_only():
     x = np.asarray(clients.x)[rows]
     assert abs(x.mean()) < 1e-4
     assert abs(x.std() - 1) < 0.01
-    unit = build.build(experiment(clients=8, partition="iid", pixels="unit")).clients
+    unit = build.build(experiment(clients=8, partition="iid", normalization="unit")).clients
     assert float(unit.x.min()) == 0.0
     assert float(unit.x.max()) == 1.0
 
@@ -55,12 +47,14 @@ def mnist_files(tmp_path_factory):
     return str(folder)
 
 
-@pytest.mark.parametrize("pixels", CHOICES["PIXELS"])
-def test_bytes_are_scaled_in_the_step_as_floats_are_beforehand(pixels, mnist_files):
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_bytes_are_scaled_in_the_step_as_floats_are_beforehand(normalization, mnist_files):
     options = {"dataset": "mnist", "data_dir": mnist_files, "clients": 4, "partition": "iid"}
     options["levels"] = 2
     built = {
-        store: build.build(experiment(pixels=pixels, store=store, model="linear", **options))
+        store: build.build(
+            experiment(normalization=normalization, store=store, model="linear", **options)
+        )
         for store in ("bytes", "floats")
     }
     types = {store: run.clients.x.dtype for store, run in built.items()}
@@ -114,7 +108,7 @@ def test_a_beta_selects_the_earlier_version_of_demlearn():
 
 def test_the_published_experiment_is_the_default_one_dealt_as_published():
     resolved = experiment(dataset="mnist", partition="published")
-    assert (resolved.clients, resolved.pixels, resolved.model) == (50, "published", "cnn")
+    assert (resolved.clients, resolved.normalization, resolved.model) == (50, "published", "cnn")
     assert (resolved.levels, resolved.mix, resolved.prox, resolved.period) == (3, 0.6, 0.002, 1)
     assert (resolved.epochs, resolved.batch_size, resolved.lr) == (2, 10, 0.05)
     assert resolved.rounds == 100
@@ -124,8 +118,7 @@ def test_server_options_select_a_server_optimizer():
     key = jax.random.key(0)
     ends = []
     for options in ({}, {"server_lr": 1.0}, {"server_lr": 0.5}, {"server_momentum": 0.9}):
-        experiment = Experiment(algorithm="fedavg", model="linear", clients=8, **options)
-        built = build.build(resolve(experiment))
+        built = build.build(experiment(algorithm="fedavg", model="linear", clients=8, **options))
         state = built.algorithm.init(key, built.clients)
         first = jax.tree.leaves(state.server)[0]
         for _ in range(2):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from experiments import experiment
 from partitions_alike import failure
 from prepared_files import write_prepared
-from experiments import experiment
 
 from demjax import data
 from demjax.data import load, prepare, prepared

@@ -181,7 +181,7 @@ def expand(
     for option in options_of(make, tuple(given)):
         slot = slot_of(option)
         if slot is None:
-            found[option.name] = option._replace(table=table)
+            found[option.name] = option._replace(table=option.table or table)
             continue
         name = slot.chosen(option, values)
         found[option.name] = option._replace(table=slot.table or slot.registry.table, default=name)

@@ -21,7 +21,7 @@ def test_each_option_belongs_to_one_table():
     assert tables["dropout"] == "model"
     assert tables["lr"] == tables["cohort"] == "training"
     assert tables["mix"] == tables["algorithm"] == "algorithm"
-    assert tables["levels"] == tables["metric"] == tables["linkage"] == "clustering"
+    assert tables["levels"] == tables["metric"] == tables["linkage_backend"] == "clustering"
     assert all_options({"algorithm": "fedavg"})["server_optimizer"].table == "algorithm"
     assert set(tables.values()) == {*TABLES, "clustering"}
 

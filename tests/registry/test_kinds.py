@@ -4,7 +4,7 @@ import pytest
 
 import demjax  # noqa: F401 (registers them)
 from demjax.experiment.experiment import with_defaults
-from demjax.experiment.tables import TABLES, all_options
+from demjax.experiment.tables import all_options
 from demjax.registry import (
     ALGORITHMS,
     CONFLICTS,
@@ -99,12 +99,9 @@ def test_no_two_choices_that_can_be_active_together_give_one_name_two_meanings()
     """Options of different kinds meet in one command line; of one kind only one is chosen."""
     by_kind = {
         registry: {o.name: o for n in registry for o in options_of(registry, n).values()}
-        for registry in (ALGORITHMS, DATASETS, PARTITIONS, CONFLICTS, NORMALIZATIONS, MODELS)
+        for registry in AT_ONCE
     }
-    by_kind[OPTIMIZERS] = {
-        o.name: o for n in OPTIMIZERS for o in options_of(OPTIMIZERS, n).values()
-    }
-    fields = {name for own in of_kind.values() for name in own}
+    fields = {name for table in TABLES.values() for name in table.__dataclass_fields__}
     kinds = list(by_kind)
     for place, one in enumerate(kinds):
         assert not fields & set(by_kind[one]), one

@@ -4,7 +4,7 @@ import pytest
 
 import demjax  # noqa: F401 (registers them)
 from demjax.experiment.experiment import with_defaults
-from demjax.experiment.tables import all_options
+from demjax.experiment.tables import TABLES, all_options
 from demjax.registry import (
     ALGORITHMS,
     CONFLICTS,

@@ -52,9 +52,8 @@ def test_they_are_drawn_and_called_by_what_differs(folders, tmp_path):
     assert demjax("plot", *folders, "--out", tmp_path / "plots", "--only", "comparison") == 0
     assert (tmp_path / "plots" / "comparison.png").read_bytes().startswith(b"\x89PNG")
     labels = [one.label for one in settings(folders)]
-    assert labels == ["DemLearn, K = 3, euclidean", "DemLearn, K = 3, cosine"] + [
-        "DemLearn, K = 1, euclidean"
-    ]
+    told = ("K = 3, euclidean", "K = 3, cosine", "K = 1, euclidean")
+    assert labels == [f"DemLearn, {words}" for words in told]
     assert demjax("plot", folders[0], "--only", "dendrograms", "membership") == 0
 
 

@@ -29,7 +29,6 @@ import csv
 import re
 import shutil
 import sys
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -39,6 +38,7 @@ from processes import run_each
 from published_report import read_runs
 
 from demjax import plots
+from demjax.experiment.config import read_options
 from demjax.plots import curves, per_client
 from demjax.plots.dendrograms import dendrograms
 from demjax.plots.style import PAGE, new_figure, style
@@ -138,7 +138,7 @@ FIGURES: Mapping[str, tuple[Sequence[str], Callable]] = {
     "metric": (("published", "cosine"), draw_metric),
     "dendrograms": (
         ("published",),
-        lambda folders: dendrograms.dendrograms(folders["published"])[0].figure,
+        lambda folders: dendrograms(folders["published"])[0].figure,
     ),
 }
 """By name: the runs that a figure needs, and what draws it from their folders."""
@@ -164,7 +164,7 @@ def check(names: Sequence[str], runs: Path, rounds: int) -> None:
     """
     for name in names:
         path = runs / name / "config.toml"
-        if path.exists() and (found := tomllib.loads(path.read_text())["rounds"]) != rounds:
+        if path.exists() and (found := read_options(path)["rounds"]) != rounds:
             raise ValueError(
                 f"The run {runs / name} is of {found} rounds, but {rounds} were asked for; "
                 "possible is --rounds with that number, or another --out."

@@ -10,7 +10,6 @@ The published numbers beside ours are those of Nguyen et al., arXiv 2007.03278, 
 """
 
 import argparse
-import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -44,22 +43,19 @@ PUBLISHED["cifar10_jpeg"] = PUBLISHED["cifar10"]
 def run_one(name: str, seed: int, arguments: argparse.Namespace, out: Path) -> None:
     """One run of the setting by one algorithm."""
     import demjax
-    from demjax.experiment import build, validation
-    from demjax.experiment.config import override
-    from demjax.experiment.experiment import Experiment
-    from demjax.experiment.presets import PRESETS
+    from demjax.experiment import build, resolve
+    from demjax.experiment.config import override, read_preset
 
     given = {"seed": seed, "rounds": arguments.rounds, "data_dir": arguments.data_dir}
     given |= ALGORITHMS[name] | {"store": arguments.store}
     if arguments.dataset:
         given["dataset"] = arguments.dataset
-    experiment = override(PRESETS[f"published_{arguments.setting}"], given)
-    resolved = validation.resolve(Experiment(**experiment))
+    resolved = resolve(override(read_preset(f"published_{arguments.setting}"), given))
     built = build.build(resolved)
     measured = range(0, resolved.rounds + 1, arguments.eval_every)
     with demjax.spread_over(arguments.devices), build.products(resolved):
         found = curve(*built[:3], rounds=resolved.rounds, seed=seed, measured=measured, name=name)
-    said = {key: value for key, value in dataclasses.asdict(resolved).items() if value is not None}
+    said = {key: value for key, value in resolved.values.items() if value is not None}
     said.pop("data_dir", None)
     keep({"experiment": said, "algorithm": name, "seed": seed, **found}, out)
 

@@ -2,15 +2,17 @@
 
 import argparse
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from demjax.experiment.config import override, presets, read_preset, read_toml
 from demjax.experiment.experiment import not_taken, with_defaults
 from demjax.experiment.tables import TABLES, all_options
-from demjax.registry import Option, read_word
-from demjax.registry.choices import slot_of
+from demjax.registry import Option, read_word, slot_of
+
+NOTHING = "none"
+"""The word for no value of an option that can have none: ``--conflict none``."""
 
 METAVARS = {int: "N", float: "X", str: "NAME", bool: "true|false"}
 
@@ -41,7 +43,11 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
 
 
 def read_given(
-    parsed: argparse.Namespace, words: Sequence[str], *, tables: tuple[str, ...] = tuple(TABLES)
+    parsed: argparse.Namespace,
+    words: Sequence[str],
+    *,
+    tables: tuple[str, ...] = tuple(TABLES),
+    without: Collection[str] = (),
 ) -> Given:
     """An experiment's options from a preset, a file and flags.
 
@@ -49,6 +55,7 @@ def read_given(
         parsed: The command line as far as it is no option of an experiment.
         words: The rest of it.
         tables: The tables whose options can be given by flags.
+        without: Options of these tables that cannot.
 
     Raises:
         ValueError: If a flag is unknown, or one that what is chosen does not take, or its value
@@ -57,13 +64,19 @@ def read_given(
     filed = read_preset(parsed.preset) if parsed.preset is not None else {}
     filed = override(filed, read_toml(parsed.config)) if parsed.config else filed
     words_of = _pairs(words)
-    together = override(filed, words_of)
+    chosen = {name: None if word == NOTHING else word for name, word in words_of.items()}
+    together = {n: v for n, v in override(filed, chosen).items() if v is not None}
     options = all_options(with_defaults(together), tables)
+    options = {name: option for name, option in options.items() if name not in without}
     flags = {}
     for name, word in words_of.items():
         if name not in options:
-            raise ValueError(_unknown(name, together, options))
-        flags[name] = read_word(options[name], word)
+            others = list(parsed.parser._option_string_actions)
+            raise ValueError(_unknown(name, together, options, others))
+        if word is None:
+            raise ValueError(f"The option {options[name].flag} needs a value, but none was given.")
+        nothing = options[name].optional and word == NOTHING
+        flags[name] = None if nothing else read_word(options[name], word)
     return Given(override(filed, flags), flags)
 
 
@@ -97,28 +110,28 @@ def _shown(default: Any) -> str:
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 
-def _pairs(words: Sequence[str]) -> dict[str, str]:
-    """By option the word that follows its flag."""
-    found: dict[str, str] = {}
+def _pairs(words: Sequence[str]) -> dict[str, str | None]:
+    """By option the word that follows its flag, ``None`` where there is none."""
+    found: dict[str, str | None] = {}
     left = list(words)
     while left:
         flag = left.pop(0)
         if not flag.startswith("--"):
             raise ValueError(f"The argument {flag!r} is no option; options begin with '--'.")
         flag, given, word = flag.partition("=")
-        if not given:
-            if not left or left[0].startswith("--"):
-                raise ValueError(f"The option {flag} needs a value, but none was given.")
-            word = left.pop(0)
-        found[flag[2:].replace("-", "_")] = word
+        follows = left and not left[0].startswith("--")
+        found[flag[2:].replace("-", "_")] = word if given else left.pop(0) if follows else None
     return found
 
 
-def _unknown(name: str, given: Mapping[str, Any], options: Mapping[str, Option]) -> str:
+def _unknown(
+    name: str, given: Mapping[str, Any], options: Mapping[str, Option], others: Sequence[str]
+) -> str:
     flag = "--" + name.replace("_", "-")
     sentence = not_taken(name, given, options)
     if "is unknown;" not in sentence:
         return sentence
-    close = difflib.get_close_matches(flag, [one.flag for one in options.values()], 1, 0.75)
+    known = [*(one.flag for one in options.values()), *others]
+    close = difflib.get_close_matches(flag, known, 1, 0.75)
     hint = f"perhaps {close[0]!r} was meant" if close else "--help lists all"
     return f"The argument {flag!r} is unknown; {hint}."

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 TABLES = ("run", "data")
 """The tables that decide who has what."""
 
+TRAINING = ("rounds", "eval_every")
+"""Options of these tables that do not."""
+
 PICTURES = (".pdf", ".png", ".svg")
 
 
@@ -44,10 +47,10 @@ def add(commands: "Commands") -> None:
 
 
 def _partition(parsed: argparse.Namespace, words: Sequence[str]) -> str:
-    given = read_given(parsed, words, tables=TABLES).options
+    given = read_given(parsed, words, tables=TABLES, without=TRAINING).options
     options = all_options(with_defaults(given), TABLES)
     if parsed.help:
-        shown = {n: o for n, o in options.items() if o.table == "data" or n == "seed"}
+        shown = {name: option for name, option in options.items() if name not in TRAINING}
         add_options(parsed.parser, shown)
         return parsed.parser.format_help().rstrip()
     mine = {name: value for name, value in given.items() if name in options}

@@ -95,6 +95,38 @@ def checked_classes(
     return y.astype(np.int32)
 
 
+def as_dataset(made: object, name: str) -> Dataset:
+    """What a function made, checked, as a data set; of a pair ``(x, y)`` all is for training.
+
+    Args:
+        made: A data set, or inputs ``[T, ...]`` and labels ``[T]``.
+        name: What the data set is called, in sentences, and where it has no name.
+
+    Raises:
+        ValueError: It is neither, or holds what no data set can hold.
+    """
+    if isinstance(made, Dataset):
+        found = made
+    elif isinstance(made, tuple | list) and len(made) == 2:
+        x, y = (np.asarray(part) for part in made)
+        classes = int(checked_classes(y, f"The data set {name}").max(initial=0)) + 1
+        found = Dataset(x, y, classes, len(y), name)
+    else:
+        raise ValueError(
+            f"The data set {name!r} was made as {type(made).__name__}; possible is a "
+            "demjax.data.Dataset, or a pair of inputs and labels (x, y)."
+        )
+    where = f"The data set {name}"
+    x = checked_inputs(np.asarray(found.x), where)
+    y = checked_classes(np.asarray(found.y), where, classes=found.classes)
+    if len(x) != len(y) or not 1 <= found.train_count <= len(y):
+        raise ValueError(
+            f"{where} holds {len(x)} inputs, {len(y)} labels and {found.train_count} examples for "
+            "training, but as many labels as inputs are expected, some of them for training."
+        )
+    return found._replace(x=x, y=y)
+
+
 def within(root: Path, path: Path) -> Path:
     """A path that stays in its folder, links followed.
 

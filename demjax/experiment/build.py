@@ -77,6 +77,11 @@ def build(experiment: Experiment) -> Run:
         clustering.chosen_layers(params, values.get(name, ()))
     choice = ALGORITHMS.find(experiment.algorithm)
     algorithm = call(choice, ALGORITHMS, values, local=local, cohort=experiment.cohort)
+    if not isinstance(algorithm, Algorithm):
+        raise ValueError(
+            f"The algorithm {choice.name!r} made {type(algorithm).__name__}; possible is "
+            "demjax.base.Algorithm(init=…, round=…, models=…)."
+        )
     take_measures = measure(task, clients, measures=experiment.measures, kinds=found.true_clusters)
     return Run(algorithm, task, clients, take_measures, found.partition, found.y)
 

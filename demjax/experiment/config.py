@@ -8,10 +8,9 @@ from typing import Any
 
 import tomli_w
 
-from demjax.experiment.experiment import Experiment, with_defaults
+from demjax.experiment.experiment import Experiment, not_taken, with_defaults
 from demjax.experiment.tables import all_options
-from demjax.registry import nearest
-from demjax.registry.choices import slot_of
+from demjax.registry import Option, nearest, slot_of
 
 RENAMED = {"kinds": "true_clusters", "pixels": "normalization", "weigh": "weighting"}
 """What options of demjax 0.1 are called now."""
@@ -32,8 +31,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     parsed = _parsed(path)
     options = flat(parsed)
-    if not _is_old(parsed):
-        _check_tables(path, parsed, options)
+    known = all_options(with_defaults(options))
+    if _is_old(parsed):
+        _check_flat(path, options, known)
+    else:
+        _check_tables(path, parsed, known)
     return options
 
 
@@ -131,12 +133,22 @@ def _from_old(options: dict[str, Any]) -> dict[str, Any]:
         }
     if "heights" not in options:
         options.pop("slots", None)
+    if not str(options.get("dataset")).startswith("synthetic"):
+        options = {name: v for name, v in options.items() if not name.startswith("synthetic_")}
     return options
 
 
-def _check_tables(path: Path, parsed: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+def _check_flat(path: Path, options: Mapping[str, Any], known: Mapping[str, Option]) -> None:
+    """Refuse what can be no value, and options that there are not."""
+    for name, value in options.items():
+        _check_value(path, name, value)
+        if name not in known:
+            sentence = not_taken(name, options, known)
+            raise ValueError(f"The config file {path} cannot be followed: {sentence}")
+
+
+def _check_tables(path: Path, parsed: Mapping[str, Any], known: Mapping[str, Option]) -> None:
     """Refuse tables and options that there are not, and options that stand in the wrong table."""
-    known = all_options(with_defaults(options))
     tables = sorted({option.table for option in known.values()})
     for table, content in parsed.items():
         if not isinstance(content, dict):
@@ -145,13 +157,7 @@ def _check_tables(path: Path, parsed: Mapping[str, Any], options: Mapping[str, A
                 f"tables {', '.join(tables)}."
             )
         for name, value in content.items():
-            if isinstance(value, dict) or any(
-                isinstance(one, dict | list) for one in _items(value)
-            ):
-                raise ValueError(
-                    f"The config file {path} holds the option {name!r} as {value!r}; possible is a "
-                    "single value, or a list of them."
-                )
+            _check_value(path, name, value)
             if name in known and known[name].table != table:
                 raise ValueError(
                     f"The config file {path} holds the option {name!r} in the table {table!r}; it "
@@ -170,8 +176,13 @@ def _check_tables(path: Path, parsed: Mapping[str, Any], options: Mapping[str, A
                 )
 
 
-def _items(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def _check_value(path: Path, name: str, value: Any) -> None:
+    several = value if isinstance(value, list | tuple) else [value]
+    if isinstance(value, dict) or any(isinstance(one, dict | list) for one in several):
+        raise ValueError(
+            f"The config file {path} holds the option {name!r} as {value!r}; possible is a "
+            "single value, or a list of them."
+        )
 
 
 def _presets() -> Any:

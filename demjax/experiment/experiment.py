@@ -7,8 +7,17 @@ from typing import Any
 
 from demjax.experiment.tables import TABLES, all_options
 from demjax.experiment.validation import check_together
-from demjax.registry import DATASETS, REQUIRED, Option, Registry, check_value, expand, nearest
-from demjax.registry.choices import slot_of
+from demjax.registry import (
+    DATASETS,
+    REQUIRED,
+    Option,
+    Registry,
+    Slot,
+    check_value,
+    expand,
+    nearest,
+    slot_of,
+)
 
 PATHS = ("data_dir", "partition_file")
 """Options that are paths, which are kept absolute, so that a run can be repeated from anywhere."""
@@ -55,9 +64,10 @@ def resolve(given: Mapping[str, Any], *, tables: tuple[str, ...] = tuple(TABLES)
             raise ValueError(f"{option.flag} is needed: {option.help or 'it has no default'}.")
         check_value(option, value, f"{option.flag} needs")
         values[name] = tuple(value) if isinstance(value, list) else value
-    for name in PATHS:
-        if values.get(name) is not None:
-            values[name] = str(Path(values[name]).absolute())
+    for name, value in values.items():
+        own = isinstance(value, str) and slot_of(options[name]) is not None and ".py:" in value
+        if value is not None and (own or name in PATHS):
+            values[name] = str(Path(value).absolute())
     experiment = Experiment(values, {name: option.table for name, option in options.items()})
     check_together(experiment.values, given)
     return experiment
@@ -83,11 +93,29 @@ def not_taken(name: str, given: Mapping[str, Any], options: Mapping[str, Option]
             continue
         if chosen in slot.registry and _takes(slot.registry, chosen, name):
             continue  # it would, under another choice that is made further inside
-        what = f"The {slot.registry.kind} {chosen!r}" if chosen else f"Without {option.flag} a run"
+        if slot.inferred and option.name not in given:
+            return _not_together(slot, given)
+        takers = ", ".join(one for one in slot.registry if _takes(slot.registry, one, name))
+        if chosen is None:
+            return f"Without {option.flag} a run takes no {flag}; possible is one of {takers}."
         mine = slot.options(chosen, given) if isinstance(chosen, str) else {}
-        flags = ", ".join(one.flag for one in mine.values()) or "nothing of its own"
-        return f"{what} takes no {flag}; it takes {flags}."
+        return (
+            f"The {slot.registry.kind} {chosen!r} takes no {flag}, which is for {takers}; it takes "
+            f"{_flags(mine) or 'nothing of its own'}."
+        )
     return f"The option {flag} is unknown; {nearest(flag, [one.flag for one in options.values()])}."
+
+
+def _not_together(slot: Slot, given: Mapping[str, Any]) -> str:
+    """Why options cannot be given at once that would each pick another choice."""
+    takes = {name: slot.options(name, {}) for name in slot.registry}
+    asked = {n: o for mine in takes.values() for n, o in mine.items() if n in given}
+    possible = ", or ".join(f"{name} with {_flags(mine)}" for name, mine in takes.items())
+    return f"No {slot.registry.kind} takes {_flags(asked)} together; possible is {possible}."
+
+
+def _flags(options: Mapping[str, Option]) -> str:
+    return ", ".join(one.flag for one in options.values())
 
 
 def _takes(registry: Registry, name: str, option: str) -> bool:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from demjax.data.partitions.published import PUBLISHED
+from demjax.data.partitions.published import check_published
 from demjax.data.transforms.normalization import PUBLISHED as SCALED
+from demjax.registry import ALGORITHMS, accepts
 
 
 def check_together(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -26,6 +27,13 @@ def check_together(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"{flag} was given as {values[name]}, but there are {clients} clients; possible is "
                 f"1 to {clients}."
+            )
+    if values.get("cohort") is not None:
+        choice = ALGORITHMS.find(values["algorithm"])
+        if not accepts(choice.make, "cohort"):
+            raise ValueError(
+                f"--cohort was given as {values['cohort']}, but the algorithm {choice.label!r} "
+                "takes no argument 'cohort': all clients train in each round."
             )
     if "cut" in values:
         _check_cut(values)
@@ -53,11 +61,8 @@ def intervals(values: Mapping[str, Any]) -> dict[str, int]:
 
 def _check_data(values: Mapping[str, Any]) -> None:
     dataset = values.get("dataset")
-    if values.get("partition") == "published" and dataset not in PUBLISHED:
-        raise ValueError(
-            f"There is no published partition of the data set {dataset!r}; possible is "
-            f"--dataset with one of {', '.join(PUBLISHED)}, or another --partition."
-        )
+    if values.get("partition") == "published":
+        check_published(values["dataset"], values["clients"])
     if values.get("normalization") == "published" and dataset not in SCALED:
         raise ValueError(
             f"There is no published scale of the data set {dataset!r}; possible is --dataset with "

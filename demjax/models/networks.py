@@ -104,7 +104,7 @@ class MLP(nn.Module):
     """
 
     classes: int
-    hidden: Sequence[int] = (200,)
+    hidden: Annotated[Sequence[int], Range(1)] = (200,)
 
     @nn.compact
     def __call__(self, x: Float[Array, " B *shape"], *, train: bool) -> Float[Array, " B classes"]:
@@ -134,8 +134,8 @@ class CNN(nn.Module):
     """
 
     classes: int
-    filters: Sequence[int] = (32, 32)
-    hidden: int = 512
+    filters: Annotated[Sequence[int], Range(1)] = (32, 32)
+    hidden: Annotated[int, Range(1)] = 512
     dropout: Annotated[float, Range(0, 0.99)] = 0.4
     conv: Conv | None = None
 
@@ -170,8 +170,8 @@ class CifarCNN(nn.Module):
     """
 
     classes: int
-    filters: Sequence[int] = (16, 32, 64)
-    hidden: Sequence[int] = (512, 64)
+    filters: Annotated[Sequence[int], Range(1)] = (16, 32, 64)
+    hidden: Annotated[Sequence[int], Range(1)] = (512, 64)
     dropout: Annotated[float, Range(0, 0.99)] = 0.5
     conv: Conv | None = None
 

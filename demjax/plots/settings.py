@@ -113,7 +113,8 @@ def label(one: Record, others: Sequence[Record]) -> str:
         return one.name
     known = [other for other in others if other.options]
     same = [other for other in known if _algorithm(other) == _algorithm(one)]
-    words = [ALGORITHMS[own].label if (own := _algorithm(one)) in ALGORITHMS else own]
+    own = _algorithm(one)
+    words = [ALGORITHMS[own].label if own in ALGORITHMS else own.rpartition(":")[2]]
     special, variants = _own_options(own)
     for name in dict.fromkeys(name for other in known for name in other.options):
         rivals = same if name in special else known

@@ -27,7 +27,7 @@ from demjax.registry.kinds import (
     STARTS,
 )
 from demjax.registry.ranges import Range, check_number, nearest
-from demjax.registry.signatures import REQUIRED, Option, Passes, options_of
+from demjax.registry.signatures import REQUIRED, Option, Passes, accepts, options_of
 from demjax.registry.values import check_value, read_word
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "Range",
     "Registry",
     "Slot",
+    "accepts",
     "call",
     "check_number",
     "check_value",

@@ -41,10 +41,18 @@ class Registry(Chooses):
         kind: What they are, in words: ``"algorithm"``.
         table: The table of a configuration file that holds the chosen name and its options.
         given: Parameters that are no options, but given by whoever makes the choice.
+        needed: Those of them that everything of this kind has to take.
     """
 
-    def __init__(self, kind: str, *, table: str, given: tuple[str, ...] = ()) -> None:
-        self.kind, self.table, self.given = kind, table, given
+    def __init__(
+        self,
+        kind: str,
+        *,
+        table: str,
+        given: tuple[str, ...] = (),
+        needed: tuple[str, ...] = (),
+    ) -> None:
+        self.kind, self.table, self.given, self.needed = kind, table, given, needed
         self._choices: dict[str, Choice] = {}
 
     def register(self, name: str | None = None, *, itself: bool = False, **facts: Any) -> Callable:
@@ -83,6 +91,10 @@ class Registry(Chooses):
     def __iter__(self) -> Iterator[str]:
         """The names, in the order in which they were registered."""
         return iter(self._choices)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._choices)
 
     def choices(self) -> Iterable[Choice]:
         """All choices."""
@@ -169,7 +181,7 @@ def expand(
     for option in options_of(make, tuple(given)):
         slot = slot_of(option)
         if slot is None:
-            found[option.name] = option._replace(table=table)
+            found[option.name] = option._replace(table=option.table or table)
             continue
         name = slot.chosen(option, values)
         found[option.name] = option._replace(table=slot.table or slot.registry.table, default=name)

@@ -2,7 +2,7 @@
 
 from demjax.registry.choices import Registry
 
-ALGORITHMS = Registry("algorithm", table="algorithm", given=("local", "cohort"))
+ALGORITHMS = Registry("algorithm", table="algorithm", given=("local", "cohort"), needed=("local",))
 STARTS = Registry("start", table="algorithm")
 
 DATASETS = Registry("data set", table="data", given=("data_dir", "clients", "seed"))
@@ -12,7 +12,7 @@ PARTITIONS = Registry(
 CONFLICTS = Registry("conflict", table="data", given=("x", "y", "partition", "classes", "seed"))
 NORMALIZATIONS = Registry("normalization", table="data", given=("x", "rows", "maximum", "dataset"))
 
-MODELS = Registry("model", table="model", given=("classes", "conv"))
+MODELS = Registry("model", table="model", given=("classes", "conv"), needed=("classes",))
 OPTIMIZERS = Registry("optimizer", table="training")
 
 FEATURES = Registry("features", table="clustering", given=("select",))

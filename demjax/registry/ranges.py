@@ -23,7 +23,8 @@ class Range(NamedTuple):
     @property
     def words(self) -> str:
         """The range as a reader wants it."""
-        return f"{self.low:g} or more" if self.high is None else f"{self.low:g} to {self.high:g}"
+        low = f"{self.low:.12g}"
+        return f"{low} or more" if self.high is None else f"{low} to {self.high:.12g}"
 
 
 def check_number(whose: str, name: str, value: Any, low: float, high: float | None = None) -> None:

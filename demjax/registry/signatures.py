@@ -30,9 +30,11 @@ class Passes:
 
     Attributes:
         make: The function; its options are options of whoever passes them on.
+        table: The table of a file that they belong to; by default that of whoever passes them on.
     """
 
     make: Callable[..., Any]
+    table: str = ""
 
 
 class _Required:
@@ -92,7 +94,8 @@ def options_of(make: Callable[..., Any], given: tuple[str, ...] = ()) -> tuple[O
     for name, parameter in _parameters(make).items():
         passed_on = _passes(hints.get(name))
         if passed_on is not None:
-            found += options_of(passed_on.make)
+            inner = options_of(passed_on.make)
+            found += [one._replace(table=one.table or passed_on.table) for one in inner]
         fixed = parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
         if fixed or name in given or name in UNNAMED:
             continue
@@ -161,7 +164,7 @@ def _parts(hint: Any) -> tuple[list[Any], list[Any], tuple[str, ...], list[Any]]
         parts = [_parts(argument) for argument in arguments]
         kinds = [kind for part in parts for kind in part[0]]
         several = [kind for part in parts for kind in part[1]]
-        words = tuple(word for part in parts for word in part[2])
+        words = tuple(dict.fromkeys(word for part in parts for word in part[2]))
         return kinds, several, words, [m for part in parts for m in part[3]]
     if origin is Literal:
         return [type(arguments[0])], [], arguments, []

@@ -1,11 +1,15 @@
 """A choice of one's own, from a file: ``path/to/mine.py:mine``. It runs the file's code."""
 
+import functools
 import importlib.util
+import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from demjax.registry.ranges import nearest
+from demjax.registry.signatures import UNNAMED, accepts, options_of
 
 if TYPE_CHECKING:
     from demjax.registry.choices import Choice, Registry
@@ -19,7 +23,8 @@ def from_file(word: str, registry: "Registry") -> "Choice":
         registry: What it is a choice of.
 
     Raises:
-        ValueError: If there is no such file, it fails on import, or has no such function.
+        ValueError: If there is no such file, it fails on import, has no such function, or one that
+            lacks an argument it is given, or has one that nobody gives.
     """
     from demjax.registry.choices import Choice, configurable
 
@@ -34,8 +39,53 @@ def from_file(word: str, registry: "Registry") -> "Choice":
             f"{name!r} in {path} is no function, but {type(thing).__name__}; possible is one that "
             f"makes a {registry.kind}."
         )
-    make = thing if isinstance(thing, type) else configurable(thing, registry.given)
+    _check_signature(thing, f"{name!r} in {path}", name, registry)
+    made = thing if isinstance(thing, type) else configurable(thing, registry.given)
+    make = _told(made, f"{name!r} in {path}")
     return Choice(word, make, {"label": name, "paper": f"{path}", "family": "of one's own"})
+
+
+def _check_signature(
+    thing: Callable[..., Any], whose: str, name: str, registry: "Registry"
+) -> None:
+    """Refuse what does not take what every choice of its kind does, or wants what nobody gives."""
+    form = f"{name}({', '.join((*registry.needed, '*', '…'))})"
+    missing = next((needed for needed in registry.needed if not accepts(thing, needed)), None)
+    if missing is not None:
+        raise ValueError(
+            f"{whose} takes no argument {missing!r}, which each {registry.kind} is given; possible "
+            f"is {form}."
+        )
+    known = {*registry.given, *UNNAMED, *(one.name for one in options_of(thing, registry.given))}
+    for parameter in inspect.signature(thing).parameters.values():
+        fixed = parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        if parameter.default is parameter.empty and not fixed and parameter.name not in known:
+            raise ValueError(
+                f"{whose} needs the argument {parameter.name!r}, which nobody gives; possible is a "
+                "default for it, or a number, a word or a truth value as its annotation."
+            )
+
+
+def _told(make: Callable[..., Any], whose: str) -> Callable[..., Any]:
+    """The same, but what fails in it is told in a sentence."""
+
+    @functools.wraps(make, updated=())
+    def told(*arguments: Any, **options: Any) -> Any:
+        try:
+            return make(*arguments, **options)
+        except ValueError:
+            raise
+        except Exception as error:
+            raise ValueError(f"{whose} failed ({_reason(error)}).") from error
+
+    told.__signature__ = inspect.signature(make)  # type: ignore[attr-defined]
+    return told
+
+
+def _reason(error: BaseException) -> str:
+    """The kind of an error, and what it says first."""
+    said = str(error).strip().split("\n")[0].rstrip(".")
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _loaded(path: Path, word: str) -> Any:
@@ -56,8 +106,5 @@ def _loaded(path: Path, word: str) -> Any:
         del sys.modules[name]
         if isinstance(error, KeyboardInterrupt):
             raise
-        reason = str(error).strip().split("\n")[0] or "no reason was given"
-        raise ValueError(
-            f"{path} cannot be imported ({type(error).__name__}): {reason.rstrip('.')}."
-        ) from error
+        raise ValueError(f"{path} cannot be imported ({_reason(error)}).") from error
     return module

@@ -41,11 +41,14 @@ def check_value(option: Option, value: Any, subject: str) -> None:
     """
     if value is None and (option.optional or option.default is None):
         return
+    if value is None:
+        kind = option.single or option.several or str
+        raise ValueError(f"{subject} {_TYPES[kind]}, but None was given.")
     listed = isinstance(value, tuple | list)
     if listed and option.several is not None and (len(value) or option.default == ()):
         for one in value:
             _check_one(option, option.several, one, subject)
-    elif not listed and option.single is None and isinstance(value, PLAIN):
+    elif option.single is None and (listed or isinstance(value, PLAIN)):
         kind = _TYPES[option.several or str]
         raise ValueError(
             f"{subject} values parted by commas, each {kind}, but {value!r} was given."

@@ -1,10 +1,9 @@
-"""What every algorithm keeps to. A new algorithm adds a row to ``ROWS``."""
+"""What every registered algorithm keeps to; ``MORE`` are further settings of some of them."""
 
 import re
 from collections import Counter
 from functools import cache, partial
 from itertools import pairwise
-from types import FunctionType
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +12,13 @@ import optax
 import pytest
 import tiny
 
+import demjax
 from demjax import (
     Models,
     algorithms,
     demlearn,
     fedavg,
     fedprox,
-    local_only,
     local_training,
     simulate,
     watch,
@@ -29,10 +28,10 @@ from demjax.base import NO_GROUP
 from demjax.clustering import counts, updates
 from demjax.hierarchy import from_parent
 from demjax.models import CNN
+from demjax.registry import ALGORITHMS
 from demjax.tasks.classification import classification
 
-ROWS = {
-    "demlearn": demlearn,
+MORE = {
     "demlearn, every option": partial(
         demlearn, levels=2, prox=0.3, period=2, soft=0.5, amplification=1.15, linkage="ward"
     ),
@@ -48,11 +47,10 @@ ROWS = {
         period=2,
     ),
     "demlearn, earlier version": partial(demlearn, beta=lambda number: 0.7**number, period=2),
-    "fedavg": fedavg,
     "fedavg, every option": partial(fedavg, mix=0.6, server_optimizer=optax.adam(0.1)),
-    "fedprox": fedprox,
-    "local_only": local_only,
 }
+OWN = {c.name: c.make for c in ALGORITHMS.choices() if c.facts["module"].startswith("demjax.")}
+ROWS = OWN | MORE
 SWEEPS = {
     "demlearn": (
         demlearn,
@@ -150,12 +148,11 @@ def watched(row):
     return [jax.tree.map(np.array, (m.measures, m.state)) for m in moments], seen
 
 
-def test_every_algorithm_has_a_row():
-    made = {getattr(factory, "func", factory) for factory in ROWS.values()}
-    exported = {name: getattr(algorithms, name) for name in algorithms.__all__}
-    factories = {name: f for name, f in exported.items() if isinstance(f, FunctionType)}
-    assert factories
-    assert [name for name, factory in factories.items() if factory not in made] == []
+def test_every_algorithm_is_registered_and_can_be_had_from_the_top():
+    assert set(OWN) == set(algorithms.__all__)
+    for name, factory in OWN.items():
+        assert getattr(algorithms, name) is getattr(demjax, name) is ROWS[name] is factory
+    assert {row.split(",")[0] for row in MORE} | set(SWEEPS) <= set(OWN)
 
 
 @each_row
@@ -330,6 +327,6 @@ def test_a_round_of_convolutions_lowers_for_accelerators_as_products(platform):
 
 @ACCELERATORS
 def test_a_callback_would_not_lower(platform):
-    algorithm = demlearn(training(tiny.task()), levels=2, backend="scipy")
+    algorithm = demlearn(training(tiny.task()), levels=2, linkage_backend="scipy")
     with pytest.raises(ValueError, match=f"different from the lowering platform {platform}"):
         called(algorithm, CLIENTS, platform)

@@ -5,13 +5,12 @@ import sys
 
 import numpy as np
 import pytest
+from experiments import experiment
 from idx_files import write_all
 
 from demjax.cli import main
-from demjax.data import NAMES
 from demjax.experiment import build
-from demjax.experiment.experiment import Experiment
-from demjax.experiment.validation import resolve
+from demjax.registry import DATASETS
 from tests.data.sources.test_catalogue import write_everything
 from tests.data.sources.test_leaf import GOOD, some, write
 from tests.data.sources.test_npz import WRONG, X, Y
@@ -29,7 +28,7 @@ def here(output):
     ]
     cells = [re.split(r" {2,}", row) for row in rows]
     assert all(len(row) == 8 for row in cells)
-    assert [row[0] for row in cells] == list(NAMES)
+    assert [row[0] for row in cells] == list(DATASETS)
     return {row[0]: row[1] for row in cells}
 
 
@@ -40,11 +39,11 @@ def test_the_table_says_which_data_sets_are_here(tmp_path, capsys):
     assert datasets() == 0
     table = here(capsys.readouterr().out)
     assert {name for name, what in table.items() if what == "built in"} == BUILT_IN
-    assert {name for name, what in table.items() if what == "no"} == set(NAMES) - BUILT_IN
+    assert {name for name, what in table.items() if what == "no"} == set(DATASETS) - BUILT_IN
     write_everything(tmp_path)
     assert datasets("--data-dir", tmp_path) == 0
     table = here(capsys.readouterr().out)
-    assert {name for name, what in table.items() if what == "yes"} == set(NAMES) - BUILT_IN
+    assert {name for name, what in table.items() if what == "yes"} == set(DATASETS) - BUILT_IN
 
 
 def sentence(capsys, code):
@@ -172,11 +171,17 @@ def test_what_the_cache_gives_can_be_dealt_and_relabelled(tmp_path, monkeypatch)
     users = {f"u{number}": some(20, seed=number) for number in range(4)}
     write(tmp_path / "data" / "a.json", users)
     options = {"dataset": "leaf", "data_dir": str(tmp_path / "data"), "model": "linear"}
-    options |= {"clients": 4, "partition": "iid", "levels": 1, "conflict": "relabelled", "kinds": 2}
+    options |= {
+        "clients": 4,
+        "partition": "iid",
+        "levels": 1,
+        "conflict": "relabelled",
+        "true_clusters": 2,
+    }
     built = []
     for cache in ("", str(tmp_path / "cache"), str(tmp_path / "cache")):
         monkeypatch.setenv("DEMJAX_CACHE", cache)
-        built.append(build.build(resolve(Experiment(**options))).clients)
+        built.append(build.build(experiment(**options)).clients)
     for clients in built[1:]:
         for one, other in zip(clients, built[0], strict=True):
             np.testing.assert_array_equal(one, other)

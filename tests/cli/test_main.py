@@ -17,6 +17,7 @@ from scipy.cluster.hierarchy import is_valid_linkage
 
 from demjax import data
 from demjax.cli import main
+from demjax.cli import run as run_command
 from demjax.runs import folder as run_folder
 from demjax.runs import writer
 
@@ -115,19 +116,18 @@ def test_config_toml_reruns_the_experiment_exactly(finished, tmp_path):
 
 
 @pytest.mark.parametrize("algorithm", ["fedavg", "fedprox", "local_only"])
-def test_every_algorithm_runs_and_has_no_group_columns(algorithm, tmp_path, capsys):
-    arguments = [*SMALL, "--rounds", 1, "--algorithm", algorithm, "--out", tmp_path / "run"]
+def test_an_algorithm_without_groups_has_no_group_columns(algorithm, tmp_path):
+    arguments = [*SMALLEST, "--rounds", 1, "--algorithm", algorithm, "--out", tmp_path / "run"]
     assert run("run", *arguments) == 0
     pinned = ["round", "c_spe", "c_gen", "global", "seconds"]
     rows = rows_of(tmp_path / "run")
     assert list(rows[0]) == [*pinned, "loss", "bytes_up", "bytes_down"]
     assert (float(rows[-1]["bytes_up"]) == 0) == (algorithm == "local_only")
-    assert f"{algorithm} has no use for --levels." in capsys.readouterr().err
 
 
 ORGANIZED = {
     "--mix": "0.6,0.4,0.2",
-    "--weigh": "clients,examples,clients",
+    "--weighting": "clients,examples,clients",
     "--groups": "4,2",
     "--min-size": "2",
     "--features": "updates",
@@ -143,16 +143,17 @@ def test_every_way_of_organizing_is_written_down_and_reruns_exactly(tmp_path):
     options = [word for pair in ORGANIZED.items() for word in pair]
     assert run("run", *SMALLEST, *options, "--rounds", 2, "--out", tmp_path / "one") == 0
     config = tomllib.loads((tmp_path / "one" / "config.toml").read_text())
-    assert config["mix"] == [0.6, 0.4, 0.2]
-    assert config["weigh"] == ["clients", "examples", "clients"]
-    assert config["groups"] == [4, 2]
-    assert config["levels"] == 2
-    assert config["min_size"] == 2
-    assert config["feature_layers"] == ["Dense_0"]
-    assert config["average_layers"] == ["Dense_0/kernel"]
-    assert (config["features"], config["sketch"], config["start"]) == ("updates", 16, "parent")
-    assert config["linkage_backend"] == "scipy"
-    assert "heights" not in config
+    algorithm, clustering = config["algorithm"], config["clustering"]
+    assert algorithm["mix"] == [0.6, 0.4, 0.2]
+    assert algorithm["weighting"] == ["clients", "examples", "clients"]
+    assert algorithm["average_layers"] == ["Dense_0/kernel"]
+    assert algorithm["start"] == "parent"
+    assert (clustering["cut"], clustering["groups"]) == ("counts", [4, 2])
+    assert clustering["min_size"] == 2
+    assert clustering["feature_layers"] == ["Dense_0"]
+    assert (clustering["features"], clustering["sketch"]) == ("updates", 16)
+    assert clustering["linkage_backend"] == "scipy"
+    assert "heights" not in clustering
     again = ["--config", tmp_path / "one" / "config.toml", "--out", tmp_path / "two"]
     assert run("run", *again) == 0
     assert without_seconds(tmp_path / "two") == without_seconds(tmp_path / "one")
@@ -163,7 +164,10 @@ def test_a_tree_may_be_cut_at_heights(tmp_path):
     cut = ["--heights", "0.1,1.5", "--slots", 6, "--rounds", 1]
     assert run("run", *SMALLEST, *cut, "--out", tmp_path / "run") == 0
     config = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
-    assert (config["heights"], config["slots"], config["levels"]) == ([0.1, 1.5], 6, 2)
+    clustering = config["clustering"]
+    assert (clustering["cut"], clustering["heights"]) == ("heights", [0.1, 1.5])
+    assert clustering["slots"] == 6
+    assert "g_spe_l2" in rows_of(tmp_path / "run")[0]
     assert int(rows_of(tmp_path / "run")[-1]["groups_l1"]) <= 6
 
 
@@ -185,32 +189,45 @@ def mistake(capsys, out, *arguments):
     ("arguments", "words"),
     [
         (["--dataset", "digit"], "perhaps 'digits' was meant"),
-        (["--model", "nnc"], "possible are cifar_cnn, cnn, linear, mlp"),
+        (["--model", "nnc"], "possible are linear, mlp, cnn, cifar_cnn"),
         (["--algorithm", "fedAvg"], "perhaps 'fedavg' was meant"),
         (["--partition", "lables"], "perhaps 'labels' was meant"),
         (["--clients", 2000, "--partition", "iid"], "2,?000"),
         (["--labels-per-client", 11], "11"),
         (["--levels", 9], "0 to 5"),
-        (["--rounds", 0], "1 to 1000000"),
+        (["--rounds", 0], "1 to 1000000, but 0"),
         (["--batch-size", 0], "1 or more"),
-        (["--mix", 1.5], "0.0 to 1.0"),
+        (["--mix", 1.5], "0 to 1, but 1.5"),
         (["--lr", -1], "--lr"),
         (["--rounds", "many"], "many"),
         (["--rouns", 3], "perhaps '--rounds' was meant"),
         (["--dataset", "mnist"], "data"),
         (["--dataset", "mnist", "--data-dir", "/nowhere/at/all"], "/nowhere/at/all"),
         (["--config", "/nowhere/config.toml"], "cannot be read"),
-        (["--dirichlet-alpha", 0], "--dirichlet-alpha"),
+        (["--partition", "dirichlet", "--dirichlet-alpha", 0], "--dirichlet-alpha"),
+        (
+            ["--dirichlet-alpha", 1],
+            "'labels' takes no --dirichlet-alpha, which is for dirichlet, quantity",
+        ),
+        (["--algorithm", "fedavg", "--levels", 2], "'fedavg' takes no --levels.* it takes --mix"),
+        (["--algorithm", "local_only", "--prox", 2], "for fedprox, demlearn; it takes nothing of"),
+        (["--rounds"], "--rounds needs a value, but none was given"),
+        (["--rounds", 3, "now"], "'now' is no option"),
+        (["--tensorbord"], "perhaps '--tensorboard' was meant"),
+        (["--kinds", 4], "'--kinds' is unknown; --help lists all"),
         (["--mix", "0.6,0.4"], r"--mix was given 2 values, 0\.6,0\.4; possible is one value, or 4"),
         (["--mix", "0.6,much"], "--mix"),
         (["--mix", "0.6,0.5,1.5,0.1"], "1.5"),
-        (["--weigh", "clients,models,clients,clients"], "'models' is unknown"),
+        (["--weighting", "clients,models,clients,clients"], "'models' is unknown"),
         (["--groups", "3,6"], "does not nest .*possible is 6,3"),
         (["--groups", "6,0"], "1 or more"),
         (["--groups", "6,,3"], "--groups"),
         (["--heights", "2,1"], "does not nest .*possible is 1.0,2.0"),
-        (["--groups", "6,3", "--heights", "1,2"], "two ways of cutting"),
-        (["--groups", "6,3", "--levels", 3], "--levels as 3; possible is --levels 2"),
+        (
+            ["--groups", "6,3", "--heights", "1,2"],
+            "No cut takes --groups, --heights together; possible is depth with --levels",
+        ),
+        (["--groups", "6,3", "--levels", 3], "No cut takes --levels, --groups together"),
         (["--features", "weight"], "perhaps 'weights' was meant"),
         (["--start", "roots"], "perhaps 'root' was meant"),
         (["--linkage-backend", "host"], "possible are xla, scipy"),
@@ -221,7 +238,6 @@ def mistake(capsys, out, *arguments):
     ],
 )
 def test_a_mistake_is_one_sentence_exit_2_and_nothing_written(arguments, words, tmp_path, capsys):
-
     assert re.search(words, mistake(capsys, tmp_path / "out", *arguments))
 
 
@@ -328,12 +344,39 @@ def test_compare_shows_runs_side_by_side(finished, tmp_path, capsys):
 
 
 def test_help_and_version_say_what_there_is(capsys):
-    with pytest.raises(SystemExit) as stop:
-        run("run", "--help")
-    assert stop.value.code == 0
+    assert main.main(["run", "--help"]) == 0
     text = capsys.readouterr().out
-    for flag in ("--algorithm", "--labels-per-client", "--dirichlet-alpha", "--eval-every"):
+    for flag in ("--algorithm", "--labels-per-client", "--levels", "--eval-every", "--out"):
         assert flag in text
+    assert "--dirichlet-alpha" not in text
+    assert "levels of groups under the root, K ≥ 0 [3]" in " ".join(text.split())
+    assert main.main(["run", "--algorithm", "fedavg", "--partition", "dirichlet", "--help"]) == 0
+    text = capsys.readouterr().out
+    for flag in ("--mix", "--server-optimizer", "--dirichlet-alpha"):
+        assert flag in text
+    for flag in ("--levels", "--prox", "--metric", "--labels-per-client"):
+        assert flag not in text
+    for words in (["--version"], ["--help"], ["plot", "--help"]):
+        with pytest.raises(SystemExit) as stop:
+            run(*words)
+        assert stop.value.code == 0
+    assert "demjax " in capsys.readouterr().out
+
+
+def test_help_of_an_unknown_choice_is_a_sentence(capsys):
+    assert main.main(["run", "--algorithm", "fedavgg", "--help"]) == 2
+    assert "perhaps 'fedavg' was meant" in capsys.readouterr().err
+
+
+def test_a_conflict_of_a_file_can_be_taken_back(tmp_path):
+    file = tmp_path / "options.toml"
+    file.write_text('[data]\nconflict = "noisy"\nnoise = 0.2\n')
+    words = ["--config", file, *PLAIN, "--rounds", 1, "--conflict", "none", "--cohort", "none"]
+    assert run("run", *words, "--out", tmp_path / "run") == 0
+    config = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
+    assert "conflict" not in config["data"]
+    assert "noise" not in config["data"]
+    assert "cohort" not in config["training"]
 
 
 def test_another_algorithm_does_not_inherit_the_files_defaults(finished, tmp_path):
@@ -360,7 +403,7 @@ def test_an_interruption_before_the_first_measure_leaves_nothing(tmp_path, capsy
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr(main, "watch", interrupted)
+    monkeypatch.setattr(run_command, "watch", interrupted)
     before = signal.getsignal(signal.SIGINT)
     try:
         assert run("run", *PLAIN, "--out", tmp_path / "run") == 130
@@ -374,14 +417,14 @@ def test_an_interruption_of_the_compiler_leaves_nothing(tmp_path, capsys, monkey
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(main, "programs", interrupted)
+    monkeypatch.setattr(run_command, "programs", interrupted)
     assert run("run", *PLAIN, "--out", tmp_path / "run") == 130
     assert capsys.readouterr().err == "compiling\ndemjax: Interrupted.\n"
     assert not (tmp_path / "run").exists()
 
 
 def test_a_run_that_cannot_fit_is_refused_before_anything_is_written(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(main.memory, "free", lambda: 1000)
+    monkeypatch.setattr(run_command.memory, "free", lambda: 1000)
     assert run("run", *SMALL, "--out", tmp_path / "run") == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert "of memory, but 0 MB are free; not even one client would fit." in said
@@ -402,11 +445,11 @@ def test_a_preset_gives_way_to_a_file_and_both_to_flags(tmp_path, capsys):
     words = "run --preset recommended --model linear --clients 20 --rounds 1 --min-size 4"
     assert main.main([*words.split(), "--config", str(file), "--out", str(out)]) == 0
     config = tomllib.loads((out / "config.toml").read_text())
-    assert config["linkage"] == "complete"
-    assert config["min_size"] == 4
-    assert config["groups"] == [8, 4]
-    assert config["start"] == "root"
-    assert config["mix"] == [0.6, 0.3, 0.3]
+    assert config["clustering"]["linkage"] == "complete"
+    assert config["clustering"]["min_size"] == 4
+    assert config["clustering"]["groups"] == [8, 4]
+    assert config["algorithm"]["start"] == "root"
+    assert config["algorithm"]["mix"] == [0.6, 0.3, 0.3]
 
 
 def test_an_unknown_preset_is_refused(tmp_path, capsys):

@@ -3,13 +3,14 @@
 import sys
 
 import pytest
+from experiments import experiment
 from partitions_alike import failure, same
 
 from demjax import data
 from demjax.cli import main, partition
-from demjax.experiment.experiment import Experiment
+from demjax.experiment.config import to_toml
 
-FEW = ["--partition", "planted", "--clients", "12", "--kinds", "3"]
+FEW = ["--partition", "planted", "--clients", "12", "--true-clusters", "3"]
 
 
 def test_it_says_who_has_what_and_writes_it(tmp_path, capsys):
@@ -24,7 +25,7 @@ def test_it_says_who_has_what_and_writes_it(tmp_path, capsys):
     sizes = [len(train) + len(test) for train, test in zip(*partition, strict=True)]
     assert f"digits: 12 clients have {sum(sizes)} of 1797 examples" in said
     assert "6 of 10 labels" in said
-    assert "kinds of clients: 3" in said
+    assert "planted clusters of clients: 3" in said
     (line,) = [line for line in said.splitlines() if line.startswith("examples")]
     assert line.split()[1::2] == [str(min(sizes)), str(max(sizes))]
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -38,12 +39,14 @@ def test_it_says_who_has_what_and_writes_it(tmp_path, capsys):
         (["--out", "/nowhere/p.npz"], "/nowhere is no folder"),
         (["--picture", "p.docx"], ".png"),
         (["--clients", "2000"], "1797 examples"),
-        (["--conflict", "rotated", "--kinds", "5"], "1 to 4 kinds"),
-        (["--kinds", "60", "--partition", "planted"], "--kinds was given as 60"),
+        (["--conflict", "rotated", "--true-clusters", "5"], "1 to 4 true clusters"),
+        (["--true-clusters", "60", *FEW[:2]], "--true-clusters was given as 60"),
         (["--partition", "file"], "--partition-file"),
         (["--partition", "natural"], "do not say whose"),
         (["--pictures", "x"], "perhaps '--picture' was meant"),
-        (["--rounds", "3"], "demjax partition --help"),
+        (["--rounds", "3"], "'--rounds' is unknown; --help lists all"),
+        (["--epochs", "3"], "'--epochs' is unknown; --help lists all"),
+        (["--labels-per-client", "2", "--partition", "iid"], "no --labels-per-client"),
     ],
 )
 def test_what_cannot_be_is_one_sentence_and_nothing_is_written(
@@ -57,17 +60,28 @@ def test_what_cannot_be_is_one_sentence_and_nothing_is_written(
     assert not any(tmp_path.iterdir())
 
 
-def test_what_is_trained_plays_no_part_and_useless_options_are_told(capsys):
-    asked = Experiment(partition="iid", clients=3, levels=9, cohort=50, labels_per_client=2)
-    assert "3 clients have 1797" in partition.show(asked)
-    said = capsys.readouterr().err
-    assert said == "demjax: the partition iid has no use for --labels-per-client.\n"
+def test_of_a_file_what_is_trained_plays_no_part(tmp_path, capsys):
+    file = tmp_path / "config.toml"
+    file.write_text(to_toml(experiment(partition="iid", clients=3, levels=1, cohort=2)))
+    assert main.main(["partition", "--config", str(file)]) == 0
+    assert "3 clients have 1797" in capsys.readouterr().out
+    assert main.main(["partition", "--preset", "recommended", "--clients", "5"]) == 0
+    assert "5 clients have 1083" in capsys.readouterr().out
+
+
+def test_help_shows_what_decides_who_has_what_and_nothing_else(capsys):
+    assert main.main(["partition", "--partition", "dirichlet", "--help"]) == 0
+    text = capsys.readouterr().out
+    for flag in ("--clients", "--dirichlet-alpha", "--seed", "--out", "--picture", "--config"):
+        assert flag in text
+    for flag in ("--rounds", "--lr", "--algorithm", "--labels-per-client"):
+        assert flag not in text
 
 
 def test_without_matplotlib_a_picture_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     path = tmp_path / "p.png"
-    failure(lambda: partition.show(Experiment(partition="iid"), picture=path), "matplotlib")
+    failure(lambda: partition.show({"partition": "iid"}, picture=path), "matplotlib")
 
 
 def test_data_that_are_no_pictures_can_be_dealt(capsys):

@@ -32,7 +32,7 @@ def run(tmp_path):
 def test_a_runs_figures_are_written_into_its_folder(tmp_path, capsys):
     y = data.digits().y
     planted = data.planted(y, clients=12, true_clusters=4, seed=0).partition
-    run = made_run(tmp_path / "run", partition="planted", kinds=4)
+    run = made_run(tmp_path / "run", partition="planted", true_clusters=4)
     data.save_partition(planted, run / run_folder.PARTITION, y=y)
     assert plot(run) == 0
     first, second = capsys.readouterr().out.splitlines()

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist, squareform
 
-from demjax.clustering.linkage import BY_NAME, _as_scipy, agglomerate
+from demjax.clustering.linkage import _as_scipy, agglomerate
 from demjax.clustering.mutual_pairs import mutual_pairs
 from demjax.clustering.neighbor_chain import clients_as_slots
+from demjax.registry import LINKAGES
 
 FEW = settings(deadline=None, max_examples=15)
 SEEDS = st.integers(0, 2**31)
@@ -21,8 +22,10 @@ AT_LEAST = (None, 1, 2, 8)
 
 @functools.cache
 def compiled(method, at_least):
+    update = LINKAGES[method].make().update
+
     def merge(distances):
-        return _as_scipy(agglomerate(distances, BY_NAME[method].update, at_least=at_least))
+        return _as_scipy(agglomerate(distances, update, at_least=at_least))
 
     return jax.jit(merge)
 

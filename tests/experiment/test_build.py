@@ -4,26 +4,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from experiments import experiment
 from idx_files import idx_bytes
 
 from demjax.experiment import build
-from demjax.experiment.defaults import CHOICES, DEFAULTS
-from demjax.experiment.experiment import Experiment
-from demjax.experiment.validation import resolve
-
-
-def test_every_name_that_is_offered_exists():
-    assert set(build.ALGORITHMS) == set(CHOICES["ALGORITHMS"]) == set(DEFAULTS)
-    assert set(build.MODELS) == set(CHOICES["MODELS"])
-    assert set(build.METRICS) == set(CHOICES["METRICS"])
-    assert set(build.FEATURES) == set(CHOICES["FEATURES"])
-    assert set(build.STARTS) == set(CHOICES["STARTS"])
+from demjax.registry import NORMALIZATIONS
 
 
 @pytest.mark.parametrize("partition", ["iid", "labels", "dirichlet"])
 @pytest.mark.parametrize("model", ["linear", "mlp", "cnn"])
 def test_every_partition_and_model_can_be_built(partition, model):
-    built = build.build(resolve(Experiment(partition=partition, model=model, clients=8)))
+    built = build.build(experiment(partition=partition, model=model, clients=8))
     assert built.clients.n_clients == 8
     params = built.task.init(jax.random.key(0))
     examples = built.clients.train[0, :4]
@@ -32,13 +23,13 @@ def test_every_partition_and_model_can_be_built(partition, model):
 
 
 def test_inputs_are_standardized_by_training_examples_only():
-    clients = build.build(resolve(Experiment(clients=8, partition="iid"))).clients
+    clients = build.build(experiment(clients=8, partition="iid")).clients
     size = np.asarray(clients.train_size)
     rows = np.concatenate([np.asarray(clients.train)[n, : size[n]] for n in range(8)])
     x = np.asarray(clients.x)[rows]
     assert abs(x.mean()) < 1e-4
     assert abs(x.std() - 1) < 0.01
-    unit = build.build(resolve(Experiment(clients=8, partition="iid", pixels="unit"))).clients
+    unit = build.build(experiment(clients=8, partition="iid", normalization="unit")).clients
     assert float(unit.x.min()) == 0.0
     assert float(unit.x.max()) == 1.0
 
@@ -56,13 +47,13 @@ def mnist_files(tmp_path_factory):
     return str(folder)
 
 
-@pytest.mark.parametrize("pixels", CHOICES["PIXELS"])
-def test_bytes_are_scaled_in_the_step_as_floats_are_beforehand(pixels, mnist_files):
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_bytes_are_scaled_in_the_step_as_floats_are_beforehand(normalization, mnist_files):
     options = {"dataset": "mnist", "data_dir": mnist_files, "clients": 4, "partition": "iid"}
     options["levels"] = 2
     built = {
         store: build.build(
-            resolve(Experiment(pixels=pixels, store=store, model="linear", **options))
+            experiment(normalization=normalization, store=store, model="linear", **options)
         )
         for store in ("bytes", "floats")
     }
@@ -81,13 +72,12 @@ def test_bytes_are_scaled_in_the_step_as_floats_are_beforehand(pixels, mnist_fil
 
 def test_only_bytes_can_be_held_as_bytes():
     with pytest.raises(ValueError, match="float32; possible is --store floats"):
-        build.build(resolve(Experiment(store="bytes", clients=8)))
+        build.build(experiment(store="bytes", clients=8))
 
 
 def test_dropout_is_the_models():
     built = {
-        rate: build.build(resolve(Experiment(model="cnn", dropout=rate, clients=8)))
-        for rate in (0.0, None)
+        rate: build.build(experiment(model="cnn", dropout=rate, clients=8)) for rate in (0.0, None)
     }
     for rate, run in built.items():
         params = run.task.init(jax.random.key(0))
@@ -98,15 +88,15 @@ def test_dropout_is_the_models():
 
 def test_more_clients_than_examples_and_more_labels_than_classes_are_sentences():
     with pytest.raises(ValueError, match=r"1,?797"):
-        build.build(resolve(Experiment(clients=2000, partition="iid")))
+        build.build(experiment(clients=2000, partition="iid"))
     with pytest.raises(ValueError, match="11"):
-        build.build(resolve(Experiment(labels_per_client=11)))
+        build.build(experiment(labels_per_client=11))
 
 
 def test_a_beta_selects_the_earlier_version_of_demlearn():
     options = {"model": "linear", "clients": 8, "levels": 1}
-    later = build.build(resolve(Experiment(**options)))
-    earlier = build.build(resolve(Experiment(beta=1.0, **options)))
+    later = build.build(experiment(**options))
+    earlier = build.build(experiment(beta=1.0, **options))
     key = jax.random.key(0)
     ends = []
     for built in (later, earlier):
@@ -117,8 +107,8 @@ def test_a_beta_selects_the_earlier_version_of_demlearn():
 
 
 def test_the_published_experiment_is_the_default_one_dealt_as_published():
-    resolved = resolve(Experiment(dataset="mnist", partition="published"))
-    assert (resolved.clients, resolved.pixels, resolved.model) == (50, "published", "cnn")
+    resolved = experiment(dataset="mnist", partition="published")
+    assert (resolved.clients, resolved.normalization, resolved.model) == (50, "published", "cnn")
     assert (resolved.levels, resolved.mix, resolved.prox, resolved.period) == (3, 0.6, 0.002, 1)
     assert (resolved.epochs, resolved.batch_size, resolved.lr) == (2, 10, 0.05)
     assert resolved.rounds == 100
@@ -128,8 +118,7 @@ def test_server_options_select_a_server_optimizer():
     key = jax.random.key(0)
     ends = []
     for options in ({}, {"server_lr": 1.0}, {"server_lr": 0.5}, {"server_momentum": 0.9}):
-        experiment = Experiment(algorithm="fedavg", model="linear", clients=8, **options)
-        built = build.build(resolve(experiment))
+        built = build.build(experiment(algorithm="fedavg", model="linear", clients=8, **options))
         state = built.algorithm.init(key, built.clients)
         first = jax.tree.leaves(state.server)[0]
         for _ in range(2):
@@ -151,7 +140,7 @@ def test_server_options_select_a_server_optimizer():
     ids=str,
 )
 def test_the_options_of_self_organization_reach_it(options, shape):
-    built = build.build(resolve(Experiment(model="linear", clients=8, **options)))
+    built = build.build(experiment(model="linear", clients=8, **options))
     state = jax.eval_shape(built.algorithm.init, jax.random.key(0), built.clients)
     after, _ = jax.eval_shape(built.algorithm.round, jax.random.key(0), state, built.clients)
     assert after.hierarchy.size.shape == shape
@@ -163,4 +152,4 @@ def test_the_options_of_self_organization_reach_it(options, shape):
 @pytest.mark.parametrize("name", ["average_layers", "feature_layers"])
 def test_an_unknown_layer_is_told_before_a_run(name):
     with pytest.raises(ValueError, match=r"no layer 'Conv_9'; possible are .*kernel"):
-        build.build(resolve(Experiment(model="linear", clients=8, **{name: ("Conv_9",)})))
+        build.build(experiment(model="linear", clients=8, **{name: ("Conv_9",)}))

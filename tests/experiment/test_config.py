@@ -1,84 +1,150 @@
-"""TOML out is TOML in, and damaged files are told."""
+"""TOML out is TOML in, tables and options are checked, and files of demjax 0.1 are still read."""
+
+import tomllib
+from pathlib import Path
 
 import pytest
+from experiments import experiment
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from demjax.experiment.config import override, read_toml, to_toml
-from demjax.experiment.defaults import CHOICES
-from demjax.experiment.experiment import Experiment
-from demjax.experiment.validation import resolve
+from demjax.experiment.config import override, read_options, read_toml, to_toml
+from demjax.experiment.experiment import resolve
+
+OLD = sorted((Path(__file__).parents[1] / "support" / "configs_of_0.1").glob("*.toml"))
 
 
 @settings(max_examples=50, deadline=None)
 @given(
-    st.sampled_from(CHOICES["ALGORITHMS"]),
+    st.sampled_from(["demlearn", "fedavg", "fedprox"]),
     st.floats(0, 1),
     st.floats(0.001, 10),
     st.integers(0, 2**31 - 1),
 )
-def test_toml_out_is_toml_in(tmp_path_factory, algorithm, mix, lr, seed):
-    resolved = resolve(Experiment(algorithm=algorithm, mix=mix, lr=lr, seed=seed))
+def test_toml_out_is_toml_in(tmp_path_factory, algorithm, share, lr, seed):
+    own = "prox" if algorithm == "fedprox" else "mix"
+    resolved = experiment(algorithm=algorithm, lr=lr, seed=seed, **{own: share})
     path = tmp_path_factory.mktemp("toml") / "config.toml"
     path.write_text(to_toml(resolved), encoding="utf-8")
-    assert Experiment(**read_toml(path)) == resolved
+    assert resolve(read_toml(path)) == resolved
 
 
-def test_a_damaged_or_foreign_config_is_one_sentence(tmp_path):
+def test_a_file_has_a_table_for_each_subject_and_no_default_is_implied():
+    parsed = tomllib.loads(to_toml(experiment(mix=(0.6, 0.5, 0.4, 0.2), conflict="noisy")))
+    assert list(parsed) == ["run", "data", "model", "training", "algorithm", "clustering"]
+    assert parsed["run"] == {"rounds": 100, "seed": 0, "eval_every": 1}
+    assert parsed["data"]["conflict"] == "noisy"
+    assert parsed["data"]["true_clusters"] == 4
+    assert parsed["training"]["optimizer"] == "sgd"
+    assert parsed["algorithm"]["mix"] == [0.6, 0.5, 0.4, 0.2]
+    assert parsed["clustering"]["levels"] == 3
+    assert "cohort" not in parsed["training"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("rounds = = 3", "not valid TOML"),
+        ("ronds = 3", "perhaps '--rounds' was meant"),
+        ("partition = 'iid'\nnoise = 1.0", "Without --conflict a run takes no --noise"),
+        ("partition = [[1]]", "'partition' as .*; possible is a single value"),
+        ("[run]\nronds = 3", "'ronds' in the table 'run'; perhaps 'rounds' was meant"),
+        ("[runs]\nronds = 3", "unknown table 'runs'; perhaps 'run' was meant"),
+        ("[model]\nrounds = 3", "'rounds' in the table 'model'; it belongs to 'run'"),
+        ("[data.more]\nclients = 3", "'more' as .*possible is a single value"),
+        ("clients = 3\n[run]\nrounds = 3", "'clients' outside of a table; possible are the tables"),
+        ("[data]\ndataset = 'digit'", "perhaps 'digits' was meant"),
+        ("[algorithm]\nalgorithm = 'fedavg'\nprox = 0.1", "'prox' in the table 'algorithm'"),
+        ("[clustering]\nmetric = 'cosine'\nlevel = 3", "perhaps 'levels' was meant"),
+    ],
+)
+def test_a_damaged_or_foreign_config_is_one_sentence(text, words, tmp_path):
     path = tmp_path / "config.toml"
     with pytest.raises(ValueError, match="cannot be read"):
         read_toml(path)
-    path.write_text("rounds = = 3")
-    with pytest.raises(ValueError, match="not valid TOML"):
+    path.write_text(text)
+    with pytest.raises(ValueError, match=words) as error:
         read_toml(path)
-    path.write_text("ronds = 3")
-    with pytest.raises(ValueError, match="perhaps 'rounds' was meant"):
-        read_toml(path)
+    assert str(error.value).endswith(".")
 
 
 def test_options_given_by_hand_win_and_another_algorithm_inherits_nothing():
-    options = {"algorithm": "demlearn", "mix": 0.6, "lr": 0.1, "pixels": "standardized"}
+    options = {"algorithm": "demlearn", "mix": 0.6, "lr": 0.1, "normalization": "standardized"}
     assert override(options, {"mix": 0.5}) == {**options, "mix": 0.5}
     other = override(options, {"algorithm": "fedavg"})
-    assert other == {"algorithm": "fedavg", "lr": 0.1, "pixels": "standardized"}
-    assert "pixels" not in override(options, {"partition": "published"})
+    assert other == {"algorithm": "fedavg", "lr": 0.1, "normalization": "standardized"}
+    assert "normalization" not in override(options, {"partition": "published"})
 
 
 def test_another_partition_drops_the_options_of_the_one_before():
     filed = {"partition": "labels", "labels_per_client": 3, "label_sigma": 1.0, "clients": 9}
-    filed |= {"test_fraction": 0.3, "conflict": "rotated", "kinds": 2}
-    kept = override(filed, {"partition": "planted"})
+    filed |= {"test_fraction": 0.3, "conflict": "rotated", "true_clusters": 2}
+    kept = override(filed, {"partition": "dirichlet"})
     assert kept == {
-        "partition": "planted",
+        "partition": "dirichlet",
         "clients": 9,
         "test_fraction": 0.3,
         "conflict": "rotated",
-        "kinds": 2,
+        "true_clusters": 2,
     }
-    assert override(filed, {"conflict": "none"}) == {
-        **{name: value for name, value in filed.items() if name != "kinds"},
-        "conflict": "none",
+    planted = override(filed, {"partition": "planted"})
+    assert planted["true_clusters"] == 2
+    assert "label_sigma" not in planted  # whose default is another one there
+    assert override(filed, {"conflict": None}) == {
+        **{name: value for name, value in filed.items() if name != "true_clusters"},
+        "conflict": None,
     }
     assert "test_fraction" not in override(filed, {"partition": "published"})
     assert override(filed, {"seed": 1}) == filed | {"seed": 1}
 
 
+def test_another_optimizer_or_cut_drops_what_the_one_before_took():
+    filed = {"optimizer": "sgd", "lr": 0.05, "momentum": 0.9, "cut": "depth", "levels": 2}
+    other = override(filed, {"optimizer": "adam"})
+    assert other == {"optimizer": "adam", "cut": "depth", "levels": 2}
+    cut = override(filed, {"groups": (6, 3)})
+    assert cut == {"optimizer": "sgd", "lr": 0.05, "momentum": 0.9, "groups": (6, 3)}
+
+
 def test_the_scale_is_kept_with_the_same_data_and_dropout_goes_with_its_model():
-    options = {"dataset": "digits", "pixels": "unit", "model": "cnn", "dropout": 0.0}
-    assert override(options, {"dataset": "digits", "partition": "labels"}) == {
-        **options,
-        "partition": "labels",
-    }
-    assert override(options, {"model": "mlp"}) == {
-        "dataset": "digits",
-        "pixels": "unit",
-        "model": "mlp",
-    }
+    options = {"dataset": "digits", "normalization": "unit", "model": "cnn", "dropout": 0.0}
+    same = override(options, {"dataset": "digits", "partition": "labels"})
+    assert same == {**options, "partition": "labels"}
+    other = override(options, {"model": "mlp"})
+    assert other == {"dataset": "digits", "normalization": "unit", "model": "mlp"}
 
 
 @pytest.mark.parametrize("value", ["{a = 1}", '["iid", {a = 1}]', "[[1]]"])
 def test_tables_and_lists_of_lists_are_no_options(value, tmp_path):
     path = tmp_path / "config.toml"
-    path.write_text(f"partition = {value}\n")
+    path.write_text(f"[data]\npartition = {value}\n")
     with pytest.raises(ValueError, match=r"'partition' as .*; possible is a single value"):
         read_toml(path)
+
+
+NOW = {"kinds": "true_clusters", "pixels": "normalization", "weigh": "weighting"}
+UNUSED = ("synthetic_alpha", "synthetic_beta", "beta_decay", "beta_floor", "slots", "levels")
+
+
+@pytest.mark.parametrize("path", OLD, ids=lambda path: path.stem)
+def test_files_of_demjax_0_1_are_read_and_written_as_tables(path, tmp_path):
+    resolved = resolve(read_toml(path))
+    assert read_options(path) == read_toml(path)
+    for name, value in tomllib.loads(path.read_text()).items():
+        value = tuple(value) if isinstance(value, list) else value
+        name = NOW.get(name, name)
+        if name in ("data_dir", "partition_file"):
+            assert Path(resolved.values[name]).is_absolute()
+        elif resolved.values.get(name) is not None:
+            assert resolved.values[name] == value
+        else:  # what 0.1 wrote down though it meant nothing there
+            assert name in UNUSED or (name, value) == ("conflict", "none")
+    new = tmp_path / "config.toml"
+    new.write_text(to_toml(resolved))
+    assert resolve(read_toml(new)) == resolved
+
+
+def test_there_are_files_of_0_1_of_every_algorithm_and_cut():
+    held = [read_options(path) for path in OLD]
+    assert {one["algorithm"] for one in held} == {"demlearn", "fedavg", "fedprox", "local_only"}
+    assert {"groups", "heights", "beta", "server_momentum"} <= {n for one in held for n in one}

@@ -1,39 +1,53 @@
-"""What each option says of itself, and what a word of the command line makes of it."""
-
-import dataclasses
+"""An experiment: its options by name, its paths absolute, and the choices that they make."""
 
 import pytest
+from experiments import experiment
 
-from demjax.experiment.experiment import Experiment, parse
-
-
-def test_every_option_explains_itself():
-    for field in dataclasses.fields(Experiment):
-        assert len(field.metadata["help"]) > 4
+from demjax.experiment.experiment import resolve
 
 
-@pytest.mark.parametrize(
-    ("name", "word", "wanted"),
-    [
-        ("mix", "0.6", 0.6),
-        ("mix", "0.6,0.6, 0.4,0.2", (0.6, 0.6, 0.4, 0.2)),
-        ("weigh", "examples", "examples"),
-        ("weigh", "clients,examples", ("clients", "examples")),
-        ("groups", "12,6,3", (12, 6, 3)),
-        ("groups", "12", (12,)),
-        ("heights", "1,2.5", (1.0, 2.5)),
-        ("feature_layers", "Dense_0", ("Dense_0",)),
-        ("sketch", "64", 64),
-    ],
-)
-def test_commas_part_a_list_where_a_list_is_possible(name, word, wanted):
-    field = next(field for field in dataclasses.fields(Experiment) if field.name == name)
-    assert parse(field, word) == wanted
-    assert type(parse(field, word)) is type(wanted)
+def test_paths_are_kept_absolute_so_that_a_run_can_be_repeated_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("def mine(local, *, prox: float = 0.5):\n    return local\n")
+    options = {"partition": "file", "partition_file": "p.npz", "data_dir": "d"}
+    resolved = experiment(algorithm="mine.py:mine", **options)
+    assert resolved.algorithm == str(tmp_path / "mine.py:mine")
+    assert resolved.partition_file == str(tmp_path / "p.npz")
+    assert resolved.data_dir == str(tmp_path / "d")
+    assert resolve(resolved.values) == resolved
 
 
-@pytest.mark.parametrize(("name", "word"), [("groups", "6,x"), ("mix", "0.6,"), ("sketch", "1,2")])
-def test_a_word_that_is_no_such_value_is_refused(name, word):
-    field = next(field for field in dataclasses.fields(Experiment) if field.name == name)
-    with pytest.raises(ValueError):  # noqa: PT011 - argparse makes the sentence
-        parse(field, word)
+def test_an_experiment_has_its_options_and_no_others():
+    resolved = experiment(algorithm="fedavg")
+    assert resolved.clients == resolved.values["clients"] == 50
+    assert resolved.tables["clients"] == "data"
+    with pytest.raises(AttributeError, match="no option 'levels'"):
+        _ = resolved.levels
+
+
+def test_none_stands_for_the_default():
+    assert experiment(rounds=None, cohort=None, conflict=None) == experiment()
+
+
+def test_only_the_tables_that_count_are_looked_at():
+    alone = resolve({"clients": 9}, tables=("run", "data"))
+    assert set(alone.tables.values()) == {"run", "data"}
+    assert "algorithm" not in alone.values
+    with pytest.raises(ValueError, match="--levels is unknown"):
+        resolve({"levels": 2}, tables=("run", "data"))
+
+
+def test_a_choice_of_ones_own_is_checked_as_one_that_is_built_in(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "def mine(local, *, prox: float = 0.5, more: int = 1):\n    return local\n"
+    )
+    word = f"{tmp_path / 'mine.py'}:mine"
+    resolved = experiment(algorithm=word, prox=0.25)
+    assert (resolved.prox, resolved.more) == (0.25, 1)
+    for options, words in (
+        ({"prox": "much"}, "--prox needs a number"),
+        ({"cohort": 3}, "'mine' takes no argument 'cohort'"),
+        ({"levels": 3}, "takes no --levels, which is for demlearn; it takes --prox, --more"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            experiment(algorithm=word, **options)

@@ -2,19 +2,17 @@
 
 import numpy as np
 import pytest
-from demjax.experiment.defaults import CHOICES
+from experiments import experiment
 from partitions_alike import failure, same
 
 from demjax import data
 from demjax.experiment import build, load_data
-from demjax.experiment.experiment import Experiment
-from demjax.experiment.validation import resolve
 
 DIGITS = data.digits()
 
 
 def dealt(source=DIGITS, /, **options):
-    return load_data.deal(resolve(Experiment(algorithm="local_only", **options)), source)
+    return load_data.partitioned(experiment(algorithm="local_only", **options), source)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +33,12 @@ def dealt(source=DIGITS, /, **options):
             lambda y: data.quantity(y, clients=20, seed=5, dirichlet_alpha=2.0, test_fraction=0.4),
         ),
         (
-            {"partition": "planted", "kinds": 3, "labels_per_client": 4, "label_sigma": 1.0},
+            {
+                "partition": "planted",
+                "true_clusters": 3,
+                "labels_per_client": 4,
+                "label_sigma": 1.0,
+            },
             lambda y: (
                 data.planted(
                     y, clients=20, seed=5, true_clusters=3, labels_per_client=4, label_sigma=1.0
@@ -56,9 +59,9 @@ def test_the_options_of_a_rule_reach_it(options, wanted):
     assert same(found.partition, wanted(DIGITS.y))
     assert found.y is DIGITS.y
     planted = options["partition"] == "planted"
-    assert (found.kinds is not None) == planted
+    assert (found.true_clusters is not None) == planted
     if planted:
-        assert found.kinds.max() + 1 == options.get("kinds", 4)
+        assert found.true_clusters.max() + 1 == options.get("true_clusters", 4)
 
 
 def test_natural_deals_the_owners_of_a_data_set():
@@ -84,12 +87,12 @@ def test_conflicts_are_planted_in_the_inputs(conflict, wanted):
     found = dealt(conflict=conflict, clients=10)
     np.testing.assert_array_equal(found.dataset.x, wanted(DIGITS.x, found.partition))
     np.testing.assert_array_equal(DIGITS.x, before)
-    assert found.kinds.tolist() == data.planted_clusters(10, 4).tolist()
+    assert found.true_clusters.tolist() == data.planted_clusters(10, 4).tolist()
     assert found.dataset.y is DIGITS.y
 
 
 def test_the_labels_that_were_dealt_are_kept_beside_those_that_conflict():
-    found = dealt(conflict="relabelled", kinds=2, clients=10)
+    found = dealt(conflict="relabelled", true_clusters=2, clients=10)
     np.testing.assert_array_equal(found.y, DIGITS.y)
     wanted = data.relabelled(DIGITS.y, found.partition, 2, classes=10)
     np.testing.assert_array_equal(found.dataset.y, wanted)
@@ -110,8 +113,7 @@ def test_a_file_is_dealt_to_as_many_clients_as_it_has(tmp_path):
     ("name", "each", "examples"),
     [("fashion_mnist", 7000, 4766), ("cifar10", 6000, 55430), ("cifar10_jpeg", 6000, 55430)],
 )
-def test_each_data_set_is_dealt_as_its_own_experiment(name, each, examples, monkeypatch):
-    monkeypatch.setitem(CHOICES, "DATASETS", (*CHOICES["DATASETS"], name))
+def test_each_data_set_is_dealt_as_its_own_experiment(name, each, examples):
     y = np.random.default_rng(0).permutation(np.repeat(np.arange(10), each))
     source = DIGITS._replace(y=y, train_count=len(y) - 10_000, name=name)
     found = dealt(source, dataset=name, partition="published", data_dir=".").partition
@@ -119,7 +121,7 @@ def test_each_data_set_is_dealt_as_its_own_experiment(name, each, examples, monk
 
 
 def test_missing_data_are_told_in_a_sentence():
-    failure(lambda: load_data.load(Experiment(data_dir="/nowhere")), "/nowhere")
+    failure(lambda: load_data.load(experiment(data_dir="/nowhere")), "/nowhere")
 
 
 @pytest.mark.parametrize(
@@ -129,16 +131,16 @@ def test_missing_data_are_told_in_a_sentence():
 def test_pictures_that_are_too_small_for_the_model_are_refused(shape, model, least, tmp_path):
     path = tmp_path / "small.npz"
     np.savez(path, x=np.zeros((40, *shape), np.uint8), y=np.arange(40) % 10)
-    asked = Experiment(dataset="npz", data_dir=str(path), model=model, clients=8)
+    asked = experiment(dataset="npz", data_dir=str(path), model=model, clients=8)
     with pytest.raises(ValueError, match=least):
-        load_data.load(resolve(asked))
+        load_data.load(asked)
 
 
-@pytest.mark.parametrize("option", [{"pixels": "unit"}, {"conflict": "noisy"}])
+@pytest.mark.parametrize("option", [{"normalization": "unit"}, {"conflict": "noisy"}])
 def test_numbers_that_are_not_within_0_to_1_cannot_be_scaled_from_there(option, tmp_path):
     path = tmp_path / "large.npz"
     x = np.linspace(-1, 255, 400, dtype=np.float32).reshape(40, 10)
     np.savez(path, x=x, y=np.arange(40) % 10)
-    asked = Experiment(dataset="npz", data_dir=str(path), model="linear", clients=8, **option)
+    asked = experiment(dataset="npz", data_dir=str(path), model="linear", clients=8, **option)
     with pytest.raises(ValueError, match="they are -1 to 255"):
-        build.build(resolve(asked))
+        build.build(asked)

@@ -1,30 +1,33 @@
 """Presets: options that there are, and the runs that they stand for."""
 
-import dataclasses
-
 import pytest
+from experiments import experiment
 
-from demjax.experiment.experiment import Experiment
-from demjax.experiment.presets import PRESETS
-from demjax.experiment.validation import resolve, unused_options
+from demjax.experiment.config import presets, read_preset
+from demjax.experiment.experiment import resolve
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", presets())
 def test_a_preset_holds_options_that_its_algorithm_uses(name):
-    asked = Experiment(**PRESETS[name])
-    assert unused_options(asked) == []
-    resolved = dataclasses.asdict(resolve(asked))
-    assert {option: resolved[option] for option in PRESETS[name]} == PRESETS[name]
+    asked = read_preset(name)
+    resolved = resolve(asked)
+    assert {option: resolved.values[option] for option in asked} == asked
 
 
 def test_the_published_preset_is_the_published_run():
-    resolved = resolve(Experiment(**PRESETS["published"]))
-    assert resolved == resolve(Experiment(dataset="mnist", partition="published"))
+    resolved = resolve(read_preset("published"))
+    assert resolved == experiment(dataset="mnist", partition="published")
     assert (resolved.clients, resolved.amplification) == (50, 1.0)
 
 
 def test_the_recommended_preset_trains_from_the_root_in_groups_of_updates():
-    resolved = resolve(Experiment(**PRESETS["recommended"]))
+    resolved = resolve(read_preset("recommended"))
     assert (resolved.features, resolved.metric, resolved.linkage) == ("updates", "cosine", "ward")
-    assert (resolved.levels, resolved.groups, resolved.min_size) == (2, (8, 4), 3)
-    assert (resolved.start, resolved.weigh) == ("root", "examples")
+    assert (resolved.cut, resolved.groups, resolved.min_size) == ("counts", (8, 4), 3)
+    assert (resolved.start, resolved.weighting) == ("root", "examples")
+    assert resolved.mix == (0.6, 0.3, 0.3)
+
+
+def test_an_unknown_preset_is_answered_with_the_nearest():
+    with pytest.raises(ValueError, match="perhaps 'published' was meant"):
+        read_preset("publisht")

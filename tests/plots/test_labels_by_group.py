@@ -64,7 +64,7 @@ def test_a_folder_tells_who_has_what(tmp_path):
 
 def test_planted_clusters_are_those_that_were_planted(tmp_path):
     planted = data.planted(Y, clients=12, true_clusters=4, seed=0)
-    folder = dealt(tmp_path / "run", planted.partition, partition="planted", kinds=4)
+    folder = dealt(tmp_path / "run", planted.partition, partition="planted", true_clusters=4)
     np.testing.assert_array_equal(held(read(folder))[2], planted.group)
 
 

@@ -2,12 +2,11 @@
 
 import jax
 import numpy as np
+from experiments import experiment
 from scipy.cluster.hierarchy import cut_tree, linkage
 
 from demjax.base import Hierarchy, Organization
 from demjax.experiment.config import to_toml
-from demjax.experiment.experiment import Experiment
-from demjax.experiment.validation import resolve
 from demjax.metrics import Measures
 from demjax.metrics.tree import Structure
 from demjax.runs import folder as run_folder
@@ -82,7 +81,7 @@ def write_run(folder, history, *, summary=True, **options):
     """Write a history as a run's folder, by the functions that a run itself uses."""
     clients = history.measures.client_spe.shape[1]
     options = {"model": "linear", "rounds": ROUNDS[-1], "clients": clients} | options
-    run_folder.create(folder, to_toml(resolve(Experiment(**options))))
+    run_folder.create(folder, to_toml(experiment(**options)))
     known, rows = 0, []
     for place, number in enumerate(history.round):
         now = jax.tree.map(lambda leaf: leaf[place], history.measures)  # noqa: B023

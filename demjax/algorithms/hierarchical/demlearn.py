@@ -65,7 +65,7 @@ def demlearn(
     average_layers: Sequence[str] = (),
     cohort: int | None = None,
     average: Average | None = None,
-    **organization: Annotated[Any, Passes(self_organization)],
+    **organization: Annotated[Any, Passes(self_organization, table="clustering")],
 ) -> Algorithm:
     """Democratized learning: train, cluster, average bottom-up, mix top-down.
 

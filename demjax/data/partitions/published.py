@@ -29,6 +29,16 @@ def published(y: Int[np.ndarray, " T"], *, dataset: str, clients: int = 50) -> P
 
     Source: Nguyen et al., arXiv 2007.03278; the rules are ``published_mnist`` and its neighbours.
     """
+    check_published(dataset, clients)
+    return PUBLISHED[dataset](y)
+
+
+def check_published(dataset: str, clients: int) -> None:
+    """Refuse data sets without a published partition, and other numbers of clients than its 50.
+
+    Raises:
+        ValueError: One sentence: what was given and what is possible.
+    """
     if dataset not in PUBLISHED:
         raise ValueError(
             f"There is no published partition of the data set {dataset!r}; possible is "
@@ -39,7 +49,6 @@ def published(y: Int[np.ndarray, " T"], *, dataset: str, clients: int = 50) -> P
             f"The published partition has {_CLIENTS} clients, but {clients} were "
             f"asked for; possible is --clients {_CLIENTS}."
         )
-    return PUBLISHED[dataset](y)
 
 
 def published_mnist(y: Int[np.ndarray, " T"]) -> Partition:

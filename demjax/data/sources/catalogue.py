@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from demjax.data.dataset import Dataset
+from demjax.data.dataset import Dataset, as_dataset
 from demjax.data.sources import cifar10, digits, leaf, mnist, npz, synthetic  # noqa: F401
 from demjax.data.sources.cache import cached, default_folder
 from demjax.data.sources.tfds import PREPARED, prepare, prepared, prepared_folder
@@ -62,7 +62,8 @@ def load(
     """
     choice = DATASETS.find(name)
     if "files" not in choice.facts:
-        return call(choice, DATASETS, options, clients=clients, seed=seed, data_dir=data_dir)
+        made = call(choice, DATASETS, options, clients=clients, seed=seed, data_dir=data_dir)
+        return as_dataset(made, name)
     if data_dir is None:
         raise ValueError(
             f"The data set {name!r} is read from files, so say in which folder they are with "

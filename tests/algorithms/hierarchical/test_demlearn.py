@@ -469,9 +469,9 @@ def test_an_unknown_layer_is_told_with_those_there_are():
     [
         ({"mix": (0.5, 0.5)}, "mix as one value or as 4, but 2 were given"),
         ({"weighting": ("examples",)}, "weighting as one value or as 4, but 1 were given"),
-        ({"mix": (0.5, 0.5, 1.5, 0.5)}, "from 0 to 1, but 1.5 was given"),
+        ({"mix": (0.5, 0.5, 1.5, 0.5)}, "mix as 0 to 1, but 1.5 was given"),
         ({"linkage_backend": "abacus"}, "possible are xla, scipy"),
-        ({"min_size": 0}, "min_size of at least 1, but 0"),
+        ({"min_size": 0}, "min_size as 1 or more, but 0"),
         ({"cut": clustering.counts((3, 2)), "mix": (0.5,) * 4}, "as 3, but 4 were given"),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value),

@@ -48,14 +48,14 @@ def test_a_seed_means_the_same_on_every_machine():
 @pytest.mark.parametrize(
     ("wrong", "parts"),
     [
-        ({"groups": 0}, ["1 to 6 groups", "not 0"]),
-        ({"groups": 7}, ["1 to 6 groups", "not 7"]),
-        ({"groups": 4, "clients": 3}, ["3 clients", "1 to 3 groups", "not 4"]),
-        ({"groups": 1.5}, ["not 1.5"]),
+        ({"true_clusters": 0}, ["true_clusters as 1 or more", "0 was given"]),
+        ({"true_clusters": 7}, ["1 to 6", "not 7"]),
+        ({"true_clusters": 4, "clients": 3}, ["3 clients", "1 to 3", "not 4"]),
+        ({"true_clusters": 1.5}, ["a whole number, but 1.5 was given"]),
         ({"labels_per_client": 6}, ["alike", "1 to 5"]),
-        ({"labels_per_client": 0}, ["1 to 6 labels", "not 0"]),
+        ({"labels_per_client": 0}, ["labels_per_client as 1 or more, but 0 was given"]),
         ({"labels_per_client": 7}, ["not 7"]),
-        ({"sigma": -1}, ["sigma"]),
+        ({"label_sigma": -1}, ["label_sigma", "-1 was given"]),
         ({"clients": 601}, ["600 clients", "not for 601"]),
         ({"clients": 600, "labels_per_client": 3}, ["Label 0", "200 examples"]),
         ({"seed": 0.5}, ["seed"]),
@@ -63,4 +63,4 @@ def test_a_seed_means_the_same_on_every_machine():
     ],
 )
 def test_wrong_arguments(wrong, parts):
-    failure(lambda: planted(Y, **({"clients": 12, "groups": 3, "seed": 0} | wrong)), *parts)
+    failure(lambda: planted(Y, **({"clients": 12, "true_clusters": 3, "seed": 0} | wrong)), *parts)

@@ -283,9 +283,9 @@ Y = np.repeat(np.arange(4), 10)
         ({"clients": 21}, ["40 examples", "20 clients", "not for 21"]),
         ({"seed": -1}, ["seed", "not -1"]),
         ({"seed": 0.5}, ["seed", "not 0.5"]),
-        ({"test_fraction": 0}, ["fraction", "not 0"]),
-        ({"test_fraction": 1.0}, ["fraction", "not 1.0"]),
-        ({"test_fraction": math.nan}, ["fraction", "not nan"]),
+        ({"test_fraction": 0}, ["test_fraction", "but 0 was given"]),
+        ({"test_fraction": 1.0}, ["test_fraction", "but 1.0 was given"]),
+        ({"test_fraction": math.nan}, ["test_fraction", "but nan was given"]),
     ],
 )
 def test_wrong_arguments_of_every_rule(rule, wrong, parts):
@@ -298,14 +298,22 @@ def test_wrong_labels_of_every_rule(rule, y):
     failure(lambda: rule(y, clients=4, seed=0))
 
 
-@pytest.mark.parametrize("k", [0, -1, 5, 1.5])
-def test_labels_per_client_must_be_possible(k):
-    failure(lambda: labels(Y, clients=4, labels_per_client=k, seed=0), "1 to 4 labels", f"not {k}")
+@pytest.mark.parametrize(
+    ("k", "parts"),
+    [
+        (0, ["1 or more", "but 0 was given"]),
+        (-1, ["1 or more", "but -1 was given"]),
+        (5, ["1 to 4 labels", "not 5"]),
+        (1.5, ["a whole number", "but 1.5 was given"]),
+    ],
+)
+def test_labels_per_client_must_be_possible(k, parts):
+    failure(lambda: labels(Y, clients=4, labels_per_client=k, seed=0), *parts)
 
 
 @pytest.mark.parametrize("sigma", [-1, math.nan, math.inf])
 def test_sigma_must_be_possible(sigma):
-    failure(lambda: labels(Y, clients=4, seed=0, label_label_sigma=sigma), "label_sigma", sigma)
+    failure(lambda: labels(Y, clients=4, seed=0, label_sigma=sigma), "label_sigma", sigma)
 
 
 def test_a_label_too_rare_for_its_holders_is_named():

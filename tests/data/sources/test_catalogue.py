@@ -7,9 +7,12 @@ from partitions_alike import failure
 from prepared_files import write_prepared
 
 from demjax import data
-from demjax.data import CATALOGUE, NAMES, find, load
+from demjax.data import find, load
+from demjax.registry import DATASETS
 from tests.data.sources.test_cifar10 import write_binary, write_jpeg
 from tests.data.sources.test_leaf import GOOD, some, write
+
+FROM_FILES = [choice.name for choice in DATASETS.choices() if "files" in choice.facts]
 
 
 def write_everything(folder):
@@ -25,18 +28,19 @@ def write_everything(folder):
 
 
 def test_every_name_is_found_and_loaded_from_one_folder(tmp_path):
-    assert len(set(NAMES)) == len(NAMES) == 11
+    assert len(set(DATASETS)) == 11
     write_everything(tmp_path)
-    for entry in CATALOGUE:
-        if not entry.built_in:
+    for entry in DATASETS.choices():
+        filed = entry.name in FROM_FILES
+        if filed:
             assert find(entry.name, tmp_path).files
-        read = load(entry.name, data_dir=None if entry.built_in else tmp_path)
+        read = load(entry.name, data_dir=tmp_path if filed else None)
         assert read.name == entry.name
         assert len(read.x) == len(read.y) >= read.train_count >= 1
         assert 0 <= read.y.min() <= read.y.max() < read.classes
-        assert entry.classes in ("any", str(read.classes))
+        assert entry.facts["classes"] in ("any", str(read.classes))
         natural = entry.name in ("leaf", "synthetic", "synthetic_iid")
-        assert (read.owner is not None) == natural
+        assert bool(entry.facts.get("natural")) == (read.owner is not None) == natural
         if natural:
             assert set(read.owner) == set(range(read.owner.max() + 1))
 
@@ -45,11 +49,11 @@ def test_every_name_is_found_and_loaded_from_one_folder(tmp_path):
     ("wrong", "nearest"), [("mnits", "mnist"), ("digit", "digits"), ("MNIST", "mnist"), ("", "")]
 )
 def test_an_unknown_name_is_answered_with_the_nearest_and_all(wrong, nearest):
-    sentence = failure(lambda: load(wrong), repr(wrong), *NAMES)
-    assert f"nearest name is '{nearest}" in sentence
+    sentence = failure(lambda: load(wrong), repr(wrong), *DATASETS)
+    assert not nearest or f"perhaps {nearest!r} was meant" in sentence
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in CATALOGUE if not entry.built_in])
+@pytest.mark.parametrize("name", FROM_FILES)
 def test_without_a_folder_or_its_files_a_data_set_asks_for_them(tmp_path, name):
     failure(lambda: load(name), repr(name), "data_dir")
     for folder in (tmp_path, tmp_path / "nowhere"):
@@ -81,7 +85,7 @@ def test_what_is_slow_to_read_is_kept_and_found_again(tmp_path, name, monkeypatc
 def test_what_is_quick_to_read_is_not_kept(tmp_path):
     write_everything(tmp_path)
     cache = tmp_path / "cache"
-    for name in set(NAMES) - set(SLOW) - {"emnist_balanced"}:
+    for name in set(DATASETS) - set(SLOW) - {"emnist_balanced"}:
         load(name, data_dir=tmp_path, cache_dir=cache)
     assert not cache.exists()
 

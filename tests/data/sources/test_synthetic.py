@@ -49,7 +49,8 @@ def test_labels_are_a_linear_function_of_inputs():
 
     scores = {}
     for iid in (True, False):
-        data = synthetic(clients=30, synthetic_alpha=0, synthetic_beta=0, seed=1)
+        own = {"synthetic_alpha": 0, "synthetic_beta": 0}
+        data = synthetic_iid(clients=30, seed=1) if iid else synthetic(clients=30, seed=1, **own)
         first = data.owner < 15
         model = LinearDiscriminantAnalysis().fit(data.x[first], data.y[first])
         scores[iid] = model.score(data.x[~first], data.y[~first])
@@ -80,12 +81,12 @@ def test_a_seed_decides_everything():
 @pytest.mark.parametrize(
     ("options", "found"),
     [
-        ({"owners": 0}, "0"),
-        ({"owners": 20_001}, "20001"),
+        ({"clients": 0}, "0"),
+        ({"clients": 20_001}, "20001"),
         ({"seed": -1}, "-1"),
-        ({"alpha": -0.5}, "-0.5"),
-        ({"beta": float("nan")}, "nan"),
-        ({"alpha": float("inf")}, "inf"),
+        ({"synthetic_alpha": -0.5}, "-0.5"),
+        ({"synthetic_beta": float("nan")}, "nan"),
+        ({"synthetic_alpha": float("inf")}, "inf"),
     ],
 )
 def test_numbers_out_of_range_are_refused(options, found):

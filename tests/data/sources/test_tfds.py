@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from experiments import experiment
 from partitions_alike import failure
 from prepared_files import write_prepared
 
 from demjax import data
 from demjax.data import load, prepare, prepared
 from demjax.experiment import build
-from demjax.experiment.experiment import Experiment
-from demjax.experiment.validation import resolve
 
 SETS = {
     "mnist": ("mnist", "3.0.1", 10, (28, 28, 1)),
@@ -103,7 +102,7 @@ def test_labels_beyond_the_data_set_are_refused(tmp_path):
 def test_data_that_tfds_shuffled_cannot_be_dealt_as_published(tmp_path):
     write(tmp_path, "mnist")
     options = {"dataset": "mnist", "data_dir": str(tmp_path), "partition": "published"}
-    failure(lambda: build.build(resolve(Experiment(**options))), tmp_path, "shuffles")
+    failure(lambda: build.build(experiment(**options)), tmp_path, "shuffles")
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -99,13 +99,16 @@ def test_each_kinds_pixels_move_by_one_permutation_of_its_own():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: planted_clusters(3, 4), "1 to 3 kinds, not 4"),
+        (lambda: planted_clusters(3, 4), "1 to 3 true clusters, not 4"),
         (lambda: planted_clusters(3, 0), "not 0"),
-        (lambda: rotated(np.zeros((10, 3, 3, 1)), PARTITION, 5), "1 to 4 kinds, not 5"),
+        (lambda: rotated(np.zeros((10, 3, 3, 1)), PARTITION, 5), "1 to 4 true clusters, not 5"),
         (lambda: rotated(np.zeros((10, 3, 2, 1)), PARTITION, 2), "must be square"),
         (lambda: relabelled(np.zeros(10, np.int32), PARTITION, 4, classes=3), "3 labels .* not 4"),
-        (lambda: noisy(np.zeros((10, 3)), PARTITION, 5, seed=0), "1 to 4 kinds, not 5"),
-        (lambda: noisy(np.zeros((10, 3)), PARTITION, 4, seed=0, noise=-1), "0 to 100 .* not -1"),
+        (lambda: noisy(np.zeros((10, 3)), PARTITION, 5, seed=0), "1 to 4 true clusters, not 5"),
+        (
+            lambda: noisy(np.zeros((10, 3)), PARTITION, 4, seed=0, noise=-1),
+            "noise as 0 to 100, but -1",
+        ),
         (lambda: noisy(np.zeros((10, 3), np.int32), PARTITION, 4, seed=0), "not to int32"),
         (lambda: permuted(np.zeros((10, 3, 3)), PARTITION, 4, seed=0), r"\(10, 3, 3\)"),
         (lambda: permuted(np.zeros((10, 3, 3, 1)), PARTITION, 0, seed=0), "not 0"),

@@ -62,7 +62,9 @@ def choices_table(name: str) -> str:
         for one in members:
             called, what, options = choice_row(registry, one, ())
             rows.append((called, one.label, what, one.facts["paper"], options))
-        parts.append(table((f"`{flag}`", "label", "what it is", "paper", "options [default]"), rows))
+        parts.append(
+            table((f"`{flag}`", "label", "what it is", "paper", "options [default]"), rows)
+        )
     return "\n\n".join(parts)
 
 

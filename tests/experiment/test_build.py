@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from demjax.experiment.defaults import CHOICES, DEFAULTS
 from idx_files import idx_bytes
 
 from demjax.experiment import build
+from demjax.experiment.defaults import CHOICES, DEFAULTS
 from demjax.experiment.experiment import Experiment
 from demjax.experiment.validation import resolve
 

@@ -1,11 +1,11 @@
 """TOML out is TOML in, and damaged files are told."""
 
 import pytest
-from demjax.experiment.defaults import CHOICES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demjax.experiment.config import override, read_toml, to_toml
+from demjax.experiment.defaults import CHOICES
 from demjax.experiment.experiment import Experiment
 from demjax.experiment.validation import resolve
 

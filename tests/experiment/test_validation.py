@@ -1,9 +1,9 @@
 """Options: every one checked in a sentence."""
 
 import pytest
-from demjax.experiment.defaults import CHOICES, CONFLICTS, DEALING, DEFAULTS, PARTITIONS
 
 from demjax.experiment.config import read_toml, to_toml
+from demjax.experiment.defaults import CHOICES, CONFLICTS, DEALING, DEFAULTS, PARTITIONS
 from demjax.experiment.experiment import Experiment
 from demjax.experiment.validation import nearest, resolve, unused_options
 

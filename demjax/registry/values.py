@@ -42,8 +42,8 @@ def check_value(option: Option, value: Any, subject: str) -> None:
     if value is None and (option.optional or option.default is None):
         return
     if value is None:
-        kind = option.single or option.several or str
-        raise ValueError(f"{subject} {_TYPES[kind]}, but None was given.")
+        wanted = _TYPES[option.single or option.several or str]
+        raise ValueError(f"{subject} {wanted}, but None was given.")
     listed = isinstance(value, tuple | list)
     if listed and option.several is not None and (len(value) or option.default == ()):
         for one in value:

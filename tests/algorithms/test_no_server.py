@@ -11,7 +11,7 @@ import tiny
 from demjax import Algorithm, local_training, simulate, watch
 from demjax.hierarchy import no_server
 from demjax.pytrees import combine, stack_copies
-from demjax.runs.schema import clients_rows, metrics_row
+from demjax.runs.rows import clients_rows, metrics_row
 
 CLIENTS, TASK = tiny.clients(), tiny.task()
 COUNT = len(tiny.SIZES)

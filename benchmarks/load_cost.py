@@ -6,7 +6,7 @@
     python benchmarks/load_cost.py --report              # the table of what OUT holds
 
 MNIST is dealt to 50 and to 10,000 clients, equally; CIFAR-10 as JPEG and a LEAF folder of made-up
-pictures of 28×28 are read without the cache, then by who fills it, then from it. The folder and the
+images of 28×28 are read without the cache, then by who fills it, then from it. The folder and the
 cache are temporary. Memory is the largest resident set of the process, above what it was before
 the data were read; files that are mapped count as far as they were touched. Linux tells it.
 
@@ -53,7 +53,7 @@ POINTS = (
 
 
 def write_leaf(folder: Path, examples: int) -> None:
-    """Made-up pictures of 28×28, four fifths of the pixels white, in LEAF's format."""
+    """Made-up images of 28×28, four fifths of the pixels white, in LEAF's format."""
     rng = np.random.default_rng(0)
     sizes = [EXAMPLES_OF_A_USER] * (examples // EXAMPLES_OF_A_USER)
     sizes += [examples % EXAMPLES_OF_A_USER] * (examples % EXAMPLES_OF_A_USER > 0)
@@ -127,7 +127,7 @@ def measure_apart(point: Point, data_dir: Path, cache_dir: Path) -> dict[str, An
 
 def measure_all(points: Sequence[Point], arguments: argparse.Namespace) -> None:
     """Measure one point after another; each is kept as it comes."""
-    setting = f"LEAF: {arguments.examples:,} made-up pictures; each point once, in its own process."
+    setting = f"LEAF: {arguments.examples:,} made-up images; each point once, in its own process."
     result = empty_result(setting, 1)
     with tempfile.TemporaryDirectory(dir=arguments.temporary) as folder:
         made_up, cache_dir = Path(folder) / "leaf", Path(folder) / "cache"

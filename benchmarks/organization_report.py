@@ -56,12 +56,12 @@ def tree(result: dict) -> list[str]:
     if structure["groups"].shape[-1] == 0:
         return ["–"] * 6
     last = {name: values[:, -1].mean(axis=0) for name, values in structure.items()}
-    best = int(np.nanargmax(last["rand_kinds"]))
+    best = int(np.nanargmax(last["rand_true"]))
     return [
         "/".join(f"{count:.0f}" for count in last["groups"]),
         f"{last['largest'][0]:.0f}",
         f"{last['singletons'][0]:.2f}",
-        f"{last['rand_kinds'][best]:.2f}",
+        f"{last['rand_true'][best]:.2f}",
         f"{last['rand_before'][best]:.2f}",
         f"{last['moved'][best]:.0f}",
     ]

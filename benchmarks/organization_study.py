@@ -10,7 +10,7 @@ seeds as one compiled program, beside the control: FedAvg whose clients are set 
 
 published   MNIST as published: 50 clients, two digits each
 digits      1,797 digits of 8 × 8, 50 clients with two digits each, in log-normal amounts
-relabelled  MNIST, 40 clients of 4 kinds, 100 pictures each; the kinds name the digits differently
+relabelled  MNIST, 40 clients of 4 kinds, 100 images each; the kinds name the digits differently
 rotated     the same, the kinds see the digits turned by 0, 90, 180 and 270 degrees
 
 All: MLP 784-200-10 (64-200-10), E = 2, batch 10, η = 0.05.
@@ -159,7 +159,7 @@ def run_one(data: str, setting: str, arguments: argparse.Namespace, out: Path) -
     task = demjax.classification(demjax.models.MLP(classes=10), clients.x[0])
     local = demjax.local_training(task, optax.sgd(0.05), epochs=2, batch_size=10)
     algorithm = settings(data)[setting](local)
-    take = demjax.measure(task, clients, kinds=kinds)
+    take = demjax.measure(task, clients, true_clusters=kinds)
     moments = [round(arguments.rounds * share) for share in (0, 0.1, 0.25, 0.5, 1)]
 
     def one_seed(seed):
@@ -212,7 +212,7 @@ def run_one(data: str, setting: str, arguments: argparse.Namespace, out: Path) -
         f"{data:11s} {setting:42s} {result['seconds']:5.0f} s",
         *(f"{np.mean(np.asarray(leaf)[:, -1]):.3f}" for leaf in
           (measures.c_spe, measures.c_gen, measures.global_score)),
-        np.asarray(measures.structure.rand_kinds)[:, -1].mean(axis=0).round(2),
+        np.asarray(measures.structure.rand_true)[:, -1].mean(axis=0).round(2),
         flush=True,
     )  # fmt: skip
 

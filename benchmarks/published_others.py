@@ -109,7 +109,7 @@ def main() -> int:
     """Read the command line and do what it says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--setting", choices=SETTINGS)
-    parser.add_argument("--dataset", help="another source of the same pictures: cifar10_jpeg")
+    parser.add_argument("--dataset", help="another source of the same images: cifar10_jpeg")
     parser.add_argument("--data-dir", help="folder of the data set's files")
     parser.add_argument("--algorithms", nargs="+", choices=ALGORITHMS, default=list(ALGORITHMS))
     parser.add_argument("--seeds", type=int, default=1, help="seeds 0 … SEEDS-1")

@@ -6,7 +6,7 @@
     python benchmarks/round_cost.py --models cnn --clients 50 200 --add
     python benchmarks/round_cost.py --report              # table and figure of what OUT holds
 
-Clients hold ``--examples`` made-up pictures of 28×28 each, drawn from one pool of 10,000, and 15
+Clients hold ``--examples`` made-up images of 28×28 each, drawn from one pool of 10,000, and 15
 for tests. Each part is a program of its own, run once before it is timed, and its time the median
 of ``--turns``; a whole round is timed too. Operations are the compiler's count of one step of one
 client, times the steps; the rate is set beside that of a float32 matrix product, and the bytes that
@@ -76,7 +76,7 @@ def machine_rates() -> dict:
 
 
 def made_up(clients: int, examples: int) -> demjax.ClientData:
-    """Clients who hold rows of one pool of random pictures."""
+    """Clients who hold rows of one pool of random images."""
     rng = np.random.default_rng(0)
     rows = rng.integers(POOL, size=(clients, examples + TESTS), dtype=np.int32)
     return demjax.ClientData(
@@ -273,7 +273,7 @@ def main() -> int:
     if arguments.report:
         report(out)
         return 0
-    setting = f"{arguments.examples} made-up pictures of 28×28 a client, batches of {BATCH}, "
+    setting = f"{arguments.examples} made-up images of 28×28 a client, batches of {BATCH}, "
     setting += f"DemLearn of {LEVELS} levels; medians."
     result = empty_result(setting, arguments.devices)
     if arguments.add and out.exists():

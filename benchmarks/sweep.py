@@ -5,7 +5,7 @@
     python benchmarks/sweep.py --models mlp --rounds 200 --clients 200
     python benchmarks/sweep.py --report             # table and figure of what OUT holds
 
-An experiment is a run of DemLearn on ``--clients`` clients with made-up pictures, measured at its
+An experiment is a run of DemLearn on ``--clients`` clients with made-up images, measured at its
 start and end; experiments are all combinations of seeds, learning rates, μ and α. The ways:
 
 - *compiled each*: a call of ``simulate`` for each, whose numbers are plain ones. A few are timed
@@ -234,7 +234,7 @@ def main() -> int:
         report(out)
         return 0
     result = empty_result(
-        f"{arguments.examples} made-up pictures of 28×28 a client, {arguments.epochs} "
+        f"{arguments.examples} made-up images of 28×28 a client, {arguments.epochs} "
         f"epochs, DemLearn. Compiled each: {arguments.timed} timed, and scaled to all; its running "
         "is that of compiled once, of which the largest difference of any measure is told.",
         arguments.devices,

@@ -29,7 +29,7 @@ FACTS = {"datasets": ("examples", "shape", "classes", "licence")}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in tables, point pictures to where the site has them, leave out links to these."""
+    """Fill in tables, point images to where the site has them, leave out links to these."""
     markdown = MARKER.sub(lambda found: MAKERS[found[1]](found[2]), markdown)
     markdown = re.sub(r"\[Table\]\(\.\./benchmarks/results/[^)]*\.md\)\n", "", markdown)
     return markdown.replace("](../benchmarks/results/", "](results/")

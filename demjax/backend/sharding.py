@@ -1,4 +1,4 @@
-"""Several devices at work on one run: what is done for each client is dealt out among them.
+"""Several devices at work on one run: what is done for each client is divided among them.
 
     demjax.use_cores(2)                # before anything is computed: two devices of a CPU
     with demjax.spread_over(2):
@@ -86,13 +86,13 @@ def devices_at_work() -> int:
     return 1 if AXIS in mesh.manual_axes else dict(mesh.shape).get(AXIS, 1)
 
 
-def over_clients(function: Callable, shared: Any, dealt: Any) -> Any:
-    """Call ``function(shared, dealt)`` on every device with its part of what is dealt.
+def over_clients(function: Callable, shared: Any, divided: Any) -> Any:
+    """Call ``function(shared, divided)`` on every device with its part of what is divided.
 
     Args:
         function: Works on any number of rows, on each for itself.
         shared: Arrays that all get whole.
-        dealt: Arrays of the same number of rows, dealt out evenly; where that does not come out
+        divided: Arrays of the same number of rows, divided evenly; where that does not come out
             even, the last gets copies of the last row.
 
     Returns:
@@ -100,8 +100,8 @@ def over_clients(function: Callable, shared: Any, dealt: Any) -> Any:
     """
     devices = devices_at_work()
     if devices == 1:
-        return function(shared, dealt)
-    count = jax.tree.leaves(dealt)[0].shape[0]
+        return function(shared, divided)
+    count = jax.tree.leaves(divided)[0].shape[0]
     missing = -count % devices
 
     def fill(leaf):
@@ -109,20 +109,20 @@ def over_clients(function: Callable, shared: Any, dealt: Any) -> Any:
 
     whole, parts = PartitionSpec(), PartitionSpec(AXIS)
     spread = jax.shard_map(function, in_specs=(whole, parts), out_specs=parts, check_vma=False)
-    result = spread(shared, jax.tree.map(fill, dealt))
+    result = spread(shared, jax.tree.map(fill, divided))
     if not missing:
         return result
     # Parts that are uneven would be padded and cut at every step that follows.
     return jax.tree.map(lambda leaf: everywhere(leaf[:count]), result)
 
 
-def over_wanted(function: Callable, shared: Any, dealt: Any, wanted: Bool[Array, " P"]) -> Any:
+def over_wanted(function: Callable, shared: Any, divided: Any, wanted: Bool[Array, " P"]) -> Any:
     """Like ``over_clients`` where the work is in some rows only: all devices get as many of them.
 
     Args:
         function: Works on any number of rows, on each for itself.
         shared: Arrays that all get whole.
-        dealt: Arrays of ``P`` rows.
+        divided: Arrays of ``P`` rows.
         wanted: The rows that are work.
 
     Returns:
@@ -130,11 +130,11 @@ def over_wanted(function: Callable, shared: Any, dealt: Any, wanted: Bool[Array,
     """
     devices = devices_at_work()
     if devices == 1:
-        return function(shared, dealt)
+        return function(shared, divided)
     order = jnp.argsort(~wanted)
     order = jnp.pad(order, (0, -order.size % devices), mode="edge")
     order = order.reshape(-1, devices).T.reshape(-1)
-    result = over_clients(function, shared, jax.tree.map(lambda leaf: leaf[order], dealt))
+    result = over_clients(function, shared, jax.tree.map(lambda leaf: leaf[order], divided))
 
     def put_back(leaf):
         rows = jnp.zeros((wanted.size, *leaf.shape[1:]), leaf.dtype)
@@ -158,10 +158,10 @@ def over_columns(function: Callable, stacked: list[jax.Array], shared: Any, sums
     if devices == 1:
         whole_columns = partial(lax.dynamic_slice_in_dim, axis=-1)
         return function(stacked, shared, sums, whole_columns, 1)
-    dealt = stacked[0].shape[0] % devices == 0
+    divided = stacked[0].shape[0] % devices == 0
 
     def columns(x, start, width):
-        if dealt and x.ndim > 1:
+        if divided and x.ndim > 1:
             some = lax.dynamic_slice_in_dim(x, start, devices * width, axis=1)
             return lax.all_to_all(some, AXIS, split_axis=1, concat_axis=0, tiled=True)
         return lax.dynamic_slice_in_dim(x, start + lax.axis_index(AXIS) * width, width, axis=-1)
@@ -172,7 +172,7 @@ def over_columns(function: Callable, stacked: list[jax.Array], shared: Any, sums
         return lax.psum(function(stacked, shared, sums, columns, devices), AXIS)
 
     whole = PartitionSpec()
-    given = PartitionSpec(AXIS) if dealt else whole, whole, whole
+    given = PartitionSpec(AXIS) if divided else whole, whole, whole
     spread = jax.shard_map(one_device, in_specs=given, out_specs=whole, check_vma=False)
     return spread(stacked, shared, sums)
 

@@ -25,7 +25,7 @@ TABLES = ("run", "data")
 TRAINING = ("rounds", "eval_every")
 """Options of these tables that do not."""
 
-PICTURES = (".pdf", ".png", ".svg")
+IMAGES = (".pdf", ".png", ".svg")
 
 
 def add(commands: "Commands") -> None:
@@ -35,13 +35,13 @@ def add(commands: "Commands") -> None:
         help="partition a data set over clients, and show who has what",
         allow_abbrev=False,
         add_help=False,
-        usage="demjax partition [--out FILE] [--picture FILE] [OPTION VALUE …]",
+        usage="demjax partition [--out FILE] [--image FILE] [OPTION VALUE …]",
     )
     parser.set_defaults(command=_partition, takes_options=True, parser=parser)
     parser.add_argument("--help", "-h", action="store_true", help="show the options and exit")
     parser.add_argument("--out", type=Path, metavar="FILE", help="new .npz file for it")
     parser.add_argument(
-        "--picture", type=Path, metavar="FILE", help="new .png, .svg or .pdf file of it"
+        "--image", type=Path, metavar="FILE", help="new .png, .svg or .pdf file of it"
     )
     add_sources(parser)
 
@@ -54,16 +54,16 @@ def _partition(parsed: argparse.Namespace, words: Sequence[str]) -> str:
         add_options(parsed.parser, shown)
         return parsed.parser.format_help().rstrip()
     mine = {name: value for name, value in given.items() if name in options}
-    return show(mine, out=parsed.out, picture=parsed.picture)
+    return show(mine, out=parsed.out, image=parsed.image)
 
 
-def show(given: Mapping[str, Any], *, out: Path | None = None, picture: Path | None = None) -> str:
-    """Partition an experiment's data, write the partition and its picture, and describe it.
+def show(given: Mapping[str, Any], *, out: Path | None = None, image: Path | None = None) -> str:
+    """Partition an experiment's data, write the partition and its image, and describe it.
 
     Args:
         given: Options of an experiment that decide who has what.
         out: New file for the partition; by default none.
-        picture: New file for the picture, ``.png``, ``.svg`` or ``.pdf``; by default none.
+        image: New file for the image, ``.png``, ``.svg`` or ``.pdf``; by default none.
 
     Returns:
         The description.
@@ -72,16 +72,16 @@ def show(given: Mapping[str, Any], *, out: Path | None = None, picture: Path | N
         ValueError: If the data cannot be partitioned as asked, or a file cannot be written.
     """
     resolved = resolve(given, tables=TABLES)
-    _check_new(out, picture)
+    _check_new(out, image)
     found = partitioned(resolved, load(resolved))
     try:
         if out is not None:
             save_partition(found.partition, out, y=found.y)
-        if picture is not None:
-            _draw(found, picture)
+        if image is not None:
+            _draw(found, image)
     except OSError as error:
         raise ValueError(
-            f"{error.filename or out or picture} cannot be written: {error.strerror}."
+            f"{error.filename or out or image} cannot be written: {error.strerror}."
         ) from None
     return describe(found)
 
@@ -109,11 +109,11 @@ def describe(found: Partitioned) -> str:
     return "\n".join(lines)
 
 
-def _check_new(out: Path | None, picture: Path | None) -> None:
+def _check_new(out: Path | None, image: Path | None) -> None:
     """Refuse files that are there or cannot be made, before anything is computed."""
-    if out is not None and out == picture:
-        raise ValueError(f"--out and --picture are both {out}; possible are two files.")
-    for path in (out, picture):
+    if out is not None and out == image:
+        raise ValueError(f"--out and --image are both {out}; possible are two files.")
+    for path in (out, image):
         if path is None:
             continue
         if path.exists():
@@ -121,18 +121,18 @@ def _check_new(out: Path | None, picture: Path | None) -> None:
         folder = path.absolute().parent
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
             raise ValueError(f"{path} cannot be written: {folder} is no folder to write into.")
-    if picture is None:
+    if image is None:
         return
-    if picture.suffix not in PICTURES:
+    if image.suffix not in IMAGES:
         raise ValueError(
-            f"The picture {picture} cannot be made; its name can end in {', '.join(PICTURES)}."
+            f"The image {image} cannot be made; its name can end in {', '.join(IMAGES)}."
         )
     try:
         import matplotlib  # noqa: F401
     except ImportError:
         raise ValueError(
-            "A picture needs matplotlib, which is not installed; possible is pip install "
-            "'demjax[plots]', or no --picture."
+            "An image needs matplotlib, which is not installed; possible is pip install "
+            "'demjax[plots]', or no --image."
         ) from None
 
 

@@ -24,7 +24,7 @@ FOLDER = "plots"
 """Where a single run's figures go, in its folder."""
 
 LARGE = 150_000
-"""Bytes of an SVG from which on a page shows a picture of pixels instead."""
+"""Bytes of an SVG from which on a page shows an image of pixels instead."""
 
 TITLES = {
     "measures": "All measures over rounds",
@@ -35,10 +35,10 @@ TITLES = {
     "cost": "Time and bytes of a round",
     "dendrograms": "Dendrograms, with the cut of each level",
     "membership": "Who moves where, coloured by first group",
-    "membership_kinds": "Who moves where, coloured by kind",
+    "membership_true_clusters": "Who moves where, coloured by kind",
     "labels": "Labels of clients, by group",
     "group_sizes": "Sizes of groups, and clients alone",
-    "rand_index": "Agreement with kinds, and with the former tree",
+    "rand_index": "Agreement with true_clusters, and with the former tree",
 }
 """What a page calls each figure."""
 
@@ -108,7 +108,7 @@ def plot(
     return "\n".join(lines)
 
 
-def pictures(runs: Sequence[Path]) -> dict[str, str]:
+def images(runs: Sequence[Path]) -> dict[str, str]:
     """Every figure that runs allow, for a page: small ones as SVG, others as PNG.
 
     Args:

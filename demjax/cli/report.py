@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from demjax.cli.plot import pictures
+from demjax.cli.plot import images
 from demjax.report.folder import read
 from demjax.report.page import page
 
@@ -39,7 +39,7 @@ def write(
     Args:
         runs: The folders, at least one.
         out: New file for the page; by default ``report.html`` in the first folder.
-        figures: Further figures by title, each as a ``data:`` address of a picture.
+        figures: Further figures by title, each as a ``data:`` address of an image.
 
     Returns:
         The file.
@@ -65,5 +65,5 @@ def write(
 
 
 def _report(parsed: argparse.Namespace) -> str:
-    figures = {} if parsed.no_figures else pictures(parsed.runs)
+    figures = {} if parsed.no_figures else images(parsed.runs)
     return str(write(parsed.runs, parsed.out, figures=figures))

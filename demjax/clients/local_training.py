@@ -112,11 +112,11 @@ def local_training(
     recipe = Recipe(task, optimizer, epochs, batch_size, statistics)
 
     def train_some(
-        shared: Any, dealt: Any, added: Added, gradients: bool
+        shared: Any, divided: Any, added: Added, gradients: bool
     ) -> tuple[Params, Float[Array, " S"], Params]:
-        """Train the clients that one device is dealt, a chunk at a time."""
+        """Train the clients that one device is divided, a chunk at a time."""
         key, clients, proximal, common = shared
-        models, numbers, own = dealt
+        models, numbers, own = divided
         count = numbers.shape[0]
         width = min(chunk or chunk_for_backend(count), count)
         # Largest first, so that a chunk's clients have about as many steps as each other.
@@ -172,9 +172,9 @@ def local_training(
             proximal = proximal._replace(anchors=as_pytree(proximal.anchors), chosen=None)
         shared = key, clients, proximal, common
         numbers = participation.numbers(clients.n_clients, cohort)
-        dealt = participation.rows(models, cohort), numbers, participation.rows(own, cohort)
+        divided = participation.rows(models, cohort), numbers, participation.rows(own, cohort)
         some = partial(train_some, added=added, gradients=gradients)
-        models_after, loss, gradient = over_clients(some, shared, dealt)
+        models_after, loss, gradient = over_clients(some, shared, divided)
         nothing = jax.tree.map(jnp.zeros_like, models if gradients else None)
         unknown = jnp.full(clients.n_clients, jnp.nan)
         new = models_after, loss, gradient

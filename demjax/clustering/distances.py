@@ -9,71 +9,71 @@ from jaxtyping import Array, Bool, Float
 
 from demjax.backend.blocks import STRIPS, fold, fold_chunks, rows_of_a_part
 from demjax.base import Params
-from demjax.clustering.pivots import Centres, Kind, centres_at, leaders, moved
+from demjax.clustering.pivots import Kind, Pivots, leaders, moved, pivots_at
 from demjax.registry import DISTANCES
 
 Metric = Callable[[Params], Float[Array, " N N"]]
 
 BLOCKS = 8
 """In how many parts products are worked on."""
-POOR, RETRIES = 0.1, 64
+ILL_CONDITIONED, RETRIES = 0.1, 64
 """What must be left of a pair's squares, or it is centred anew, and how often that may be."""
 HUGE, TINY = 1e12, 1e-37
 """A mean beyond which models are not centred, and a divisor and a mark that are not 0."""
 
 
 def _add_up(
-    kind: Kind, params: Params, gram: Float[Array, " N N"], centres: Centres | None
+    kind: Kind, params: Params, gram: Float[Array, " N N"], pivots: Pivots | None
 ) -> tuple[Array, ...]:
     """Add up products of models centred at their mean, or at their leaders.
 
     Returns:
         Sums over all parameters of ``δ_m δ_n``, above the diagonal onto ``gram``, and, of use
-        to angles, of ``c δ_n``, ``c²``, ``δ_n`` and ``c``, where ``c`` is the centre.
+        to angles, of ``c δ_n``, ``c²``, ``δ_n`` and ``c``, where ``c`` is the pivot.
     """
     count, rows = gram.shape[0], rows_of_a_part(gram.shape[0], BLOCKS)
 
-    def step(centres, sums, chunk, new):
+    def step(pivots, sums, chunk, new):
         gram, *others = sums
-        if centres is None:
+        if pivots is None:
             ones = jnp.full((1, count), 1 / count, jnp.float32)
             mean = jnp.matmul(ones, chunk, precision=lax.Precision.HIGHEST)  # faster than a sum
-            centre = jnp.where(jnp.abs(mean) < HUGE, mean, 0.0)  # lest one spoils it for all
-            offset, delta = jnp.float32(0), chunk - centre
+            pivot = jnp.where(jnp.abs(mean) < HUGE, mean, 0.0)  # lest one spoils it for all
+            offset, delta = jnp.float32(0), chunk - pivot
         else:
             # Tied to the chunk, or XLA keeps a table of which leaders are the same.
-            leader, chunk = lax.optimization_barrier((centres.leader, chunk))
-            centre, offset = chunk[leader], centres.mean[leader, None]
-            delta = moved(chunk, centre, centres)
+            leader, chunk = lax.optimization_barrier((pivots.leader, chunk))
+            pivot, offset = chunk[leader], pivots.mean[leader, None]
+            delta = moved(chunk, pivot, pivots)
         delta = jnp.where(new, delta, 0.0)
         for i in range(0, count, rows):
             # Tied to the block before, or XLA keeps the products of all blocks at a time.
             some = jnp.where(gram[0, 0] < 0, 0.0, delta[i:])
             block = jnp.matmul(some[:rows], some.T, precision=lax.Precision.HIGHEST)
-            if centres is not None:
+            if pivots is not None:
                 block = jnp.where(leader[i : i + rows, None] == leader[i:], block, 0.0)
             gram = lax.dynamic_update_slice(gram, gram[i : i + rows, i:] + block, (i, i))
         if kind.angular:
-            centre = jnp.where(new, centre - offset, 0.0)
-            terms = (centre * delta, centre**2, delta, centre)
+            pivot = jnp.where(new, pivot - offset, 0.0)
+            terms = (pivot * delta, pivot**2, delta, pivot)
             others = [old + jnp.sum(x, axis=1) for old, x in zip(others, terms, strict=True)]
         return gram, *others
 
-    each, own = (jnp.zeros(n, jnp.float32) for n in (count, 1 if centres is None else count))
-    return fold_chunks(params, step, (gram, each, own, each, own), centres)
+    each, own = (jnp.zeros(n, jnp.float32) for n in (count, 1 if pivots is None else count))
+    return fold_chunks(params, step, (gram, each, own, each, own), pivots)
 
 
 def _finish(
-    kind: Kind, sums: tuple[Array, ...], centres: Centres | None, size: float
+    kind: Kind, sums: tuple[Array, ...], pivots: Pivots | None, size: float
 ) -> tuple[Float[Array, " N N"], Bool[Array, ""]]:
-    """Distances for products above the diagonal, negative where a pair is poor; if any is."""
-    gram, along, square, rest, centre = sums
+    """Distances for products above the diagonal, negative where ill-conditioned; if any is."""
+    gram, along, square, rest, pivot = sums
     norms, everyone = jnp.diagonal(gram), jnp.arange(gram.shape[0])
     rows = rows_of_a_part(gram.shape[0], STRIPS)
-    square = square - centre**2 / size
-    surplus = 2 * (along - rest * centre / size) + norms - rest**2 / size  # ‖w‖² − ‖c‖²
-    lengths, at_centre = (jnp.sqrt(jnp.maximum(x, 0.0)) for x in (square + surplus, square))
-    weak = lengths**2 < POOR * (square + centre**2 / size + norms)
+    square = square - pivot**2 / size
+    surplus = 2 * (along - rest * pivot / size) + norms - rest**2 / size  # ‖w‖² − ‖c‖²
+    lengths, at_pivot = (jnp.sqrt(jnp.maximum(x, 0.0)) for x in (square + surplus, square))
+    weak = lengths**2 < ILL_CONDITIONED * (square + pivot**2 / size + norms)
 
     def less_length(value, rest, surplus, length, other):
         # 2 ‖w_m‖ ‖w_n‖ (1 − cos) = ‖w_m − w_n‖² − (‖w_m‖ − ‖w_n‖)²
@@ -85,8 +85,8 @@ def _finish(
         value = value / jnp.maximum(2 * length * other, TINY) if kind.angular else value
         return jnp.sqrt(value) if kind.root else value
 
-    to_centre = less_length(norms, rest, surplus, lengths, at_centre)
-    to_centre = finished(to_centre, lengths, at_centre)
+    to_pivot = less_length(norms, rest, surplus, lengths, at_pivot)
+    to_pivot = finished(to_pivot, lengths, at_pivot)
 
     def strip(state, start, new):
         matrix, unsure = state
@@ -98,18 +98,18 @@ def _finish(
         squares, length = here(norms) + norms, here(lengths)
         apart = here(rest) - rest, here(surplus) - surplus
         value = less_length(squares - 2 * old, *apart, length, lengths)
-        poor = value < POOR * squares
+        ill = value < ILL_CONDITIONED * squares
         if kind.angular:
-            poor = poor | here(weak) | weak
+            ill = ill | here(weak) | weak
         value = finished(value, length, lengths)
-        if centres is not None:
-            leader, empty = centres.leader, here(centres.empty) + centres.empty
+        if pivots is not None:
+            leader, empty = pivots.leader, here(pivots.empty) + pivots.empty
             to, back = here(everyone) == leader, here(leader) == everyone
-            value = jnp.where(to, to_centre, jnp.where(back, here(to_centre), value))
+            value = jnp.where(to, to_pivot, jnp.where(back, here(to_pivot), value))
             value = jnp.where(empty > 0, 1 - empty / 2, value)
-            poor = poor & (empty == 0) & ~(to | back)
+            ill = ill & (empty == 0) & ~(to | back)
             new = new & (to | back | (here(leader) == leader))
-        value = jnp.where(poor, -jnp.maximum(value, TINY), value)
+        value = jnp.where(ill, -jnp.maximum(value, TINY), value)
         value = jnp.where(here(everyone) < everyone, jnp.where(new, value, old), 0.0)
         matrix = lax.dynamic_update_slice_in_dim(matrix, value, start, axis=0)
         # Read back, for a loop that has two uses for what it writes over copies it first.
@@ -121,8 +121,8 @@ def _finish(
 def _distances(kind: Kind, params: Params) -> Float[Array, " N N"]:
     """Distances from products of centred models, without a second copy of all models.
 
-    All are centred at their mean. Of two near each other and far from it, little more than
-    rounding would be left; such poor pairs are centred anew at a client near them, their leader.
+    All are centred at their mean. Of two near each other and far from it, little more than rounding
+    would be left; such ill-conditioned pairs are centred anew at a client near them, their pivot.
     """
     leaves = jax.tree.leaves(params)
     count = leaves[0].shape[0]
@@ -132,9 +132,9 @@ def _distances(kind: Kind, params: Params) -> Float[Array, " N N"]:
 
     def anew(state):
         matrix, _, retry = state
-        centres = centres_at(kind, params, leaders(matrix), size, retry)
-        gram = jnp.where(centres.leader[:, None] == centres.leader, 0.0, matrix)
-        return *_finish(kind, _add_up(kind, params, gram, centres), centres, size), retry + 1
+        pivots = pivots_at(kind, params, leaders(matrix), size, retry)
+        gram = jnp.where(pivots.leader[:, None] == pivots.leader, 0.0, matrix)
+        return *_finish(kind, _add_up(kind, params, gram, pivots), pivots, size), retry + 1
 
     def mirror(matrix, start, _):
         above = lax.dynamic_slice_in_dim(matrix, start, rows, axis=0).T

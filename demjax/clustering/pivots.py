@@ -1,4 +1,4 @@
-"""Which client near others takes the mean's place as their centre, and how they come near it."""
+"""Which client near others takes the mean's place as their pivot, and how they come near it."""
 
 from typing import NamedTuple
 
@@ -25,13 +25,13 @@ class Kind(NamedTuple):
     root: bool = False
 
 
-class Centres(NamedTuple):
-    """Clients as centres, and what brings models near them without a change of their distance.
+class Pivots(NamedTuple):
+    """Clients as pivots, and what brings models near them without a change of their distance.
 
     ``δ_n = (scale_n + stretch_n) (w_n − mean_n) − (w_leader − mean_leader)``
     """
 
-    leader: Int[Array, " N"]  # the client that is the centre
+    leader: Int[Array, " N"]  # the client that is the pivot
     scale: Float[Array, " N"]  # the power of 2 that nearly gives a model its leader's length,
     stretch: Float[Array, " N"]  # and what is missing
     mean: Float[Array, " N"]  # a model's mean entry, 0 if the metric leaves it in
@@ -39,12 +39,12 @@ class Centres(NamedTuple):
 
 
 def leaders(matrix: Float[Array, "N N"]) -> Int[Array, " N"]:
-    """Of a client and those that it makes a poor pair with, the one in most such pairs.
+    """Of a client and those that it makes an ill-conditioned pair with, the one in most such pairs.
 
-    Poor pairs are negative above the diagonal. Clients along a line so get few leaders that are
-    near many, and few tries leave no pair poor.
+    Ill-conditioned pairs are negative above the diagonal. Clients along a line so get few leaders
+    that are near many, and few tries leave no pair ill-conditioned.
     """
-    poor, everyone = matrix < 0, jnp.arange(matrix.shape[0])
+    ill, everyone = matrix < 0, jnp.arange(matrix.shape[0])
     rows = rows_of_a_part(matrix.shape[0], STRIPS)
 
     def count(often, start, new):
@@ -55,17 +55,17 @@ def leaders(matrix: Float[Array, "N N"]) -> Int[Array, " N"]:
         return lax.dynamic_update_slice_in_dim(often, here, start, axis=0)
 
     often = fold(matrix.shape[0], rows, count, jnp.zeros(matrix.shape[0], jnp.int32))
-    before = jnp.argmax(jnp.where(poor, often[:, None], -1), axis=0)
-    found = poor[before, everyone] & (often[before] >= often)
+    before = jnp.argmax(jnp.where(ill, often[:, None], -1), axis=0)
+    found = ill[before, everyone] & (often[before] >= often)
     leader = jnp.where(found, before, everyone)
-    after = jnp.argmax(jnp.where(poor, often, -1), axis=1)
-    found = poor[everyone, after] & (often[after] > often[leader])
+    after = jnp.argmax(jnp.where(ill, often, -1), axis=1)
+    found = ill[everyone, after] & (often[after] > often[leader])
     return jnp.where(found, after, leader)
 
 
-def centres_at(
+def pivots_at(
     kind: Kind, params: Params, leader: Int[Array, " N"], size: float, retry: Int[Array, ""]
-) -> Centres:
+) -> Pivots:
     """Lengths and means of all models, and how models take on their leaders'.
 
     Args:
@@ -78,7 +78,7 @@ def centres_at(
     """
     none = jnp.zeros(leader.shape, jnp.float32)
     if not kind.angular:
-        return Centres(leader, none + 1, none, none, none)
+        return Pivots(leader, none + 1, none, none, none)
     first = none
     if kind.less_mean:  # without its first entry, a constant model is exactly 0
         leaf = next(leaf for leaf in jax.tree.leaves(params) if leaf.size)
@@ -91,33 +91,33 @@ def centres_at(
     total, squares = fold_chunks(params, step, (none, none), first)
     mean, squares = first + total / size, squares - total**2 / size
     length = jnp.where(squares < jnp.inf, jnp.sqrt(jnp.maximum(squares, 0.0)), jnp.nan)
-    # At first all get one length, a typical one, as poor pairs may differ in nothing else.
+    # At first all get one length, a typical one: ill-conditioned pairs may differ in this alone.
     some = jnp.where(length > 0, length, jnp.nan)
     typical = jnp.nanargmin(jnp.abs(some - jnp.nanmedian(some)))
     leader = jnp.where(retry == 0, typical, leader)
     ratio = jnp.where(length == 0, 1.0, length[leader] / length)
     scale = jnp.ldexp(jnp.float32(1), jnp.round(jnp.log2(ratio)).astype(jnp.int32))
     empty = jnp.where(length >= 0, jnp.float32(length == 0), jnp.nan)
-    return Centres(leader, scale, ratio - scale, mean, empty)
+    return Pivots(leader, scale, ratio - scale, mean, empty)
 
 
 def moved(
-    chunk: Float[Array, "N C"], centre: Float[Array, "N C"], centres: Centres
+    chunk: Float[Array, "N C"], pivot: Float[Array, "N C"], pivots: Pivots
 ) -> Float[Array, "N C"]:
     """Some columns of all models less their leaders', rounded at the size of what is left.
 
-    The power of 2 rounds nothing. What the subtraction of the centre rounds away is found again
+    The power of 2 rounds nothing. What the subtraction of the pivot rounds away is found again
     (Knuth's exact difference), for between models of unlike means it may be most of what matters.
 
     Args:
         chunk: Columns of the models.
-        centre: The same columns of their leaders.
-        centres: Who they are, and how models are brought near them.
+        pivot: The same columns of their leaders.
+        pivots: Who they are, and how models are brought near them.
     """
-    scaled = chunk * centres.scale[:, None]
-    apart = scaled - centre
+    scaled = chunk * pivots.scale[:, None]
+    apart = scaled - pivot
     taken = scaled - apart
-    rounded = (scaled - (apart + taken)) + (taken - centre)
-    shift = centres.mean * centres.scale - centres.mean[centres.leader]
-    change = (chunk - centres.mean[:, None]) * centres.stretch[:, None]
+    rounded = (scaled - (apart + taken)) + (taken - pivot)
+    shift = pivots.mean * pivots.scale - pivots.mean[pivots.leader]
+    change = (chunk - pivots.mean[:, None]) * pivots.stretch[:, None]
     return (apart - shift[:, None]) + (rounded + change)

@@ -1,7 +1,7 @@
 """Data sets, and who gets which of their examples.
 
 ``load`` reads all examples of a data set in file order, ``normalization`` scales them;
-``partition``, ``planted``, ``natural`` and ``published`` deal their indices to clients, ``saved``
+``partition``, ``planted``, ``natural`` and ``published`` give their indices to clients, ``saved``
 keeps them in a file; ``client_data`` makes of both the ``ClientData`` that all else takes.
 """
 

@@ -15,7 +15,7 @@ class Dataset(NamedTuple):
     """All examples of a data set, training examples first, as the files order them.
 
     Attributes:
-        x: Inputs, not normalised: float32 (pictures in 0…1), or uint8 in 0…255 where the files
+        x: Inputs, not normalised: float32 (images in 0…1), or uint8 in 0…255 where the files
             hold bytes (a quarter of the memory; the normalising functions give float32).
         y: Labels, int32, ``0 … classes - 1``.
         classes: Number of labels.

@@ -82,7 +82,9 @@ def build(experiment: Experiment) -> Run:
             f"The algorithm {choice.name!r} made {type(algorithm).__name__}; possible is "
             "demjax.base.Algorithm(init=…, round=…, models=…)."
         )
-    take_measures = measure(task, clients, measures=experiment.measures, kinds=found.true_clusters)
+    take_measures = measure(
+        task, clients, measures=experiment.measures, true_clusters=found.true_clusters
+    )
     return Run(algorithm, task, clients, take_measures, found.partition, found.y)
 
 

@@ -69,8 +69,10 @@ def average_and_mix(
     check_number("Aggregation", "block", block, 1)
     count, slots = hierarchy.groups.shape[1], hierarchy.size.size
     devices = devices_at_work()
-    dealt = devices > 1 and count % devices == 0
-    width = block or policy.parameters_averaged_at_once(slots + count // (devices if dealt else 1))
+    divided = devices > 1 and count % devices == 0
+    width = block or policy.parameters_averaged_at_once(
+        slots + count // (devices if divided else 1)
+    )
     chosen = jax.tree.map(lambda _: True, client) if chosen is None else chosen
     if width is None:
         means = tree.group_means(client, hierarchy, weight, amplification)
@@ -86,7 +88,7 @@ def average_and_mix(
 
         def one_block(own, flat):
             mean = jnp.matmul(share.T, own, precision=lax.Precision.HIGHEST)
-            mean = lax.psum(mean, AXIS) if dealt else mean
+            mean = lax.psum(mean, AXIS) if divided else mean
             flat = down(tree.soft_update(flat, mean, soft))
             mixed = tree.soft_update(own, flat[lowest], own_mix)
             return mixed if takes is None else jnp.where(takes[:, None], mixed, own), flat
@@ -102,7 +104,7 @@ def average_and_mix(
         new = [one_leaf(*each) for each in zip(leaves, *rest, strict=True)]
         return tuple(jax.tree.unflatten(structure, some) for some in zip(*new, strict=True))
 
-    if dealt:
+    if divided:
         parts, whole = PartitionSpec(AXIS), PartitionSpec()
         one_device = jax.shard_map(
             one_device,

@@ -41,7 +41,7 @@ class Measures(NamedTuple):
         diverged: Number of clients whose models hold numbers that are not finite; where models
             were mixed with a root that is not finite, that is everyone.
         hierarchy: The tree at this moment.
-        structure: What the tree looks like; ``rand_kinds`` against the clients' kinds.
+        structure: What the tree looks like; ``rand_true`` against the clients' true clusters.
         organization: Where the tree came from, if clients organise themselves.
     """
 
@@ -67,7 +67,7 @@ def measure(
     measures: Sequence[str] = MEASURES,
     block: int = 512,
     chunk: int | None = None,
-    kinds: Int[np.ndarray, " N"] | None = None,
+    true_clusters: Int[np.ndarray, " N"] | None = None,
 ) -> TakeMeasures[Measures]:
     """Make the function that takes the measures of an algorithm's models, all or some.
 
@@ -84,9 +84,9 @@ def measure(
             are finite, and what the tree looks like, is told in any case.
         block: Most test examples fetched at once, at least 1; a model answers fewer at a time
             where its arrays would be large.
-        chunk: Models scored at once, at least 1; by default ``pooled.models_at_once``.
-        kinds: A number from 0 for each client, which groups should find; by default which set of
-            labels its training examples have, ``structure.label_sets``.
+        chunk: Models scored at once, at least 1; by default ``scoring.models_at_once``.
+        true_clusters: A number from 0 for each client, which groups should find; by default which
+            set of labels its training examples have, ``label_sets``.
 
     Returns:
         ``(models, data=clients) -> Measures``, traceable; inside a program that is compiled, give
@@ -105,9 +105,9 @@ def measure(
     test = pooled_test_data(clients, block)
     example, owner = jnp.asarray(test.example), jnp.asarray(test.owner)
     count = clients.n_clients
-    if kinds is None:
-        kinds = label_sets(clients)
-    n_kinds = int(np.max(kinds)) + 1
+    if true_clusters is None:
+        true_clusters = label_sets(clients)
+    n_clusters = int(np.max(true_clusters)) + 1
 
     def score_one(
         examples: tuple[Array, Array, Array],
@@ -123,10 +123,10 @@ def measure(
 
     def score_some(
         data: ClientData,
-        dealt: tuple[Params, Bool[Array, " A N"] | Int[Array, " A"], Bool[Array, " A"]],
+        divided: tuple[Params, Bool[Array, " A N"] | Int[Array, " A"], Bool[Array, " A"]],
     ) -> Float[Array, " A 2"]:
         """Score those of one device's models that exist: a block, and on it a chunk at a time."""
-        params, whose, exists = dealt
+        params, whose, exists = divided
         models = exists.shape[0]
         width = min(chunk or models_at_once(task.score, *_shapes(params, data, example)), models)
         order = jnp.argsort(~exists)
@@ -201,8 +201,8 @@ def measure(
             hierarchy=models.hierarchy,
             structure=describe(
                 models.hierarchy,
-                jnp.asarray(kinds),
-                n_kinds,
+                jnp.asarray(true_clusters),
+                n_clusters,
                 None if organization is None else organization.before,
                 organization is not None and organization.times > 1,
             ),

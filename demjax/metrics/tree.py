@@ -18,7 +18,7 @@ class Structure(NamedTuple):
         largest: Clients in the largest group; 0 if the level has none.
         smallest: Clients in the smallest group; 0 if the level has none.
         singletons: Share of the clients that are alone: in a group of one, or in none.
-        rand_kinds: Adjusted Rand index of the groups and the clients' kinds.
+        rand_true: Adjusted Rand index of the groups and the clients' true clusters.
         rand_before: The same of the groups and those before the last regrouping, else NaN.
         moved: Clients that moved at the last regrouping, else 0.
     """
@@ -27,13 +27,13 @@ class Structure(NamedTuple):
     largest: Int[Array, " K"]
     smallest: Int[Array, " K"]
     singletons: Float[Array, " K"]
-    rand_kinds: Float[Array, " K"]
+    rand_true: Float[Array, " K"]
     rand_before: Float[Array, " K"]
     moved: Int[Array, " K"]
 
 
 def label_sets(clients: ClientData) -> Int[np.ndarray, " N"]:
-    """The kind of each client: which set of labels its training examples have.
+    """The cluster of each client: which set of labels its training examples have.
 
     Args:
         clients: Everybody's data; concrete arrays, not traced ones.
@@ -52,8 +52,8 @@ def label_sets(clients: ClientData) -> Int[np.ndarray, " N"]:
 
 def describe(
     hierarchy: Hierarchy,
-    kinds: Int[Array, " N"],
-    n_kinds: int,
+    true_clusters: Int[Array, " N"],
+    n_clusters: int,
     before: Int[Array, " L N"] | None = None,
     known: Bool[Array, ""] | bool = True,
 ) -> Structure:
@@ -61,18 +61,18 @@ def describe(
 
     Args:
         hierarchy: The tree.
-        kinds: The kind of each client, ``0 … n_kinds - 1``, such as ``label_sets`` finds.
-        n_kinds: Kinds there can be, at least 1.
+        true_clusters: That of each client, ``0 … n_clusters - 1``, such as ``label_sets`` finds.
+        n_clusters: True clusters there can be, at least 1.
         before: The groups before the last regrouping; ``None`` if there were none.
         known: Whether ``before`` means anything: false before the first regrouping.
 
     Raises:
-        ValueError: If ``kinds`` or ``before`` is of another shape than the tree.
+        ValueError: If ``true_clusters`` or ``before`` is of another shape than the tree.
     """
     (levels, count), slots = hierarchy.groups.shape, hierarchy.size.shape[1]
     if before is None:
         before, known = hierarchy.groups, False
-    _check_shape("kinds", kinds, (count,))
+    _check_shape("true_clusters", true_clusters, (count,))
     _check_shape("groups before", before, (levels, count))
     groups, size = hierarchy.groups[:-1], hierarchy.size[:-1]
     largest = jnp.max(size, axis=1)
@@ -80,17 +80,17 @@ def describe(
 
     def compare(rows):
         now, then = rows
-        to_kinds = adjusted_rand(now, jnp.asarray(kinds), slots, n_kinds)
-        return to_kinds, adjusted_rand(then, now, slots, slots), moved(then, now, slots)
+        to_true = adjusted_rand(now, jnp.asarray(true_clusters), slots, n_clusters)
+        return to_true, adjusted_rand(then, now, slots, slots), moved(then, now, slots)
 
     # A map, not all levels at once: one table of pairs of groups at a time takes memory.
-    to_kinds, to_before, movers = lax.map(compare, (groups, jnp.asarray(before)[:-1]))
+    to_true, to_before, movers = lax.map(compare, (groups, jnp.asarray(before)[:-1]))
     return Structure(
         groups=jnp.sum(size > 0, axis=1, dtype=jnp.int32),
         largest=largest,
         smallest=jnp.min(jnp.where(size > 0, size, largest[:, None]), axis=1),
         singletons=(count - together) / jnp.float32(count),
-        rand_kinds=to_kinds,
+        rand_true=to_true,
         rand_before=jnp.where(known, to_before, jnp.nan),
         moved=jnp.where(known, movers, 0),
     )

@@ -8,7 +8,7 @@ everywhere. So there are three forms with hand-written gradients, equal to round
 - ``conv_direct``: forward and both gradients as plain forward convolutions. For one client
   at a time, on a CPU.
 - ``conv_tiles``: the same, but where a kernel of 5×5 joins 16 channels and filters or more, of
-  32 pictures or more, forward and the gradient of the input by tiles (``tiles.py``), 1.7 times
+  32 images or more, forward and the gradient of the input by tiles (``tiles.py``), 1.7 times
   as fast.
 - ``conv_product``: everything as matrix products, which batch over clients. For
   accelerators, where many clients train at once.
@@ -24,8 +24,8 @@ from jaxtyping import Array, Float
 from demjax.backend import policy
 from demjax.models.winograd import correlate_tiles
 
-MANY, PICTURES = 16, 32
-"""Channels and filters, and pictures, from which on tiles pay."""
+MANY, IMAGES = 16, 32
+"""Channels and filters, and images, from which on tiles pay."""
 
 Conv = Callable[[Float[Array, " B H W C"], Float[Array, " R S C F"]], Float[Array, " B H W F"]]
 
@@ -51,7 +51,7 @@ def _forward_direct(
 def _forward_tiles(
     x: Float[Array, " B H W C"], kernel: Float[Array, " R S C F"]
 ) -> Float[Array, " B H W F"]:
-    large = kernel.shape[:2] == (5, 5) and min(kernel.shape[2:]) >= MANY and len(x) >= PICTURES
+    large = kernel.shape[:2] == (5, 5) and min(kernel.shape[2:]) >= MANY and len(x) >= IMAGES
     # Tiles take digits, and numbers of 16 bits have none to spare.
     spare = x.dtype == kernel.dtype and jnp.finfo(x.dtype).bits >= 32
     return correlate_tiles(x, kernel) if large and spare else _forward_direct(x, kernel)
@@ -60,7 +60,7 @@ def _forward_tiles(
 def _weight_gradient_direct(
     x: Float[Array, " B H W C"], cotangent: Float[Array, " B H W F"], sizes: tuple[int, int]
 ) -> Float[Array, " R S C F"]:
-    """Correlate the pictures with the cotangent, channels as batch and batch as channels."""
+    """Correlate the images with the cotangent, channels as batch and batch as channels."""
     padding = [(size // 2, size // 2) for size in sizes]
     turned = _correlate(x.transpose(3, 1, 2, 0), cotangent.transpose(1, 2, 0, 3), padding)
     return turned.transpose(1, 2, 0, 3)

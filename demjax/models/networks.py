@@ -117,7 +117,7 @@ class MLP(nn.Module):
 
 @MODELS.register("cnn", least_image=4)
 class CNN(nn.Module):
-    """The published network for MNIST: 834,922 parameters on 28×28 grey pictures.
+    """The published network for MNIST: 834,922 parameters on 28×28 grey images.
 
     Two blocks of a 5×5 convolution with 32 filters, ReLU, 2×2 max-pool and dropout, then a
     hidden dense layer of 512 with ReLU and the output layer. (Pooling before the ReLU gives
@@ -143,7 +143,7 @@ class CNN(nn.Module):
     def __call__(self, x: Float[Array, " B H W C"], *, train: bool) -> Float[Array, " B classes"]:
         """Logits of each input; ``train`` turns dropout on, where there is any."""
         if not jnp.issubdtype(x.dtype, jnp.floating):
-            x = x.astype(jnp.float32)  # pictures may come as bytes
+            x = x.astype(jnp.float32)  # images may come as bytes
         for features in self.filters:
             x = nn.relu(max_pool(Conv2D(features, size=5, conv=self.conv)(x)))
             if train and self.dropout > 0:
@@ -154,14 +154,14 @@ class CNN(nn.Module):
 
 @MODELS.register("cifar_cnn", least_image=8)
 class CifarCNN(nn.Module):
-    """The published network for CIFAR-10: 581,866 parameters on 32×32 pictures of 3 colours.
+    """The published network for CIFAR-10: 581,866 parameters on 32×32 images of 3 colours.
 
     Blocks of a 3×3 convolution, ReLU and 2×2 max-pool with 16, 32 and 64 filters, then hidden
     dense layers of 512 and 64, each with ReLU and dropout, and the output layer.
 
     Attributes:
         classes: Number of labels.
-        filters: Filters of each convolution; pictures are halved by each.
+        filters: Filters of each convolution; images are halved by each.
         hidden: Widths of the hidden dense layers.
         dropout: Share of activations dropped after each hidden layer while training.
         conv: The convolution; by default the fast one of JAX's default backend.
@@ -179,7 +179,7 @@ class CifarCNN(nn.Module):
     def __call__(self, x: Float[Array, " B H W C"], *, train: bool) -> Float[Array, " B classes"]:
         """Logits of each input; ``train`` turns dropout on, where there is any."""
         if not jnp.issubdtype(x.dtype, jnp.floating):
-            x = x.astype(jnp.float32)  # pictures may come as bytes
+            x = x.astype(jnp.float32)  # images may come as bytes
         for features in self.filters:
             x = nn.relu(max_pool(Conv2D(features, size=3, conv=self.conv)(x)))
         x = x.reshape(x.shape[0], prod(x.shape[1:]))

@@ -19,8 +19,8 @@ TILE = 4
 """Outputs of a tile in each direction: more would cost digits, for points lie farther apart."""
 POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
 """Where polynomials are told apart, besides infinity."""
-PICTURES = 40
-"""How many pictures are worked on at a time, which the processor's caches can hold."""
+IMAGES = 40
+"""How many images are worked on at a time, which the processor's caches can hold."""
 
 
 @cache
@@ -54,13 +54,13 @@ def transforms(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def correlate_tiles(
     x: Float[Array, " B H W C"], kernel: Float[Array, " R R C F"]
 ) -> Float[Array, " B H W F"]:
-    """Correlate pictures with a kernel, zeros around them: as many outputs as inputs.
+    """Correlate images with a kernel, zeros around them: as many outputs as inputs.
 
     Rounding is some ten times that of plain sums: 3e-5 in single precision, for outputs around 1.
     What is not finite, or within a hundredth of the largest number, spoils the tiles that it is in.
 
     Args:
-        x: Pictures.
+        x: Images.
         kernel: As high as wide, 1, 3 or 5.
 
     Raises:
@@ -72,7 +72,7 @@ def correlate_tiles(
             f"{kernel.shape[1]}."
         )
     batch, *shape = x.shape
-    parts = -(-batch // PICTURES)
+    parts = -(-batch // IMAGES)
     if parts <= 1:
         return _correlate(x, kernel)
     some = -(-batch // parts)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 Drawing = Callable[[Sequence[Record], "Figure"], Any]
 
-KINDS_AT_MOST = 12
-"""More kinds of clients than this cannot be told apart by colour."""
+CLUSTERS_AT_MOST = 12
+"""More true clusters than this cannot be told apart by colour."""
 
 
 def _one(records: Sequence[Record]) -> Record:
@@ -70,15 +70,15 @@ def _distribution(records: Sequence[Record], figure: "Figure") -> Any:
 
 def _kinds(records: Sequence[Record], figure: "Figure") -> Any:
     one = _one(records)
-    kinds = held(one)[2]
-    found = len(np.unique(kinds))
-    if not 2 <= found <= KINDS_AT_MOST:
+    true_clusters = held(one)[2]
+    found = len(np.unique(true_clusters))
+    if not 2 <= found <= CLUSTERS_AT_MOST:
         raise ValueError(
-            f"Its clients are of {found} kinds; possible are 2 to {KINDS_AT_MOST}, which colours "
-            "tell apart."
+            f"Its clients are of {found} true clusters; possible are 2 to {CLUSTERS_AT_MOST}, "
+            "which colours tell apart."
         )
     ax = new_figure(figure, (COLUMN, 2.9)).add_subplot()
-    return membership(one, kinds=kinds, ax=ax)
+    return membership(one, true_clusters=true_clusters, ax=ax)
 
 
 FIGURES: Mapping[str, Drawing] = {
@@ -90,7 +90,7 @@ FIGURES: Mapping[str, Drawing] = {
     "cost": lambda records, figure: costs.cost(records, figure=figure),
     "dendrograms": lambda records, figure: dendrograms(_one(records), figure=figure),
     "membership": _single(membership, COLUMN, 2.9),
-    "membership_kinds": _kinds,
+    "membership_true_clusters": _kinds,
     "labels": _single(labels_by_group, COLUMN, 2.5),
     "group_sizes": lambda records, figure: group_measures.group_sizes(_one(records), figure=figure),
     "rand_index": lambda records, figure: group_measures.rand_index(_one(records), figure=figure),

@@ -98,7 +98,7 @@ def _grouped(record: Record, level: int) -> np.ndarray:
 
 @style()
 def rand_index(run: Run, *, figure: "Figure | None" = None) -> "list[Axes]":
-    """Draw over rounds, for each level, how its groups agree with clients' kinds and the past.
+    """Draw over rounds, for each level, how its groups agree with true clusters and the past.
 
     Agreement is the adjusted Rand index, ``structure.adjusted_rand``: 1 for the same groups, on
     average 0 for unrelated ones.
@@ -108,7 +108,7 @@ def rand_index(run: Run, *, figure: "Figure | None" = None) -> "list[Axes]":
         figure: Where to draw; by default a new one of a column's width.
 
     Returns:
-        Two axes: agreement with clients' kinds (planted ones, or which labels they have); with
+        Two axes: agreement with true clusters (planted ones, or which labels clients have); with
         the groups before the last regrouping.
 
     Raises:
@@ -118,7 +118,7 @@ def rand_index(run: Run, *, figure: "Figure | None" = None) -> "list[Axes]":
     axes = _panels(record, ["Rand index,\nkinds of clients", "Rand index,\nformer groups"], figure)
     for level in range(record.levels):
         look = _look(level, len(record.round))
-        for ax, column in zip(axes, ("rand_labels", "rand_before"), strict=True):
+        for ax, column in zip(axes, ("rand_true", "rand_before"), strict=True):
             ax.plot(record.round, record.measures[f"{column}_l{level + 1}"], **look)
     for ax in axes:
         ax.axhline(0, color="#B3B3B3", linewidth=0.6, zorder=0)

@@ -1,4 +1,4 @@
-"""Who has what, as a picture."""
+"""Who has what, as an image."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ def labels_by_client(
     """Draw how many examples of each label each client has, and above it how many it has in all.
 
     Colours are logarithmic; white is none. Of more than 200 clients a random 200 are drawn, in
-    their order, always the same, and the picture says so.
+    their order, always the same, and the image says so.
 
     Args:
         clients: Who has which examples.
@@ -93,7 +93,7 @@ def heat_map(ax: "Axes", counts: Int[np.ndarray, " N C"], label: str) -> None:
 
 
 def size(clients: int, labels: int) -> tuple[float, float]:
-    """Width and height of a picture of so many clients and labels, in inches."""
+    """Width and height of an image of so many clients and labels, in inches."""
     width = 0.09 * min(clients, CLIENTS_AT_MOST)
     return min(max(width, 6.0), 12.0), min(max(0.2 * labels, 4.0), 9.0)
 

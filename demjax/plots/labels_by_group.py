@@ -37,12 +37,12 @@ def held(
     dataset = load(experiment)
     partition = load_partition(record.folder / PARTITION, y=dataset.y)
     train, test, names = label_counts(partition, dataset.y)
-    kinds = None
+    true_clusters = None
     if experiment.conflict is not None or experiment.partition == "planted":
-        kinds = partitioned(experiment, dataset).true_clusters
-    if kinds is None:
-        kinds = np.unique(train > 0, axis=0, return_inverse=True)[1].reshape(-1)
-    return train + test, names, np.asarray(kinds)
+        true_clusters = partitioned(experiment, dataset).true_clusters
+    if true_clusters is None:
+        true_clusters = np.unique(train > 0, axis=0, return_inverse=True)[1].reshape(-1)
+    return train + test, names, np.asarray(true_clusters)
 
 
 def _data_options(record: Record) -> dict[str, Any]:

@@ -30,21 +30,22 @@ def membership(
     *,
     level: int = 1,
     moments: int | Sequence[int] = 10,
-    kinds: Int[np.ndarray, " N"] | None = None,
+    true_clusters: Int[np.ndarray, " N"] | None = None,
     ax: "Axes | None" = None,
 ) -> "Axes":
     """Draw who is in which group over the rounds, and who moves where: an alluvial map.
 
     A bar is a group, as high as it has clients; a ribbon are the clients that go from one group to
     another. Grey bars are clients in no group. Ribbons have the colour of the group in which their
-    clients were at the first moment, or of their kind; of more than eight, the smallest are grey.
+    clients were at the first moment, or of their true cluster; of more than eight, the smallest are
+    grey.
 
     Args:
         run: A run: its folder, or its history.
         level: Level of the groups, 1 for the lowest.
         moments: How many moments, at least 2, evenly from the first grouping on; or measured
             rounds.
-        kinds: A number for each client, such as ``structure.label_sets`` finds, to colour by.
+        true_clusters: A number for each client, such as ``metrics.label_sets`` finds, to colour by.
         ax: Where to draw; by default in a new figure.
 
     Returns:
@@ -52,7 +53,7 @@ def membership(
 
     Raises:
         ValueError: If the run cannot be read or has no such level, a round was not measured, or
-            there are not as many kinds as clients.
+            there are not as many true clusters as clients.
     """
     from matplotlib.collections import PathCollection, PolyCollection
     from matplotlib.patches import Patch
@@ -68,9 +69,13 @@ def membership(
     places = _places(record.round, every, moments)
     shown, rounds = every[places], record.round[places]
     count = every.shape[1]
-    if kinds is not None and np.shape(kinds) != (count,):
-        raise ValueError(f"{count} clients need as many kinds, but {np.shape(kinds)} were given.")
-    colours, legend = _colours(shown[0] if kinds is None else np.asarray(kinds), kinds is None)
+    if true_clusters is not None and np.shape(true_clusters) != (count,):
+        raise ValueError(
+            f"{count} clients need as many true_clusters, but {np.shape(true_clusters)} were given."
+        )
+    colours, legend = _colours(
+        shown[0] if true_clusters is None else np.asarray(true_clusters), true_clusters is None
+    )
     gap = 0.3 * count / max(8, max(len(np.unique(row)) for row in shown))
     blocks, ribbons = flows(shown, colours, gap=gap)
     ax = axes_or_new(ax, (COLUMN, 2.9))
@@ -104,7 +109,7 @@ def membership(
     ax.spines[:].set_visible(False)
     ax.tick_params(bottom=False)
     handles = [Patch(facecolor=colour, alpha=0.6, label=text) for colour, text in legend]
-    title = f"group in round {rounds[0]}" if kinds is None else "kind of client"
+    title = f"group in round {rounds[0]}" if true_clusters is None else "kind of client"
     legend_above(ax, handles, title=title, title_fontsize=7, alignment="left", handlelength=1.0)
     return ax
 

@@ -51,34 +51,34 @@ function chart(panel, fit) {
   const [low, high] = heights(panel.series, fit);
   const x = (round) => left + ((round - first) / (last - first)) * (width - left - right);
   const y = (value) => height - bottom - ((value - low) / (high - low)) * (height - top - bottom);
-  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": told(panel) });
+  const image = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": told(panel) });
   const rows = ticks(low, high, 5);
   const places = Math.max(0, Math.min(4, -Math.floor(Math.log10(rows.size) + 1e-9)));
   for (const value of rows.found) {
-    picture.append(
+    image.append(
       svg("line", { class: "grid", x1: left, x2: width - right, y1: y(value), y2: y(value) }),
       svg("text", { class: "soft", x: left - 6, y: y(value) + 4, "text-anchor": "end" }, value.toFixed(places)),
     );
   }
   for (const round of ticks(first, last, 6).found.filter(Number.isInteger)) {
-    picture.append(
+    image.append(
       svg("line", { class: "axis", x1: x(round), x2: x(round), y1: height - bottom, y2: height - bottom + 4 }),
       svg("text", { class: "soft", x: x(round), y: height - bottom + 17, "text-anchor": "middle" }, String(round)),
     );
   }
-  picture.append(
+  image.append(
     svg("line", { class: "axis", x1: left, x2: width - right, y1: height - bottom, y2: height - bottom }),
     svg("text", { class: "soft", x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle" }, "round"),
   );
   const at = svg("line", { class: "at", x1: 0, x2: 0, y1: top, y2: height - bottom, visibility: "hidden" });
-  picture.append(at);
+  image.append(at);
   for (const one of panel.series) {
     const look = { stroke: colour(one.colour), "stroke-dasharray": DASHES[one.dash % DASHES.length] || null };
-    picture.append(svg("path", { class: "curve", d: path(one, x, y), ...look }));
+    image.append(svg("path", { class: "curve", d: path(one, x, y), ...look }));
     if (one.rounds.length > 40) continue;
     one.values.forEach((value, i) => {
       if (value === null) return;
-      picture.append(svg("circle", { cx: x(one.rounds[i]), cy: y(value), r: 2.5, fill: look.stroke }));
+      image.append(svg("circle", { cx: x(one.rounds[i]), cy: y(value), r: 2.5, fill: look.stroke }));
     });
   }
   const shown = panel.series.map(() => html("span", { class: "value" }));
@@ -88,8 +88,8 @@ function chart(panel, fit) {
   });
   tell(null);
   const where = html("span", { class: "value" });
-  picture.addEventListener("pointermove", (event) => {
-    const box = picture.getBoundingClientRect();
+  image.addEventListener("pointermove", (event) => {
+    const box = image.getBoundingClientRect();
     const pointed = ((event.clientX - box.left) / box.width) * width;
     if (!rounds.length) return;
     const near = rounds.reduce((a, b) => (Math.abs(x(b) - pointed) < Math.abs(x(a) - pointed) ? b : a));
@@ -98,7 +98,7 @@ function chart(panel, fit) {
     where.textContent = `round ${near}`;
     tell(near);
   });
-  picture.addEventListener("pointerleave", () => {
+  image.addEventListener("pointerleave", () => {
     at.setAttribute("visibility", "hidden");
     where.textContent = "";
     tell(null);
@@ -108,7 +108,7 @@ function chart(panel, fit) {
       x1: 0, x2: 26, y1: 5, y2: 5, stroke: colour(one.colour), "stroke-width": 2.5,
       "stroke-dasharray": DASHES[one.dash % DASHES.length] || null,
     })), html("span", {}, one.name), shown[i])), html("li", {}, where));
-  return html("figure", { class: "chart" }, html("h3", {}, panel.title), picture, legend);
+  return html("figure", { class: "chart" }, html("h3", {}, panel.title), image, legend);
 }
 
 const MEASURES = [["C-SPE", "c_spe"], ["C-GEN", "c_gen"], ["Global", "global"]];

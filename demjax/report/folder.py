@@ -1,12 +1,12 @@
 """Reads run folders, finished or not, for their report."""
 
-import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from demjax.experiment.config import read_options
 from demjax.runs import folder as run_folder
 from demjax.runs.reader import Clients, are_whole, read_clients, read_columns, read_measures
 
@@ -67,14 +67,12 @@ def read(out: Path) -> Run:
 
 
 def _config(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise ValueError(f"{path.parent} is no run folder: it holds no {path.name}.")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{path.parent} is no run folder: it holds no {path.name}.") from None
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged: {str(error).rstrip('.')}.") from None
+        return read_options(path)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged. {error}") from None
 
 
 def _labels(

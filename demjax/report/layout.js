@@ -1,4 +1,4 @@
-// From each client's group on each level to a tree, and from the tree to places in a picture.
+// From each client's group on each level to a tree, and from the tree to places in an image.
 
 /** What a run's tree was in its i-th round: a row of clients for each level, the lowest first. */
 function groupsAt(tree, i) {
@@ -42,7 +42,7 @@ function nameOf(node) {
 const PICTURE = { width: 1100, left: 74, right: 8, top: 26, row: 66 };
 const CLIENTS_AS_DOTS = 120; // more are drawn as one block a group
 
-/** Give each node, and each client or block of clients, its place; returns the picture's height. */
+/** Give each node, and each client or block of clients, its place; returns the image's height. */
 function place(grown, tree) {
   const dots = tree.clients <= CLIENTS_AS_DOTS;
   const gap = dots ? 0.6 : tree.clients / 150;

@@ -123,11 +123,11 @@ function strip(tree, client, i) {
   const x = (round) => left + (round - rounds[0]) * scale; // as in the chart above
   const from = (at) => x(at ? (rounds[at - 1] + rounds[at]) / 2 : rounds[0]);
   const to = (at) => (at < last ? from(at + 1) : width - right);
-  const picture = svg("svg", { class: "strip", viewBox: `0 0 ${width} ${height}`, role: "img" });
+  const image = svg("svg", { class: "strip", viewBox: `0 0 ${width} ${height}`, role: "img" });
   const told = [];
   for (let level = tree.levels; level >= 1; level--) {
     const y = (tree.levels - level) * row + 2;
-    picture.append(svg("text", { class: "soft", x: left - 5, y: y + 15, "text-anchor": "end" }, `level ${level}`));
+    image.append(svg("text", { class: "soft", x: left - 5, y: y + 15, "text-anchor": "end" }, `level ${level}`));
     const slots = rounds.map((_, at) => groupsAt(tree, at)[level - 1][client]);
     let start = 0;
     slots.forEach((slot, at) => {
@@ -135,18 +135,18 @@ function strip(tree, client, i) {
       const begin = from(start), long = to(at) - begin, name = slot < 0 ? "none" : String(slot);
       const what = `level ${level}, rounds ${rounds[start]} to ${rounds[at]}: ${slot < 0 ? "no group" : `group ${slot}`}`;
       told.push(what);
-      picture.append(svg("rect", { x: begin, y, width: long, height: row - 4,
+      image.append(svg("rect", { x: begin, y, width: long, height: row - 4,
         fill: slot < 0 ? "var(--line)" : labelColour(slot) }, svg("title", {}, what)));
       if (long > 7 * name.length + 4) {
-        picture.append(svg("text", { x: begin + long / 2, y: y + 15, "text-anchor": "middle",
+        image.append(svg("text", { x: begin + long / 2, y: y + 15, "text-anchor": "middle",
           style: `fill: ${slot < 0 ? "var(--ink)" : "#000000"}` }, name));
       }
       start = at + 1;
     });
   }
-  picture.append(svg("line", { x1: x(rounds[i]), x2: x(rounds[i]), y1: 0, y2: height, stroke: "var(--ink)", "stroke-width": 2 }));
-  picture.setAttribute("aria-label", `Groups of client ${client}. ${told.slice(0, 60).join("; ")}.`);
-  return picture;
+  image.append(svg("line", { x1: x(rounds[i]), x2: x(rounds[i]), y1: 0, y2: height, stroke: "var(--ink)", "stroke-width": 2 }));
+  image.setAttribute("aria-label", `Groups of client ${client}. ${told.slice(0, 60).join("; ")}.`);
+  return image;
 }
 
 /** The panel about a client over the rounds. */

@@ -28,7 +28,7 @@ function hierarchy(runs, place) {
     else { state.group = what.group; state.all = false; }
     draw();
   };
-  const { picture, draw: drawTree } = treePicture(choose);
+  const { image, draw: drawTree } = treeImage(choose);
   const fillMembers = membersPanel(members, { choose, showAll: () => { state.all = true; draw(); } });
 
   /** After another run was chosen: its rounds, and what it can be coloured by. */
@@ -103,7 +103,7 @@ function hierarchy(runs, place) {
     html("div", { class: "controls" }, grown.length > 1 ? labelled("Run", which) : null,
       play, labelled("Round", slider, "slide"), said,
       labelled("Colour clients by", mode), labelled("Client", find)),
-    note, html("div", { class: "tree" }, picture), legend, live, html("div", { class: "panels" }, members, journey),
+    note, html("div", { class: "tree" }, image), legend, live, html("div", { class: "panels" }, members, journey),
   );
   open();
   draw();

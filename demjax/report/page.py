@@ -19,7 +19,7 @@ def page(runs: Sequence[Run], *, figures: Mapping[str, str] | None = None) -> st
 
     Args:
         runs: The runs, at least one; names that occur twice get a number.
-        figures: Further figures by title, each as a ``data:`` address of a picture.
+        figures: Further figures by title, each as a ``data:`` address of an image.
 
     Returns:
         The page. It holds 4 digits of each number.
@@ -59,13 +59,13 @@ def _named_apart(runs: Sequence[Run]) -> list[Run]:
 
 
 def _figures(figures: Mapping[str, str]) -> str:
-    """Figures as pictures, so that neither their names nor their scripts meet the page's."""
+    """Figures as images, so that neither their names nor their scripts meet the page's."""
     if not figures:
         return ""
     shown = "".join(
-        f'<figure><img alt="{escape(title)}" src="{escape(picture)}">'
+        f'<figure><img alt="{escape(title)}" src="{escape(image)}">'
         f"<figcaption>{escape(title)}</figcaption></figure>"
-        for title, picture in figures.items()
+        for title, image in figures.items()
     )
     return (
         '<section aria-labelledby="figures"><h2 id="figures">Figures</h2>'

@@ -1,4 +1,4 @@
-// The tree of one round as a picture whose groups and clients can be chosen.
+// The tree of one round as an image whose groups and clients can be chosen.
 
 /** What colours mean: of each client a step, of each step a colour and a name. */
 function colouring(run, mode) {
@@ -30,11 +30,11 @@ function colouring(run, mode) {
   };
 }
 
-/** Draws trees into a picture; `choose` is called with a group's key or a client's number. */
-function treePicture(choose) {
-  const picture = svg("svg", { role: "group", "aria-label": "Tree of groups and clients" });
+/** Draws trees into an image; `choose` is called with a group's key or a client's number. */
+function treeImage(choose) {
+  const image = svg("svg", { role: "group", "aria-label": "Tree of groups and clients" });
   const rows = svg("g"), links = svg("g"), blocks = svg("g"), nodes = svg("g");
-  picture.append(rows, links, blocks, nodes);
+  image.append(rows, links, blocks, nodes);
   let kept = new Map(); // elements by name, so that clients slide and the focus stays
   let order = []; // what the arrow keys go through: name, x, y, element
   let current = "group root";
@@ -114,7 +114,7 @@ function treePicture(choose) {
     const { tree } = run;
     const grown = grow(tree, i), placed = place(grown, tree), paint = colouring(run, mode);
     const focused = order.find((one) => one.element === document.activeElement);
-    picture.setAttribute("viewBox", `0 0 ${PICTURE.width} ${placed.height}`);
+    image.setAttribute("viewBox", `0 0 ${PICTURE.width} ${placed.height}`);
     const levels = Array.from({ length: tree.levels + 2 }, (_, level) => level);
     rows.replaceChildren(...levels.flatMap((level) => [
       svg("line", { class: "row", x1: PICTURE.left, x2: PICTURE.width, y1: placed.y(level), y2: placed.y(level) }),
@@ -168,5 +168,5 @@ function treePicture(choose) {
     return grown;
   };
 
-  return { picture, draw };
+  return { image, draw };
 }

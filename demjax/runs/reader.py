@@ -11,6 +11,9 @@ from jaxtyping import Bool, Float, Int
 NEEDED = ("round", "client", "c_spe", "c_gen")
 """The columns that ``clients.csv`` has of every algorithm."""
 
+OLD_COLUMN = ("rand_labels_l", "rand_true_l")
+"""What demjax 0.1 called a column, and what it is called now."""
+
 
 class Clients(NamedTuple):
     """What ``clients.csv`` holds, for R measured rounds, N clients and K levels.
@@ -52,6 +55,7 @@ def read_columns(
     if not whole:
         text = text[: text.rfind("\n") + 1]
     header, *rows = list(csv.reader(text.splitlines())) or [[]]
+    header = [name.replace(*OLD_COLUMN) for name in header]
     missing = [name for name in needed if name not in header]
     if missing and (rows or whole):
         what = "lacks columns that a run writes" if header else "is no table of numbers"

@@ -62,7 +62,7 @@ _TREE = (
     ("largest", "largest", "clients in the largest group"),
     ("smallest", "smallest", "clients in the smallest group"),
     ("singletons", "singletons", "share of the clients that are in a group of one or in none"),
-    ("rand_labels", "rand_kinds", "adjusted Rand index of groups and true clusters"),
+    ("rand_true", "rand_true", "adjusted Rand index of groups and true clusters"),
     ("rand_before", "rand_before", "the same of groups and those before the last regrouping"),
     ("moved", "moved", "clients that moved at the last regrouping"),
 )

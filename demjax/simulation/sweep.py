@@ -11,7 +11,7 @@
     histories = demjax.sweep(experiment, experiments, clients)
 
 Compiling takes as long as for one experiment. In the context of ``spread_over``, experiments are
-dealt out among devices, in place of clients: they never wait for one another.
+divided among devices, in place of clients: they never wait for one another.
 """
 
 from collections.abc import Callable, Sequence
@@ -66,7 +66,7 @@ def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None 
         )
 
     def some(shared, experiments):
-        """Run the experiments that one device is dealt, a chunk at a time."""
+        """Run the experiments that one device is divided, a chunk at a time."""
 
         def one(experiment):
             return function(experiment, *shared)
@@ -79,8 +79,8 @@ def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None 
         chunks = -(-count // most)
         width = -(-count // chunks)
         taken = jnp.minimum(jnp.arange(chunks * width), count - 1).reshape(chunks, width)
-        dealt = jax.tree.map(lambda leaf: leaf[taken], experiments)
-        results = lax.map(jax.vmap(one), dealt)
+        divided = jax.tree.map(lambda leaf: leaf[taken], experiments)
+        results = lax.map(jax.vmap(one), divided)
         return jax.tree.map(
             lambda leaf: leaf.reshape(chunks * width, *leaf.shape[2:])[:count], results
         )

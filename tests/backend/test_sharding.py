@@ -34,9 +34,9 @@ from demjax.clustering import gradients
 from demjax.simulation.run import programs
 
 
-def doubled(shared, dealt):
+def doubled(shared, divided):
     """Each row times what is shared; the mean over a device's rows tells which were together."""
-    return jax.tree.map(lambda x: shared * x, dealt)
+    return jax.tree.map(lambda x: shared * x, divided)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 8])
@@ -59,14 +59,14 @@ def test_rows_that_are_wanted_are_dealt_out_evenly(wanted):
     wanted = jnp.asarray([flag == "1" for flag in wanted])
     count = wanted.size
 
-    def with_how_many(_, dealt):
-        row, mine = dealt
+    def with_how_many(_, divided):
+        row, mine = divided
         return 3 * row, jnp.full(row.shape[0], jnp.sum(mine))
 
     rows = jnp.arange(1, count + 1)
     with spread_over(2):
-        dealt = jax.jit(lambda *x: over_wanted(with_how_many, (), x, wanted))
-        tripled, beside = dealt(rows, wanted)
+        divided = jax.jit(lambda *x: over_wanted(with_how_many, (), x, wanted))
+        tripled, beside = divided(rows, wanted)
     np.testing.assert_array_equal(tripled, 3 * rows)
     # An odd number of rows is made even by doing the last one, wanted or not, once more.
     most = -(-int(wanted.sum()) // 2)
@@ -80,7 +80,7 @@ def test_in_the_part_of_a_device_no_other_is_at_work():
 
     def part(_, rows):
         seen.append((devices_at_work(), compiler_options()))
-        return over_clients(doubled, 3, rows)  # what would be dealt out stays with the device
+        return over_clients(doubled, 3, rows)  # what would be divided stays with the device
 
     with spread_over(2):
         assert (devices_at_work(), compiler_options()) == (2, {"xla_cpu_multi_thread_eigen": False})

@@ -51,7 +51,7 @@ def without_seconds(out):
 def test_a_run_leaves_the_pinned_files(finished):
     rows = rows_of(finished)
     levels = ["g_spe_l1", "g_spe_l2", "g_gen_l1", "g_gen_l2"]
-    tree = ["groups", "largest", "smallest", "singletons", "rand_labels", "rand_before", "moved"]
+    tree = ["groups", "largest", "smallest", "singletons", "rand_true", "rand_before", "moved"]
     tree = [f"{name}_l{level}" for name in tree for level in (1, 2)]
     pinned = ["round", "c_spe", "c_gen", "global", *levels, "seconds"]
     assert list(rows[0]) == [*pinned, *tree, "cophenetic", "loss", "bytes_up", "bytes_down"]

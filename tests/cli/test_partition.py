@@ -15,8 +15,8 @@ FEW = ["--partition", "planted", "--clients", "12", "--true-clusters", "3"]
 
 def test_it_says_who_has_what_and_writes_it(tmp_path, capsys):
     pytest.importorskip("matplotlib")
-    out, picture = tmp_path / "p.npz", tmp_path / "p.png"
-    written = ["--out", str(out), "--picture", str(picture)]
+    out, image = tmp_path / "p.npz", tmp_path / "p.png"
+    written = ["--out", str(out), "--image", str(image)]
     assert main.main(["partition", *FEW, *written]) == 0
     said = capsys.readouterr().out
     digits = data.digits()
@@ -28,7 +28,7 @@ def test_it_says_who_has_what_and_writes_it(tmp_path, capsys):
     assert "planted clusters of clients: 3" in said
     (line,) = [line for line in said.splitlines() if line.startswith("examples")]
     assert line.split()[1::2] == [str(min(sizes)), str(max(sizes))]
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert image.read_bytes().startswith(b"\x89PNG")
     assert main.main(["partition", *FEW, *written]) == 2
     assert "exists and would be overwritten" in capsys.readouterr().err
 
@@ -37,13 +37,13 @@ def test_it_says_who_has_what_and_writes_it(tmp_path, capsys):
     ("arguments", "words"),
     [
         (["--out", "/nowhere/p.npz"], "/nowhere is no folder"),
-        (["--picture", "p.docx"], ".png"),
+        (["--image", "p.docx"], ".png"),
         (["--clients", "2000"], "1797 examples"),
         (["--conflict", "rotated", "--true-clusters", "5"], "1 to 4 true clusters"),
         (["--true-clusters", "60", *FEW[:2]], "--true-clusters was given as 60"),
         (["--partition", "file"], "--partition-file"),
         (["--partition", "natural"], "do not say whose"),
-        (["--pictures", "x"], "perhaps '--picture' was meant"),
+        (["--images", "x"], "perhaps '--image' was meant"),
         (["--rounds", "3"], "'--rounds' is unknown; --help lists all"),
         (["--epochs", "3"], "'--epochs' is unknown; --help lists all"),
         (["--labels-per-client", "2", "--partition", "iid"], "no --labels-per-client"),
@@ -72,25 +72,25 @@ def test_of_a_file_what_is_trained_plays_no_part(tmp_path, capsys):
 def test_help_shows_what_decides_who_has_what_and_nothing_else(capsys):
     assert main.main(["partition", "--partition", "dirichlet", "--help"]) == 0
     text = capsys.readouterr().out
-    for flag in ("--clients", "--dirichlet-alpha", "--seed", "--out", "--picture", "--config"):
+    for flag in ("--clients", "--dirichlet-alpha", "--seed", "--out", "--image", "--config"):
         assert flag in text
     for flag in ("--rounds", "--lr", "--algorithm", "--labels-per-client"):
         assert flag not in text
 
 
-def test_without_matplotlib_a_picture_is_refused(tmp_path, monkeypatch):
+def test_without_matplotlib_a_image_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     path = tmp_path / "p.png"
-    failure(lambda: partition.show({"partition": "iid"}, picture=path), "matplotlib")
+    failure(lambda: partition.show({"partition": "iid"}, image=path), "matplotlib")
 
 
-def test_data_that_are_no_pictures_can_be_dealt(capsys):
+def test_data_that_are_no_images_can_be_dealt(capsys):
     assert main.main(["partition", "--dataset", "synthetic", "--clients", "6"]) == 0
     assert "synthetic: 6 clients" in capsys.readouterr().out
 
 
-def test_a_picture_does_not_overwrite_the_partition(tmp_path, capsys):
+def test_a_image_does_not_overwrite_the_partition(tmp_path, capsys):
     same_file = str(tmp_path / "p.png")
-    assert main.main(["partition", *FEW, "--out", same_file, "--picture", same_file]) == 2
+    assert main.main(["partition", *FEW, "--out", same_file, "--image", same_file]) == 2
     assert "possible are two files" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -91,9 +91,9 @@ def test_every_format_is_what_it_says_and_the_same_twice(form, run, tmp_path):
     if form == "png":
         from matplotlib.image import imread
 
-        picture = imread(tmp_path / "one" / "membership.png")
-        assert picture.shape[1] == 1020  # a column of 3.4 inches
-        assert picture[..., :3].std() > 0.01
+        image = imread(tmp_path / "one" / "membership.png")
+        assert image.shape[1] == 1020  # a column of 3.4 inches
+        assert image[..., :3].std() > 0.01
 
 
 def test_more_figures_can_be_added_to_a_folder_but_none_written_over(run, capsys):
@@ -157,7 +157,7 @@ def test_a_page_gets_every_figure_as_lines_or_where_large_as_pixels(run, large, 
     monkeypatch.setattr(
         plot_command, "FIGURES", {name: FIGURES[name] for name in ("measures", "cost")}
     )
-    found = plot_command.pictures([run])
+    found = plot_command.images([run])
     assert list(found) == ["All measures over rounds", "Time and bytes of a round"]
     kind, start = ("png", STARTS["png"]) if large == 10 else ("svg+xml", STARTS["svg"])
     for address in found.values():
@@ -168,4 +168,4 @@ def test_a_page_gets_every_figure_as_lines_or_where_large_as_pixels(run, large, 
 
 def test_every_figure_has_a_title_and_a_folder_that_is_no_run_has_no_figures(tmp_path):
     assert plot_command.TITLES.keys() == FIGURES.keys()
-    assert plot_command.pictures([tmp_path]) == {}
+    assert plot_command.images([tmp_path]) == {}

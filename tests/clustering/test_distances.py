@@ -148,7 +148,7 @@ def test_nearly_parallel_models_may_differ_in_length(metric, ours, seed, spread)
 @pytest.mark.parametrize("count", [3, 40, 150])
 @pytest.mark.parametrize("metric", ["euclidean", "sqeuclidean"])
 def test_models_along_one_line_are_told_apart(metric, count):
-    # No few centres are near them all, and the nearest are 1e-5 times as far apart as the others.
+    # No few pivots are near them all, and the nearest are 1e-5 times as far apart as the others.
     rng = np.random.default_rng(count)
     places = rng.permutation(np.exp(rng.normal(size=count)))
     vectors = places[:, None] * rng.normal(size=WIDTH)

@@ -6,16 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demjax.clustering import pivots
-from demjax.clustering.pivots import Kind, centres_at, moved
+from demjax.clustering.pivots import Kind, moved, pivots_at
 
 leaders = jax.jit(pivots.leaders)  # compiled once for each number of clients
 
 
-def by_hand(poor):
-    """The most often poor of each client's neighbours and itself, one by one."""
-    often = poor.sum(axis=0)
+def by_hand(ill):
+    """The most often ill of each client's neighbours and itself, one by one."""
+    often = ill.sum(axis=0)
     found = []
-    for client, row in enumerate(poor):
+    for client, row in enumerate(ill):
         near = [client, *np.flatnonzero(row)]
         found.append(min(near, key=lambda other: (-often[other], other)))
     return found
@@ -44,7 +44,7 @@ def test_models_get_their_leaders_length_and_mean(less_mean):
     size = 40 if less_mean else float("inf")
     wanted = np.array([0, 0, 0, 3, 3, 5])
     kind = Kind(angular=True, less_mean=less_mean)
-    got = centres_at(kind, [jnp.asarray(models)], jnp.asarray(wanted), size, jnp.int32(1))
+    got = pivots_at(kind, [jnp.asarray(models)], jnp.asarray(wanted), size, jnp.int32(1))
     np.testing.assert_array_equal(got.leader, wanted)
     np.testing.assert_array_equal(np.log2(got.scale) % 1, 0)
     mean = models.mean(axis=1) if less_mean else np.zeros(6)
@@ -52,8 +52,8 @@ def test_models_get_their_leaders_length_and_mean(less_mean):
     length = np.linalg.norm(models - mean[:, None], axis=1)
     factor = np.asarray(got.scale + got.stretch, np.float64)
     np.testing.assert_allclose(factor * length, length[wanted], rtol=1e-4)
-    centre = (models - mean[:, None])[wanted]
-    exact = factor[:, None] * (models - mean[:, None].astype(np.float64)) - centre
+    pivot = (models - mean[:, None])[wanted]
+    exact = factor[:, None] * (models - mean[:, None].astype(np.float64)) - pivot
     delta = moved(jnp.asarray(models), jnp.asarray(models)[wanted], got)
     np.testing.assert_allclose(delta, exact, atol=1e-4 * length[wanted].max(), rtol=0)
     np.testing.assert_array_equal(got.empty, 0)
@@ -61,7 +61,7 @@ def test_models_get_their_leaders_length_and_mean(less_mean):
 
 def test_distances_that_know_length_leave_models_as_they_are():
     leader = jnp.array([0, 0, 2])
-    got = centres_at(Kind(root=True), [jnp.ones((3, 4))], leader, float("inf"), jnp.int32(0))
+    got = pivots_at(Kind(root=True), [jnp.ones((3, 4))], leader, float("inf"), jnp.int32(0))
     np.testing.assert_array_equal(got.leader, leader)
     for value, wanted in zip(got[1:], (1, 0, 0, 0), strict=True):
         np.testing.assert_array_equal(value, wanted)

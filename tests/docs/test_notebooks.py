@@ -83,7 +83,7 @@ def test_it_was_run_once_in_order_before_it_was_committed(file):
 
 
 @each
-def test_every_cell_that_draws_holds_its_picture(file):
+def test_every_cell_that_draws_holds_its_image(file):
     drawing = [cell for cell in code_cells(file) if PLOTTING.search(source(cell))]
     assert drawing
     for cell in drawing:
@@ -95,8 +95,8 @@ def test_every_cell_that_draws_holds_its_picture(file):
 def test_it_is_small_and_names_no_place_on_a_disk(file):
     text = file.read_text("utf-8")
     assert len(text) < LARGEST
-    without_pictures = re.sub(r'"image/png": "[^"]*"', "", text)
-    assert not PLACE.search(without_pictures)
+    without_images = re.sub(r'"image/png": "[^"]*"', "", text)
+    assert not PLACE.search(without_images)
 
 
 @each

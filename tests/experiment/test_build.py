@@ -36,13 +36,13 @@ def test_inputs_are_standardized_by_training_examples_only():
 
 @pytest.fixture(scope="module")
 def mnist_files(tmp_path_factory):
-    """Forty pictures of 8×8 pixels in MNIST's files."""
+    """Forty images of 8×8 pixels in MNIST's files."""
     folder = tmp_path_factory.mktemp("mnist")
     rng = np.random.default_rng(0)
     for part, count in (("train", 30), ("t10k", 10)):
-        pictures = rng.integers(0, 256, (count, 8, 8), np.uint8)
+        images = rng.integers(0, 256, (count, 8, 8), np.uint8)
         labels = (np.arange(count) % 10).astype(np.uint8)
-        (folder / f"{part}-images-idx3-ubyte").write_bytes(idx_bytes(pictures))
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(idx_bytes(images))
         (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
     return str(folder)
 

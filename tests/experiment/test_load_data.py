@@ -11,7 +11,7 @@ from demjax.experiment import build, load_data
 DIGITS = data.digits()
 
 
-def dealt(source=DIGITS, /, **options):
+def given(source=DIGITS, /, **options):
     return load_data.partitioned(experiment(algorithm="local_only", **options), source)
 
 
@@ -55,7 +55,7 @@ def dealt(source=DIGITS, /, **options):
     ids=lambda value: str(value) if isinstance(value, dict) else value.__name__,
 )
 def test_the_options_of_a_rule_reach_it(options, wanted):
-    found = dealt(clients=20, seed=5, **options)
+    found = given(clients=20, seed=5, **options)
     assert same(found.partition, wanted(DIGITS.y))
     assert found.y is DIGITS.y
     planted = options["partition"] == "planted"
@@ -68,10 +68,10 @@ def test_natural_deals_the_owners_of_a_data_set():
     class Owned(data.Dataset):
         owner = np.arange(len(DIGITS.y)) % 90
 
-    found = dealt(Owned(*DIGITS), partition="natural", clients=30, seed=2)
+    found = given(Owned(*DIGITS), partition="natural", clients=30, seed=2)
     options = {"train_count": len(DIGITS.y), "clients": 30, "seed": 2}
     assert same(found.partition, data.natural(DIGITS.y, Owned.owner, **options))
-    failure(lambda: dealt(partition="natural"), "do not say whose")
+    failure(lambda: given(partition="natural"), "do not say whose")
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_natural_deals_the_owners_of_a_data_set():
 )
 def test_conflicts_are_planted_in_the_inputs(conflict, wanted):
     before = DIGITS.x.copy()
-    found = dealt(conflict=conflict, clients=10)
+    found = given(conflict=conflict, clients=10)
     np.testing.assert_array_equal(found.dataset.x, wanted(DIGITS.x, found.partition))
     np.testing.assert_array_equal(DIGITS.x, before)
     assert found.true_clusters.tolist() == data.planted_clusters(10, 4).tolist()
@@ -92,7 +92,7 @@ def test_conflicts_are_planted_in_the_inputs(conflict, wanted):
 
 
 def test_the_labels_that_were_dealt_are_kept_beside_those_that_conflict():
-    found = dealt(conflict="relabelled", true_clusters=2, clients=10)
+    found = given(conflict="relabelled", true_clusters=2, clients=10)
     np.testing.assert_array_equal(found.y, DIGITS.y)
     wanted = data.relabelled(DIGITS.y, found.partition, 2, classes=10)
     np.testing.assert_array_equal(found.dataset.y, wanted)
@@ -103,10 +103,10 @@ def test_a_file_is_dealt_to_as_many_clients_as_it_has(tmp_path):
     partition = data.iid(DIGITS.y, clients=12, seed=9)
     data.save_partition(partition, path, y=DIGITS.y)
     options = {"partition": "file", "partition_file": str(path)}
-    assert same(dealt(clients=12, **options).partition, partition)
-    failure(lambda: dealt(clients=13, **options), "12 clients", "13", "--clients 12")
+    assert same(given(clients=12, **options).partition, partition)
+    failure(lambda: given(clients=13, **options), "12 clients", "13", "--clients 12")
     other = DIGITS._replace(y=DIGITS.y[::-1])
-    failure(lambda: dealt(other, clients=12, **options), "not these 1797")
+    failure(lambda: given(other, clients=12, **options), "not these 1797")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_file_is_dealt_to_as_many_clients_as_it_has(tmp_path):
 def test_each_data_set_is_dealt_as_its_own_experiment(name, each, examples):
     y = np.random.default_rng(0).permutation(np.repeat(np.arange(10), each))
     source = DIGITS._replace(y=y, train_count=len(y) - 10_000, name=name)
-    found = dealt(source, dataset=name, partition="published", data_dir=".").partition
+    found = given(source, dataset=name, partition="published", data_dir=".").partition
     assert sum(map(len, (*found.train, *found.test))) == pytest.approx(examples, abs=20)
 
 
@@ -128,7 +128,7 @@ def test_missing_data_are_told_in_a_sentence():
     ("shape", "model", "least"),
     [((2, 9, 1), "cnn", "4×4"), ((9, 3, 1), "cnn", "4×4"), ((7, 8, 1), "cifar_cnn", "8×8")],
 )
-def test_pictures_that_are_too_small_for_the_model_are_refused(shape, model, least, tmp_path):
+def test_images_that_are_too_small_for_the_model_are_refused(shape, model, least, tmp_path):
     path = tmp_path / "small.npz"
     np.savez(path, x=np.zeros((40, *shape), np.uint8), y=np.arange(40) % 10)
     asked = experiment(dataset="npz", data_dir=str(path), model=model, clients=8)

@@ -25,9 +25,9 @@ MOVED = jax.jit(moved, static_argnums=2)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 3))
-def described(groups, slots, kinds, n_kinds, before=None, known=True):
+def described(groups, slots, true_clusters, n_clusters, before=None, known=True):
     """The description of a tree that is given as groups, in one program."""
-    return describe(from_groups(groups, slots), kinds, n_kinds, before, known)
+    return describe(from_groups(groups, slots), true_clusters, n_clusters, before, known)
 
 
 def random_labels(rng, count, slots):
@@ -72,7 +72,7 @@ def moved_by_loop(before, after, slots):
     return movers
 
 
-def structure_by_loop(groups, kinds, before, slots):
+def structure_by_loop(groups, true_clusters, before, slots):
     rows = []
     for level, row in enumerate(groups[:-1]):
         members = [[n for n, g in enumerate(row) if g == slot] for slot in range(slots)]
@@ -84,7 +84,7 @@ def structure_by_loop(groups, kinds, before, slots):
         rows.append(
             (
                 *(len(sizes), max(sizes, default=0), min(sizes, default=0)),
-                *(len(alone) / len(row), rand_by_sklearn(row, kinds), *past),
+                *(len(alone) / len(row), rand_by_sklearn(row, true_clusters), *past),
             )
         )
     return Structure(*np.array(rows).reshape(len(rows), 7).T)
@@ -203,38 +203,38 @@ def test_movers_by_hand(before, after, wanted):
 def test_description_is_that_of_loops_over_groups(seed, count):
     rng = np.random.default_rng(seed)
     groups, before = random_groups(rng, 3, count), random_groups(rng, 3, count)
-    kinds = rng.integers(0, KINDS, count)
+    true_clusters = rng.integers(0, KINDS, count)
     for known in (True, False):
-        got = described(groups, SLOTS, kinds, KINDS, before, known)
+        got = described(groups, SLOTS, true_clusters, KINDS, before, known)
         past = before if known else None
-        assert_structure(got, structure_by_loop(groups, kinds, past, SLOTS))
+        assert_structure(got, structure_by_loop(groups, true_clusters, past, SLOTS))
 
 
 def test_description_of_trees_cut_from_dendrograms(split_tree, groups_of):
     rng, levels, count = np.random.default_rng(0), 3, 40
-    kinds, before = rng.integers(0, KINDS, count), np.full((levels + 1, count), NO_GROUP)
+    true_clusters, before = rng.integers(0, KINDS, count), np.full((levels + 1, count), NO_GROUP)
     for method in METHODS:
         merges, _ = random_linkage(rng, count, method)
         groups = groups_of(split_tree(merges, levels), count)
-        got = described(groups, SLOTS, kinds, KINDS, before, True)
-        assert_structure(got, structure_by_loop(groups, kinds, before, SLOTS))
+        got = described(groups, SLOTS, true_clusters, KINDS, before, True)
+        assert_structure(got, structure_by_loop(groups, true_clusters, before, SLOTS))
         before = groups
-    got = described(groups, SLOTS, kinds, KINDS)
-    assert_structure(got, structure_by_loop(groups, kinds, None, SLOTS))
+    got = described(groups, SLOTS, true_clusters, KINDS)
+    assert_structure(got, structure_by_loop(groups, true_clusters, None, SLOTS))
 
 
 def test_the_published_tree_that_sheds_a_client_a_level():
     levels, client = 3, np.arange(50)
     groups = np.array([np.where(client < 47 + level, 0, NO_GROUP) for level in range(levels + 1)])
-    kinds = client % 7
-    got = described(groups, 8, kinds, 7, groups[:, ::-1], True)
+    true_clusters = client % 7
+    got = described(groups, 8, true_clusters, 7, groups[:, ::-1], True)
     assert got.groups.tolist() == [1, 1, 1]
     assert got.largest.tolist() == got.smallest.tolist() == [47, 48, 49]
     np.testing.assert_allclose(got.singletons, [0.06, 0.04, 0.02], rtol=1e-6)
     assert got.moved.tolist() == [6, 4, 2]
-    assert_structure(got, structure_by_loop(groups, kinds, groups[:, ::-1], 8))
+    assert_structure(got, structure_by_loop(groups, true_clusters, groups[:, ::-1], 8))
     nobody = np.where(np.arange(levels + 1)[:, None] < levels, NO_GROUP, np.zeros_like(groups))
-    empty = described(nobody, 8, kinds, 7, groups, True)
+    empty = described(nobody, 8, true_clusters, 7, groups, True)
     assert empty.groups.tolist() == empty.largest.tolist() == empty.smallest.tolist() == [0] * 3
     assert empty.singletons.tolist() == [1, 1, 1]
     assert empty.moved.tolist() == [47, 48, 49]
@@ -245,29 +245,29 @@ def test_descriptions_of_many_trees_at_once_are_those_of_each():
     groups, before = (
         np.array([random_groups(rng, levels, count) for _ in range(many)]) for _ in range(2)
     )
-    kinds, known = rng.integers(0, KINDS, (many, count)), np.arange(many) % 2 == 0
+    true_clusters, known = rng.integers(0, KINDS, (many, count)), np.arange(many) % 2 == 0
 
-    one = functools.partial(described, slots=SLOTS, n_kinds=KINDS)
-    got = jax.vmap(lambda g, k, b, yes: one(g, kinds=k, before=b, known=yes))(
-        groups, kinds, before, known
+    one = functools.partial(described, slots=SLOTS, n_clusters=KINDS)
+    got = jax.vmap(lambda g, k, b, yes: one(g, true_clusters=k, before=b, known=yes))(
+        groups, true_clusters, before, known
     )
     for number in range(many):
         past = before[number] if known[number] else None
-        wanted = structure_by_loop(groups[number], kinds[number], past, SLOTS)
+        wanted = structure_by_loop(groups[number], true_clusters[number], past, SLOTS)
         assert_structure(jax.tree.map(lambda x, n=number: x[n], got), wanted)
 
 
 def test_only_a_root_has_an_empty_description():
-    groups, kinds = np.zeros((3, 1, 4), int), np.zeros(4, int)
-    got = described(groups[0], 1, kinds, 1, groups[0], True)
+    groups, true_clusters = np.zeros((3, 1, 4), int), np.zeros(4, int)
+    got = described(groups[0], 1, true_clusters, 1, groups[0], True)
     assert [leaf.shape for leaf in got] == [(0,)] * 7
-    got = jax.vmap(lambda groups: described(groups, 1, kinds, 1))(groups)
+    got = jax.vmap(lambda groups: described(groups, 1, true_clusters, 1))(groups)
     assert [leaf.shape for leaf in got] == [(3, 0)] * 7
 
 
 def test_groups_of_another_shape_are_refused():
     tree = Hierarchy(np.zeros((3, 4), int), np.zeros((3, 4), int))
-    with pytest.raises(ValueError, match=r"kinds need shape \(4,\), but \(5,\) was given"):
+    with pytest.raises(ValueError, match=r"true_clusters need shape \(4,\), but \(5,\) was given"):
         describe(tree, np.zeros(5, int), 1)
     with pytest.raises(ValueError, match=r"groups before need shape \(3, 4\), but \(2, 4\) was"):
         describe(tree, np.zeros(4, int), 1, tree.groups[1:])
@@ -286,6 +286,6 @@ def test_kinds_are_sets_of_training_labels_as_they_first_appear(ragged_clients):
 @pytest.mark.usefixtures("float64")
 def test_double_precision_elsewhere_changes_no_type():
     rng = np.random.default_rng(9)
-    groups, kinds = random_groups(rng, 2, 40), rng.integers(0, KINDS, 40)
-    got = described(groups, SLOTS, kinds, KINDS, groups)
-    assert_structure(got, structure_by_loop(groups, kinds, groups, SLOTS))
+    groups, true_clusters = random_groups(rng, 2, 40), rng.integers(0, KINDS, 40)
+    got = described(groups, SLOTS, true_clusters, KINDS, groups)
+    assert_structure(got, structure_by_loop(groups, true_clusters, groups, SLOTS))

@@ -22,16 +22,16 @@ SIZES = pytest.mark.parametrize(
         (1, 7, 5, 1, 2, 5, 5),
         (2, 8, 5, 2, 1, 3, 5),
         (2, 5, 9, 1, 3, 5, 1),
-        (1, 3, 2, 2, 2, 5, 5),  # a kernel larger than the picture
+        (1, 3, 2, 2, 2, 5, 5),  # a kernel larger than the image
         (1, 1, 1, 1, 1, 1, 1),
         (5, 2, 7, 4, 2, 1, 3),
-        (32, 5, 3, 16, 17, 5, 5),  # many channels, filters and pictures
+        (32, 5, 3, 16, 17, 5, 5),  # many channels, filters and images
     ],
     ids=str,
 )
 
 
-def pictures_and_kernel(sizes, models=()):
+def images_and_kernel(sizes, models=()):
     batch, height, width, channels, filters, rows, columns = sizes
     rng = np.random.default_rng(sum(sizes))
     x = rng.normal(size=(*models, batch, height, width, channels))
@@ -46,16 +46,16 @@ def xla_conv(x, kernel):
 
 
 def scipy_conv(x, kernel):
-    """Each filter's sum over channels of SciPy's correlation, picture by picture."""
+    """Each filter's sum over channels of SciPy's correlation, image by image."""
     x, kernel = np.asarray(x, np.float64), np.asarray(kernel, np.float64)
     y = np.zeros((*x.shape[:3], kernel.shape[3]))
     padding = [(size // 2, size // 2) for size in kernel.shape[:2]]
-    for picture in range(x.shape[0]):
+    for image in range(x.shape[0]):
         for channel in range(x.shape[3]):
-            padded = np.pad(x[picture, :, :, channel], padding)
+            padded = np.pad(x[image, :, :, channel], padding)
             for number in range(kernel.shape[3]):
                 filtered = correlate2d(padded, kernel[:, :, channel, number], mode="valid")
-                y[picture, :, :, number] += filtered
+                y[image, :, :, number] += filtered
     return y
 
 
@@ -71,7 +71,7 @@ def cotangent_for(x, kernel):
 
 @functools.cache
 def xla_answer(sizes):
-    x, kernel = pictures_and_kernel(sizes)
+    x, kernel = images_and_kernel(sizes)
     return jax.jit(output_and_gradients, static_argnums=0)(
         xla_conv, x, kernel, cotangent_for(x, kernel)
     )
@@ -80,7 +80,7 @@ def xla_answer(sizes):
 @FORMS
 @SIZES
 def test_output_and_both_gradients_are_those_of_xla_and_scipy(conv, sizes, float64):
-    x, kernel = pictures_and_kernel(sizes)
+    x, kernel = images_and_kernel(sizes)
     got = jax.jit(output_and_gradients, static_argnums=0)(conv, x, kernel, cotangent_for(x, kernel))
     for one, other in zip(got, xla_answer(sizes), strict=True):
         assert one.shape == other.shape
@@ -91,12 +91,12 @@ def test_output_and_both_gradients_are_those_of_xla_and_scipy(conv, sizes, float
 
 @FORMS
 def test_first_and_second_derivatives_are_those_of_finite_differences(conv, float64):
-    x, kernel = pictures_and_kernel((1, 2, 3, 2, 1, 1, 3))
+    x, kernel = images_and_kernel((1, 2, 3, 2, 1, 1, 3))
     check_grads(jax.jit(conv), (x, kernel), order=2, modes=["rev"])
 
 
 def test_derivatives_by_tiles_are_those_of_finite_differences(float64):
-    x, kernel = pictures_and_kernel((32, 2, 1, 16, 16, 5, 5))
+    x, kernel = images_and_kernel((32, 2, 1, 16, 16, 5, 5))
     check_grads(jax.jit(conv_tiles), (x, kernel), order=2, modes=["rev"])
 
 
@@ -119,7 +119,7 @@ def test_tiles_are_taken_where_they_pay():
 @FORMS
 @pytest.mark.parametrize("sizes", [(2, 5, 6, 2, 3, 3, 5), (32, 3, 2, 16, 16, 5, 5)], ids=str)
 def test_many_models_at_once_are_computed_as_one_after_another(conv, sizes, float64):
-    x, kernel = pictures_and_kernel(sizes, models=(3,))
+    x, kernel = images_and_kernel(sizes, models=(3,))
     cotangent = cotangent_for(x, kernel)
 
     def one_by_one(*args):
@@ -132,8 +132,8 @@ def test_many_models_at_once_are_computed_as_one_after_another(conv, sizes, floa
 
 
 @FORMS
-def test_models_may_share_their_pictures(conv, float64):
-    x, kernel = pictures_and_kernel((2, 5, 5, 2, 3, 3, 3), models=(3,))
+def test_models_may_share_their_images(conv, float64):
+    x, kernel = images_and_kernel((2, 5, 5, 2, 3, 3, 3), models=(3,))
     got = jax.jit(jax.vmap(conv, in_axes=(None, 0)))(x[0], kernel)
     for one, own in zip(got, kernel, strict=True):
         np.testing.assert_allclose(one, scipy_conv(x[0], own), rtol=1e-12, atol=1e-12)
@@ -141,7 +141,7 @@ def test_models_may_share_their_pictures(conv, float64):
 
 @FORMS
 def test_single_precision_is_met_inside_a_program(conv):
-    x, kernel = pictures_and_kernel((3, 9, 8, 3, 5, 5, 5))
+    x, kernel = images_and_kernel((3, 9, 8, 3, 5, 5, 5))
     assert x.dtype == jnp.float32
     np.testing.assert_allclose(jax.jit(conv)(x, kernel), scipy_conv(x, kernel), rtol=0, atol=3e-5)
 
@@ -149,7 +149,7 @@ def test_single_precision_is_met_inside_a_program(conv):
 @FORMS
 @pytest.mark.parametrize(("rows", "columns"), [(2, 3), (3, 4), (2, 2)])
 def test_a_kernel_of_even_size_is_refused(conv, rows, columns):
-    x, kernel = pictures_and_kernel((1, 6, 6, 1, 1, rows, columns))
+    x, kernel = images_and_kernel((1, 6, 6, 1, 1, rows, columns))
     with pytest.raises(ValueError, match=f"odd height and width, but it is {rows}×{columns}"):
         conv(x, kernel)
     with pytest.raises(ValueError, match="odd"):

@@ -194,7 +194,7 @@ SHAPE = (11, 6, 3)  # pooled to 5 × 3, then to 2 × 1
 
 
 def answers(apply, params):
-    """Logits of some pictures, and their gradient."""
+    """Logits of some images, and their gradient."""
     rng = np.random.default_rng(2)
     x = jnp.asarray(rng.normal(size=(3, *SHAPE)), jnp.float32)
     logits, pull_back = jax.vjp(lambda params: apply(params, x), params)
@@ -288,7 +288,7 @@ def test_layers_add_their_bias(layer):
 
 
 @FORMS
-def test_cnn_learns_from_pictures_of_bytes_as_from_the_same_numbers(conv):
+def test_cnn_learns_from_images_of_bytes_as_from_the_same_numbers(conv):
     model = CNN(2, filters=(1,), hidden=2, conv=conv)
     params = jax.tree.map(lambda leaf: leaf / 50, random_like(fresh(model, (4, 4, 1))))
     x = jnp.asarray(np.random.default_rng(0).integers(0, 256, (2, 4, 4, 1), np.uint8))

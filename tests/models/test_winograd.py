@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from demjax.models.winograd import PICTURES, TILE, correlate_tiles, transforms
-from tests.models.test_convolution import pictures_and_kernel, scipy_conv
+from demjax.models.winograd import IMAGES, TILE, correlate_tiles, transforms
+from tests.models.test_convolution import images_and_kernel, scipy_conv
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
@@ -34,7 +34,7 @@ def test_transforms_correlate_exactly(size):
 @pytest.mark.parametrize("size", [1, 3, 5])
 @pytest.mark.parametrize("extent", [(1, 1), (3, 2), (4, 4), (5, 9), (14, 13)])
 def test_outputs_are_scipys_sums(size, extent, float64):
-    x, kernel = pictures_and_kernel((2, *extent, 2, 3, size, size))
+    x, kernel = images_and_kernel((2, *extent, 2, 3, size, size))
     got = jax.jit(correlate_tiles)(x, kernel)
     assert got.dtype == jnp.float64
     np.testing.assert_allclose(got, scipy_conv(x, kernel), rtol=1e-12, atol=1e-12)
@@ -42,20 +42,20 @@ def test_outputs_are_scipys_sums(size, extent, float64):
 
 @pytest.mark.parametrize("sizes", [(7, 7), (5, 3), (4, 4)], ids=str)
 def test_other_kernels_are_refused(sizes):
-    x, kernel = pictures_and_kernel((1, 8, 8, 1, 1, *sizes))
+    x, kernel = images_and_kernel((1, 8, 8, 1, 1, *sizes))
     with pytest.raises(ValueError, match=f"but it is {sizes[0]}×{sizes[1]}"):
         correlate_tiles(x, kernel)
 
 
-@pytest.mark.parametrize("batch", [PICTURES - 1, PICTURES, PICTURES + 1, 2 * PICTURES + 1])
-def test_pictures_in_parts_are_those_at_once(batch, float64):
-    x, kernel = pictures_and_kernel((batch, 5, 4, 1, 2, 3, 3))
+@pytest.mark.parametrize("batch", [IMAGES - 1, IMAGES, IMAGES + 1, 2 * IMAGES + 1])
+def test_images_in_parts_are_those_at_once(batch, float64):
+    x, kernel = images_and_kernel((batch, 5, 4, 1, 2, 3, 3))
     got = jax.jit(correlate_tiles)(x, kernel)
     np.testing.assert_allclose(got, scipy_conv(x, kernel), rtol=1e-12, atol=1e-12)
 
 
 def test_single_precision_keeps_the_digits_that_are_promised():
-    x, kernel = pictures_and_kernel((4, 14, 14, 32, 32, 5, 5))
+    x, kernel = images_and_kernel((4, 14, 14, 32, 32, 5, 5))
     kernel = kernel / np.sqrt(5 * 5 * 32)  # outputs around 1
     wanted = scipy_conv(x, kernel)
     assert np.std(wanted) == pytest.approx(1, abs=0.1)

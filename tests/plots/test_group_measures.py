@@ -31,11 +31,11 @@ def test_the_sizes_of_groups_are_those_of_the_groups():
 
 def test_agreement_is_that_of_the_table():
     history = made_history()
-    kinds, before = plots.rand_index(history, figure=Figure())
+    true_clusters, before = plots.rand_index(history, figure=Figure())
     structure = history.measures.structure
     for level in range(2):
         np.testing.assert_array_equal(
-            kinds.get_lines()[level].get_ydata(), structure.rand_kinds[:, level]
+            true_clusters.get_lines()[level].get_ydata(), structure.rand_true[:, level]
         )
         np.testing.assert_array_equal(
             before.get_lines()[level].get_ydata(), structure.rand_before[:, level]

@@ -52,13 +52,13 @@ def dealt(folder, deal, **options):
 def test_a_folder_tells_who_has_what(tmp_path):
     partition = data.labels(Y, clients=12, seed=0)
     folder = dealt(tmp_path / "run", partition)
-    counts, labels, kinds = held(read(folder))
+    counts, labels, true_clusters = held(read(folder))
     assert labels.tolist() == list(range(10))
     for mine, *parts in zip(counts, *partition, strict=True):
         np.testing.assert_array_equal(mine, np.bincount(Y[np.concatenate(parts)], minlength=10))
     sets = [frozenset(Y[train].tolist()) for train in partition.train]
     for one, other in combinations(range(12), 2):
-        assert (kinds[one] == kinds[other]) == (sets[one] == sets[other])
+        assert (true_clusters[one] == true_clusters[other]) == (sets[one] == sets[other])
     assert int(np.nansum(drawn(folder).images[0].get_array())) == counts.sum()
 
 

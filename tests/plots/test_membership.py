@@ -92,8 +92,8 @@ def test_ribbons_have_the_colour_of_the_first_group_or_of_the_kind():
     ribbons = drawn(history).collections[0]
     colours = {tuple(colour[:3]) for colour in ribbons.get_facecolor()}
     assert colours == {to_rgb(FILLS[0]), to_rgb(FILLS[1]), to_rgb(GREY)}
-    kinds = np.array([5, 5, 5, 5, 7, 7])
-    ax = drawn(history, kinds=kinds, moments=[4, 1])
+    true_clusters = np.array([5, 5, 5, 5, 7, 7])
+    ax = drawn(history, true_clusters=true_clusters, moments=[4, 1])
     assert len(ax.collections[0].get_paths()) == 5
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["5 (4)", "7 (2)"]
 
@@ -126,5 +126,5 @@ def test_what_cannot_be_drawn_is_told(tmp_path):
         drawn(made_history(), moments=[])
     with pytest.raises(ValueError, match="At least 2 moments"):
         drawn(made_history(), moments=1)
-    with pytest.raises(ValueError, match="12 clients need as many kinds"):
-        drawn(made_history(), kinds=np.zeros(len(ROUNDS), int))
+    with pytest.raises(ValueError, match="12 clients need as many true clusters"):
+        drawn(made_history(), true_clusters=np.zeros(len(ROUNDS), int))

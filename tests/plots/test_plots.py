@@ -1,4 +1,4 @@
-"""Pictures hold the numbers that they claim to show."""
+"""Images hold the numbers that they claim to show."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_counts_are_those_of_the_partition():
         np.testing.assert_array_equal(one, other)
 
 
-def test_the_picture_shows_the_counts_and_the_sizes():
+def test_the_image_shows_the_counts_and_the_sizes():
     ax = drawn(PARTITION, Y)
     shown = np.ma.filled(np.ma.masked_invalid(ax.images[0].get_array()), 0)
     assert shown.tolist() == [[2, 0], [2, 0], [0, 2]]

@@ -20,7 +20,7 @@ from demjax.runs import folder as run_folder
 
 @pytest.fixture(scope="module")
 def some_runs(tmp_path_factory):
-    """One DemLearn run of planted kinds; and it among others, with long labels."""
+    """One DemLearn run of planted true_clusters; and it among others, with long labels."""
     root = tmp_path_factory.mktemp("runs")
     y = data.digits().y
     planted = data.planted(y, clients=12, true_clusters=4, seed=0).partition

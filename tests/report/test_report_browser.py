@@ -184,14 +184,14 @@ def test_a_thousand_clients_are_blocks_that_do_not_freeze(page, tmp_path):
     assert page.said == []
 
 
-def test_figures_are_shown_as_pictures(page, tmp_path):
+def test_figures_are_shown_as_images(page, tmp_path):
     drawn = (
         '<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20"><script>no</script></svg>'
     )
     run = report.read(run_folders.small(tmp_path / "run"))
     path = tmp_path / "page.html"
-    picture = f"data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()}"
-    path.write_text(report.page([run], figures={"a < b": picture}), encoding="utf-8")
+    image = f"data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()}"
+    path.write_text(report.page([run], figures={"a < b": image}), encoding="utf-8")
     page.said.clear()
     page.open(path)
     page.until("document.querySelector('#hierarchy').textContent")

@@ -117,7 +117,7 @@ class Page:
         for kind in ("keyDown", "keyUp"):
             self.do("Input.dispatchKeyEvent", type=kind, **about)
 
-    def picture(self, path: Path, *, width=1200, height=None, dark=False):
+    def image(self, path: Path, *, width=1200, height=None, dark=False):
         """Write what the page looks like into a ``.png`` file."""
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.do("Emulation.setEmulatedMedia", features=scheme)

@@ -61,7 +61,7 @@ def made_history(*, clients=12, cut=(5, 3), seed=0):
             largest=whole.max(axis=2, initial=0),
             smallest=np.where(whole > 0, whole, 99).min(axis=2, initial=99) % 99,
             singletons=some(moments, levels),
-            rand_kinds=some(moments, levels),
+            rand_true=some(moments, levels),
             rand_before=some(moments, levels),
             moved=np.zeros((moments, levels), int),
         ),

@@ -20,9 +20,9 @@ def field(number, content):
     return bytes([number * 8 + 2]) + length + bytes([size]) + content
 
 
-def example(picture, label):
+def example(image, label):
     file = io.BytesIO()
-    Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file, "PNG")
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, "PNG")
     image = field(1, field(1, file.getvalue()))  # Feature.bytes_list
     number = field(3, field(1, bytes([label])))  # Feature.int64_list, packed; below 128
     features = {b"image": image, b"label": number}
@@ -31,7 +31,7 @@ def example(picture, label):
     )
 
 
-def pictures(count, shape, classes, seed):
+def images(count, shape, classes, seed):
     rng = np.random.default_rng(seed)
     x = rng.integers(0, 256, (count, *shape), dtype=np.uint8)
     return x, rng.integers(0, classes, count, dtype=np.uint8)
@@ -44,12 +44,12 @@ def write_prepared(root, builder, *, version, classes, shape=(28, 28, 1), counts
     name = builder.split("/")[0]
     splits, parts = [], []
     for split, count in zip(("train", "test"), counts, strict=True):
-        x, y = pictures(count, shape, classes, seed=count)
+        x, y = images(count, shape, classes, seed=count)
         writer = ArrayRecordWriter(
             str(folder / f"{name}-{split}.array_record-00000-of-00001"), "group_size:1"
         )
-        for picture, label in zip(x, y, strict=True):
-            writer.write(example(picture, int(label)))
+        for image, label in zip(x, y, strict=True):
+            writer.write(example(image, int(label)))
         writer.close()
         template = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
         splits.append(

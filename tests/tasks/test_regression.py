@@ -59,7 +59,7 @@ def test_rounds_of_averaging_are_those_of_a_loop_in_float64(outputs):
             server = np.average(trained, axis=0, weights=SIZES)
     np.testing.assert_allclose(history.state.server["w"], server, rtol=1e-4, atol=1e-5)
     assert history.measures.global_score[-1] < history.measures.global_score[0]
-    assert history.measures.structure.rand_kinds.shape == (ROUNDS + 1, 0)
+    assert history.measures.structure.rand_true.shape == (ROUNDS + 1, 0)
 
 
 def test_many_steps_of_one_client_reach_the_normal_equations():

@@ -29,7 +29,7 @@ def dirichlet(
     min_examples: Annotated[int, Range(2)] = EXAMPLES_AT_LEAST,
     test_fraction: Annotated[float, Range(1e-6, 1 - 1e-6)] = 0.2,
 ) -> Partition:
-    """Deal each label in proportions from a Dirichlet distribution.
+    """Partition each label in proportions from a Dirichlet distribution.
 
     ``p_label ~ Dirichlet(α, …, α)`` over the clients, for each label. A client left with fewer than
     ``min_examples`` then takes random ones of whoever has most, one at a time, so that a small α or

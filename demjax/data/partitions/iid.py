@@ -21,7 +21,7 @@ def iid(
     seed: int,
     test_fraction: Annotated[float, Range(1e-6, 1 - 1e-6)] = 0.2,
 ) -> Partition:
-    """Deal all examples at random, as evenly as possible: sizes differ by at most one.
+    """Partition all examples at random, as evenly as possible: sizes differ by at most one.
 
     Args:
         y: Labels.

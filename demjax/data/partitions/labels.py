@@ -27,10 +27,10 @@ def labels(
     label_sigma: Annotated[float, Range(0, 1e100)] = 1.0,
     test_fraction: Annotated[float, Range(1e-6, 1 - 1e-6)] = 0.2,
 ) -> Partition:
-    """Deal each client a few labels, in log-normal amounts.
+    """Give each client a few labels, in log-normal amounts.
 
     Client u has the labels ``(u + j) % C`` for ``j < k`` (of the C labels that occur, in ascending
-    order). Each label is dealt in full to its holders: two examples to each, and of the rest the
+    order). Each label is given in full to its holders: two examples to each, and of the rest the
     share ``exp(σ z_u) / Σ_v exp(σ z_v)``, ``z`` standard normal for each holder of each label.
 
     Args:
@@ -51,12 +51,12 @@ def labels(
     """
     y = checked(y, clients=clients, seed=seed, test_fraction=test_fraction)
     first = np.arange(clients)
-    return deal_labels(
+    return give_labels(
         y, first, labels_per_client, seed=seed, label_sigma=label_sigma, test_fraction=test_fraction
     )
 
 
-def deal_labels(
+def give_labels(
     y: Int[np.ndarray, " T"],
     first: Int[np.ndarray, " N"],
     labels_per_client: int,
@@ -65,7 +65,7 @@ def deal_labels(
     label_sigma: float,
     test_fraction: float,
 ) -> Partition:
-    """Deal client u the labels ``(first[u] + j) % C``, ``j < k``, as ``labels`` describes it."""
+    """Give client u the labels ``(first[u] + j) % C``, ``j < k``, as ``labels`` describes it."""
     clients, names = len(first), np.unique(y)
     if not is_whole(labels_per_client) or not 1 <= labels_per_client <= len(names):
         raise ValueError(

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int, Int32
 
 from demjax.data.client_data import Partition
-from demjax.data.partitions.labels import deal_labels
+from demjax.data.partitions.labels import give_labels
 from demjax.data.partitions.splitting import checked, is_whole
 from demjax.data.transforms.conflicts import planted_clusters
 from demjax.registry import PARTITIONS, Range
@@ -35,11 +35,11 @@ def planted(
     label_sigma: Annotated[float, Range(0, 1e100)] = 0.0,
     test_fraction: Annotated[float, Range(1e-6, 1 - 1e-6)] = 0.2,
 ) -> Planted:
-    """Deal groups of clients the same labels, other groups others.
+    """Give groups of clients the same labels, other groups others.
 
     Client n of N is in group ``g = ⌊n G / N⌋``, which has the labels ``(⌊g C / G⌋ + j) % C`` for
     ``j < k`` (of the C labels that occur). Groups share labels where ``k G > C``. Each label is
-    dealt in full to its holders as in ``labels``: for ``σ = 0`` all alike, to within one example.
+    given in full to its holders as in ``labels``: for ``σ = 0`` all alike, to within one example.
 
     Args:
         y: Labels.
@@ -70,7 +70,7 @@ def planted(
         )
     group = planted_clusters(clients, true_clusters)
     first = group.astype(np.int64) * count // true_clusters
-    partition = deal_labels(
+    partition = give_labels(
         y, first, labels_per_client, seed=seed, label_sigma=label_sigma, test_fraction=test_fraction
     )
     return Planted(partition, group)

@@ -17,7 +17,7 @@ _FASHION_LEFT_OUT = slice(55_000, 60_000)  # the last training examples
 
 @PARTITIONS.register()
 def published(y: Int[np.ndarray, " T"], *, dataset: str, clients: int = 50) -> Partition:
-    """Deal MNIST, Fashion-MNIST or CIFAR-10 to the 50 clients of the DemLearn paper's experiment.
+    """Partition MNIST, Fashion-MNIST or CIFAR-10 as the DemLearn paper's experiments do.
 
     Args:
         y: All labels of the data set in file order, training files first.
@@ -52,9 +52,9 @@ def check_published(dataset: str, clients: int) -> None:
 
 
 def published_mnist(y: Int[np.ndarray, " T"]) -> Partition:
-    """Deal MNIST to the 50 clients of the published experiment, example for example.
+    """Partition MNIST over the 50 clients of the published experiment, example for example.
 
-    Client u has the labels ``(u + j) % 10``, ``j = 0, 1``, dealt in file order: first 10 of each,
+    Client u has the labels ``(u + j) % 10``, ``j = 0, 1``, given in file order: first 10 of each,
     then ``int(0.4 int(p (count − 100)))`` more, p log-normal shares of a label. scikit-learn
     keeps a stratified fifth of each client for testing. All chance is NumPy's legacy generator,
     seed 1. This gives 3,793 examples, 781 of them for testing; the rest are unused.
@@ -74,12 +74,12 @@ def published_mnist(y: Int[np.ndarray, " T"]) -> Partition:
     rng = np.random.RandomState(1)
     share = _shares(rng, sigma=1, labels=2)
     pools = [np.flatnonzero(y == label) for label in range(10)]
-    held = _dealt(pools, 2, _part_of(0.4, share, pools))
+    held = _given(pools, 2, _part_of(0.4, share, pools))
     return _stratified(held, y, rng)
 
 
 def published_fashion_mnist(y: Int[np.ndarray, " T"]) -> Partition:
-    """Deal Fashion-MNIST to the 50 clients of the published experiment.
+    """Partition Fashion-MNIST over the 50 clients of the published experiment.
 
     As ``published_mnist``, with ``int(0.55 int(p (count − 100)))`` more of each label, NumPy's
     legacy generator with seed 0, and without the last 5,000 training examples. Each client's n
@@ -106,7 +106,7 @@ def published_fashion_mnist(y: Int[np.ndarray, " T"]) -> Partition:
     share = _shares(rng, sigma=1, labels=2)
     used = np.delete(np.arange(len(y)), _FASHION_LEFT_OUT)
     pools = [used[y[used] == label] for label in range(10)]
-    held = _dealt(pools, 2, _part_of(0.55, share, pools))
+    held = _given(pools, 2, _part_of(0.55, share, pools))
     mixed = [rng.permutation(mine) for mine in held]
     cuts = [int(0.8 * len(mine)) for mine in mixed]
     return Partition(
@@ -116,9 +116,9 @@ def published_fashion_mnist(y: Int[np.ndarray, " T"]) -> Partition:
 
 
 def published_cifar10(y: Int[np.ndarray, " T"]) -> Partition:
-    """Deal CIFAR-10 to the 50 clients of the published experiment.
+    """Partition CIFAR-10 over the 50 clients of the published experiment.
 
-    Client u has the labels ``(u + j) % 10``, ``j = 0, 1, 2``, dealt in file order: first 10 of
+    Client u has the labels ``(u + j) % 10``, ``j = 0, 1, 2``, given in file order: first 10 of
     each, then ``int(p (count − 50)) b + a + 200`` more where that leaves some, p log-normal shares
     of a label with σ = 2, a of 10 … 200 and b of 1 … 10 drawn by Python's generator, seed 1.
     scikit-learn keeps a stratified fifth of each client for testing; NumPy's legacy generator has
@@ -144,7 +144,7 @@ def published_cifar10(y: Int[np.ndarray, " T"]) -> Partition:
         a, b = dice.randint(10, 200), dice.randint(1, 10)
         return int(share[label, u // 5, j] * (len(pools[label]) - 50)) * b + a + 200
 
-    return _stratified(_dealt(pools, 3, extra), y, rng)
+    return _stratified(_given(pools, 3, extra), y, rng)
 
 
 def _checked(y: Int[np.ndarray, " T"], name: str, wanted: tuple[int, ...]) -> np.ndarray:
@@ -178,7 +178,7 @@ def _part_of(
     return extra
 
 
-def _dealt(
+def _given(
     pools: list[np.ndarray], labels: int, extra: Callable[[int, int, int], int]
 ) -> list[np.ndarray]:
     """Each client's examples: of its labels ten each, then ``extra`` where that leaves some."""
@@ -186,16 +186,16 @@ def _dealt(
     held: list[list[np.ndarray]] = [[] for _ in range(_CLIENTS)]
     turns = [(u, j, (u + j) % 10) for u in range(_CLIENTS) for j in range(labels)]
 
-    def deal(client: int, label: int, count: int) -> None:
+    def give(client: int, label: int, count: int) -> None:
         held[client].append(pools[label][used[label] : used[label] + count])
         used[label] += count
 
     for u, _, label in turns:
-        deal(u, label, _FIRST)
+        give(u, label, _FIRST)
     for u, j, label in turns:
         count = extra(u, j, label)
         if used[label] + count < len(pools[label]):
-            deal(u, label, count)
+            give(u, label, count)
     return [np.concatenate(mine) for mine in held]
 
 

@@ -26,7 +26,7 @@ def quantity(
     min_examples: Annotated[int, Range(2)] = EXAMPLES_AT_LEAST,
     test_fraction: Annotated[float, Range(1e-6, 1 - 1e-6)] = 0.2,
 ) -> Partition:
-    """Deal all examples at random in amounts that differ: the skew is in sizes, not in labels.
+    """Partition all examples at random in amounts that differ: the skew is in sizes, not in labels.
 
     A client has ``min_examples``, and of the rest the share p_u, ``p ~ Dirichlet(α, …, α)`` over
     the clients.

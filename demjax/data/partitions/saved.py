@@ -184,7 +184,7 @@ def _wrong(
     ordered = np.sort(held)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     if len(twice):
-        return f"example {twice[0]} is dealt more than once"
+        return f"example {twice[0]} is given more than once"
     return ""
 
 

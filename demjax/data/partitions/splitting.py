@@ -1,6 +1,6 @@
-"""What rules of dealing share: checked arguments, whole numbers from shares, examples for tests.
+"""What partition rules share: checked arguments, whole numbers from shares, test examples.
 
-A deal in progress is two arrays: all examples dealt, client by client, and each client's number.
+A partition in progress is two arrays: all examples, client by client, and how many each has.
 """
 
 import heapq

@@ -1,4 +1,4 @@
-"""CIFAR-10: the original binary files, and the pictures as JPEG."""
+"""CIFAR-10: the original binary files, and the images as JPEG."""
 
 import io
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def cifar10(*, data_dir: str | Path) -> Dataset:
             ``test_batch.bin``, in it or in its subfolder ``cifar-10-batches-bin``.
 
     Returns:
-        uint8 pictures ``[60000, 32, 32, 3]`` in 0…255, 50,000 for training, then 10,000 to test.
+        uint8 images ``[60000, 32, 32, 3]`` in 0…255, 50,000 for training, then 10,000 to test.
 
     Raises:
         ValueError: A file is missing or damaged. The version for Python is not read: it is
@@ -51,7 +51,7 @@ def cifar10(*, data_dir: str | Path) -> Dataset:
     if files is None:
         raise ValueError(_no_binary_files(Path(data_dir)))
     parts = [_records(file) for file in files]
-    x = np.concatenate([pictures for pictures, _ in parts])
+    x = np.concatenate([images for images, _ in parts])
     y = np.concatenate([labels for _, labels in parts])
     return Dataset(x, y, _CLASSES, train_count=len(y) - len(parts[-1][1]), name="cifar10")
 
@@ -84,7 +84,7 @@ def jpeg_files(data_dir: Path) -> Sequence[Path] | None:
     slow=True,
 )
 def cifar10_jpeg(*, data_dir: str | Path) -> Dataset:
-    """Read CIFAR-10's pictures as JPEG, whose pixels differ a little from the original's.
+    """Read CIFAR-10's images as JPEG, whose pixels differ a little from the original's.
 
     Decoding takes about 20 seconds for all 60,000; ``load`` keeps the result.
 
@@ -94,10 +94,10 @@ def cifar10_jpeg(*, data_dir: str | Path) -> Dataset:
             ``offset`` (whole numbers, where each begins, and at last the end) and ``label``.
 
     Returns:
-        uint8 pictures ``[60000, 32, 32, 3]`` in 0…255, 50,000 for training, then 10,000 to test.
+        uint8 images ``[60000, 32, 32, 3]`` in 0…255, 50,000 for training, then 10,000 to test.
 
     Raises:
-        ValueError: A file is missing or damaged, or a picture is not 32×32 RGB.
+        ValueError: A file is missing or damaged, or an image is not 32×32 RGB.
 
     Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
     """
@@ -149,7 +149,7 @@ def _is_pickled(folder: Path) -> bool:
 
 
 def _decoded(path: Path) -> tuple[UInt8[np.ndarray, " T 32 32 3"], Int[np.ndarray, " T"]]:
-    """Pictures and labels of one file; in one thread, since more were not faster."""
+    """Images and labels of one file; in one thread, since more were not faster."""
     from PIL import Image  # here, so that importing demjax stays light
 
     arrays = read_arrays(path, required=("jpeg", "offset", "label"))
@@ -163,7 +163,7 @@ def _decoded(path: Path) -> tuple[UInt8[np.ndarray, " T 32 32 3"], Int[np.ndarra
     if offset.shape != (len(labels) + 1,) or not len(labels):
         raise ValueError(
             f"{path} holds {len(labels)} labels and {offset.shape} offsets, but one label for each "
-            "picture, and one offset more, are expected, of at least one picture."
+            "image, and one offset more, are expected, of at least one image."
         )
     offset = offset.astype(np.int64)
     if offset[0] < 0 or offset[-1] > len(content) or (np.diff(offset) <= 0).any():
@@ -171,20 +171,20 @@ def _decoded(path: Path) -> tuple[UInt8[np.ndarray, " T 32 32 3"], Int[np.ndarra
             f"offset in {path} must ascend from 0 or more to {len(content)} at most, the number of "
             f"bytes, but it goes from {offset[0]} to {offset[-1]}, or falls back between."
         )
-    pictures = np.empty((len(labels), _SIDE, _SIDE, 3), np.uint8)
+    images = np.empty((len(labels), _SIDE, _SIDE, 3), np.uint8)
     for number, (start, end) in enumerate(pairwise(offset)):
         try:
-            with Image.open(io.BytesIO(content[start:end].tobytes()), formats=("JPEG",)) as picture:
-                found = (*picture.size, picture.mode)
+            with Image.open(io.BytesIO(content[start:end].tobytes()), formats=("JPEG",)) as image:
+                found = (*image.size, image.mode)
                 if found == (_SIDE, _SIDE, "RGB"):
-                    pictures[number] = np.asarray(picture)
+                    images[number] = np.asarray(image)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise ValueError(
-                f"Picture {number} in {path} is a damaged JPEG file, so it must be fetched again."
+                f"Image {number} in {path} is a damaged JPEG file, so it must be fetched again."
             ) from error
         if found != (_SIDE, _SIDE, "RGB"):
             raise ValueError(
-                f"Picture {number} in {path} is {found[0]}×{found[1]} {found[2]}, "
+                f"Image {number} in {path} is {found[0]}×{found[1]} {found[2]}, "
                 f"but {_SIDE}×{_SIDE} RGB is expected."
             )
-    return pictures, labels
+    return images, labels

@@ -17,7 +17,7 @@ def digits() -> Dataset:
     """Read the 1,797 handwritten digits of 8×8 pixels that come with scikit-learn.
 
     Returns:
-        float32 pictures ``[1797, 8, 8, 1]``, the 17 grey values scaled to 0…1; there is no
+        float32 images ``[1797, 8, 8, 1]``, the 17 grey values scaled to 0…1; there is no
         test part.
 
     Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI.

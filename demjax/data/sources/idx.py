@@ -17,7 +17,7 @@ def read_idx(path: str | Path, *, dimensions: int) -> UInt8[np.ndarray, " ..."]:
 
     Args:
         path: The file.
-        dimensions: How many dimensions its array must have: 1 for labels, 3 for grey pictures.
+        dimensions: How many dimensions its array must have: 1 for labels, 3 for grey images.
 
     Returns:
         The array, uint8.

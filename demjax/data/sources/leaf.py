@@ -49,9 +49,9 @@ def leaf(*, data_dir: str | Path) -> Dataset:
 
     Returns:
         The data set: training examples of all users in the order of their names, then test
-        examples likewise. Inputs of a square number of pixels, 8×8 or larger, become pictures
+        examples likewise. Inputs of a square number of pixels, 8×8 or larger, become images
         ``[T, H, H, 1]``, in uint8 where they are whole 255ths; others stay float32 ``[T, D]``.
-        There are as many labels as the largest tells, but 62 for pictures of 28×28 with one
+        There are as many labels as the largest tells, but 62 for images of 28×28 with one
         above 9 (FEMNIST, of which a sample may lack the last letters). ``owner`` counts users.
 
     Raises:
@@ -213,13 +213,13 @@ def _array(values: Any, where: str) -> np.ndarray:
 
 
 def _side(width: int) -> int | None:
-    """The height of pictures of so many pixels, ``None`` where they are none."""
+    """The height of images of so many pixels, ``None`` where they are none."""
     side = math.isqrt(width)
     return side if side * side == width and side >= _LEAST_SIDE else None
 
 
 def _compact(x: Num[np.ndarray, " T D"]) -> Num[np.ndarray, " T D"]:
-    """Pictures of whole 255ths as bytes, a quarter of the memory; all else as float32."""
+    """Images of whole 255ths as bytes, a quarter of the memory; all else as float32."""
     x = x.astype(np.float32)
     if _side(x.shape[1]) is None or x.min() < 0 or x.max() > 1:
         return x

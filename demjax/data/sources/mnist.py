@@ -24,9 +24,9 @@ class IdxSource(NamedTuple):
 
     Attributes:
         folders: Where its files are looked for in the data folder.
-        files: Their names: training pictures and labels, test pictures and labels.
+        files: Their names: training images and labels, test images and labels.
         classes: Number of labels.
-        transposed: Whether pictures are stored column by column.
+        transposed: Whether images are stored column by column.
     """
 
     folders: Sequence[str]
@@ -67,7 +67,7 @@ def mnist(*, data_dir: str | Path) -> Dataset:
             ``-idx1``.
 
     Returns:
-        uint8 pictures ``[70000, 28, 28, 1]`` in 0…255, 60,000 for training, then 10,000 to test.
+        uint8 images ``[70000, 28, 28, 1]`` in 0…255, 60,000 for training, then 10,000 to test.
 
     Raises:
         ValueError: A file is missing or damaged, or two files do not fit together.
@@ -95,7 +95,7 @@ def fashion_mnist(*, data_dir: str | Path) -> Dataset:
             data sets cannot be told apart.
 
     Returns:
-        uint8 pictures ``[70000, 28, 28, 1]`` in 0…255, 60,000 for training, then 10,000 to test.
+        uint8 images ``[70000, 28, 28, 1]`` in 0…255, 60,000 for training, then 10,000 to test.
 
     Raises:
         ValueError: A file is missing or damaged, or two files do not fit together.
@@ -147,11 +147,11 @@ def from_idx(name: str, data_dir: Path) -> Dataset:
         raise ValueError(_missing(name, data_dir))
     source = IDX_SOURCES[name]
     train_images, train_labels, test_images, test_labels = files
-    train_x, train_y = _pictures_and_labels(train_images, train_labels, classes=source.classes)
-    test_x, test_y = _pictures_and_labels(test_images, test_labels, classes=source.classes)
+    train_x, train_y = _images_and_labels(train_images, train_labels, classes=source.classes)
+    test_x, test_y = _images_and_labels(test_images, test_labels, classes=source.classes)
     if train_x.shape[1:] != test_x.shape[1:]:
         raise ValueError(
-            f"{test_images} holds pictures of {by(test_x.shape[1:])} pixels and "
+            f"{test_images} holds images of {by(test_x.shape[1:])} pixels and "
             f"{train_images} of {by(train_x.shape[1:])}, but both must have one size."
         )
     if source.transposed:
@@ -198,24 +198,24 @@ def _file(folder: Path, name: str) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _pictures_and_labels(
+def _images_and_labels(
     images_path: Path, labels_path: Path, *, classes: int
 ) -> tuple[UInt8[np.ndarray, " T H W"], UInt8[np.ndarray, " T"]]:
-    pictures = read_idx(images_path, dimensions=3)
+    images = read_idx(images_path, dimensions=3)
     labels = read_idx(labels_path, dimensions=1)
-    if len(pictures) != len(labels):
+    if len(images) != len(labels):
         raise ValueError(
-            f"{labels_path} holds {len(labels)} labels and {images_path} {len(pictures)} pictures, "
-            "but there must be one label for each picture."
+            f"{labels_path} holds {len(labels)} labels and {images_path} {len(images)} images, "
+            "but there must be one label for each image."
         )
-    if not pictures.size:
+    if not images.size:
         raise ValueError(
-            f"{images_path} holds {by(pictures.shape)} pixels, "
-            "but at least one picture of at least one pixel is expected."
+            f"{images_path} holds {by(images.shape)} pixels, "
+            "but at least one image of at least one pixel is expected."
         )
     if labels.max() >= classes:
         raise ValueError(
             f"{labels_path} holds the label {labels.max()} at position {labels.argmax()}, "
             f"but only the labels 0 to {classes - 1} are possible."
         )
-    return pictures, labels
+    return images, labels

@@ -28,8 +28,8 @@ class Prepared(NamedTuple):
         builder: Its name there.
         classes: Number of labels.
         address: Where its original files are, which are read as well.
-        shape: Shape of a picture.
-        transposed: Whether pictures are stored column by column.
+        shape: Shape of an image.
+        transposed: Whether images are stored column by column.
     """
 
     builder: str
@@ -56,8 +56,8 @@ PREPARED: Mapping[str, Prepared] = {
 def prepared(name: str, *, data_dir: str | Path) -> Dataset:
     """Read a data set that TFDS has prepared in its format ``array_record``.
 
-    That takes some tenths of a second for 1,000 pictures; ``load`` keeps the result. EMNIST's
-    pictures, which are published column by column, are turned upright.
+    That takes some tenths of a second for 1,000 images; ``load`` keeps the result. EMNIST's
+    images, which are published column by column, are turned upright.
 
     Args:
         name: One of ``PREPARED``.
@@ -65,7 +65,7 @@ def prepared(name: str, *, data_dir: str | Path) -> Dataset:
             ``emnist/byclass/3.1.0``, by itself or in ``tfds``.
 
     Returns:
-        uint8 pictures in 0…255, the training part, then the test part, each as TFDS shuffled it.
+        uint8 images in 0…255, the training part, then the test part, each as TFDS shuffled it.
 
     Raises:
         ValueError: The data are missing, damaged, or prepared in another format.
@@ -99,10 +99,10 @@ def prepared(name: str, *, data_dir: str | Path) -> Dataset:
                     last = min(first + _EXAMPLES_AT_ONCE, len(part))
                     examples = part.__getitems__(list(range(first, last)))
                     end = start + len(examples)
-                    pictures = np.stack([example["image"] for example in examples])
-                    if pictures.shape[1:] != source.shape:
-                        raise ValueError(f"pictures of the shape {pictures.shape[1:]}")
-                    x[start:end] = pictures
+                    images = np.stack([example["image"] for example in examples])
+                    if images.shape[1:] != source.shape:
+                        raise ValueError(f"images of the shape {images.shape[1:]}")
+                    x[start:end] = images
                     y[start:end] = [example["label"] for example in examples]
                     start = end
     except Exception as error:  # TFDS and what it reads with have errors of many kinds
@@ -146,7 +146,7 @@ def prepare(name: str, *, data_dir: str | Path) -> Path:
     if there is not None:
         return there
     try:
-        import tensorflow  # noqa: F401 (TFDS writes pictures with it)
+        import tensorflow  # noqa: F401 (TFDS writes images with it)
     except ImportError as error:
         raise ValueError(
             f"Preparing {name!r} needs TensorFlow, which reading does not; possible is "

@@ -42,28 +42,28 @@ def rotated(
     partition: Partition,
     true_clusters: Annotated[int, Range(1)] = 4,
 ) -> Num[np.ndarray, " T H W C"]:
-    """Turn the pictures of the clients of true cluster ``k`` by ``k`` quarter turns.
+    """Turn the images of the clients of true cluster ``k`` by ``k`` quarter turns.
 
     Args:
-        x: Pictures, as high as wide.
+        x: Images, as high as wide.
         partition: Who has which of them.
         true_clusters: Number of true clusters, 1 to 4.
 
     Returns:
-        The pictures; those that nobody has are as they were.
+        The images; those that nobody has are as they were.
 
     Raises:
-        ValueError: If there are more true clusters than quarter turns, or pictures are not square.
+        ValueError: If there are more true clusters than quarter turns, or images are not square.
 
     Source: Ghosh et al., arXiv 2006.04088 (rotated MNIST).
     """
     if true_clusters > QUARTER_TURNS:
         raise ValueError(
-            f"Pictures can be turned for 1 to {QUARTER_TURNS} true clusters, not {true_clusters}."
+            f"Images can be turned for 1 to {QUARTER_TURNS} true clusters, not {true_clusters}."
         )
     if x.ndim != 4 or x.shape[1] != x.shape[2]:
         raise ValueError(
-            f"Pictures to be turned must be square, [T, H, H, C], but their shape is {x.shape}."
+            f"Images to be turned must be square, [T, H, H, C], but their shape is {x.shape}."
         )
     turned = x.copy()
     for held, kind in _held_by(partition, true_clusters):
@@ -161,25 +161,25 @@ def permuted(
     *,
     seed: int,
 ) -> Num[np.ndarray, " T H W C"]:
-    """Move the pixels of the pictures of each kind by a permutation of its own; kind 0 keeps its.
+    """Move the pixels of the images of each kind by a permutation of its own; kind 0 keeps its.
 
     Args:
-        x: Pictures; the channels of a pixel move together.
+        x: Images; the channels of a pixel move together.
         partition: Who has which of them.
         true_clusters: Number of true clusters, 1 to ``N``.
         seed: What the permutations follow from, 0 or above.
 
     Returns:
-        The pictures; those that nobody has are as they were.
+        The images; those that nobody has are as they were.
 
     Raises:
-        ValueError: If these are no pictures.
+        ValueError: If these are no images.
 
     Source: after Goodfellow et al., arXiv 1312.6211 (permuted MNIST).
     """
     if x.ndim != 4:
         raise ValueError(
-            f"Pictures whose pixels are to move must be [T, H, W, C], but their shape is {x.shape}."
+            f"Images whose pixels are to move must be [T, H, W, C], but their shape is {x.shape}."
         )
     moved, rng = x.copy(), np.random.default_rng(seed)
     last, order = 0, np.arange(x.shape[1] * x.shape[2])

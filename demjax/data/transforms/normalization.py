@@ -1,6 +1,6 @@
 """How raw inputs become what a model sees: a shift and a divisor, found once, applied anywhere.
 
-Applied to all pictures beforehand, or in the training step to a batch of bytes, the numbers are
+Applied to all images beforehand, or in the training step to a batch of bytes, the numbers are
 the same to rounding: ``classification(model, example, inputs=normalization)``.
 """
 
@@ -34,7 +34,7 @@ class Normalization:
     def __call__(self, x: Any) -> Any:
         """Normalise inputs ``[..., *shape]``, an array of NumPy's or of JAX's, into float32."""
         scaled = x.astype(np.float32)
-        if isinstance(scaled, np.ndarray):  # in place: pictures of a whole data set are large
+        if isinstance(scaled, np.ndarray):  # in place: images of a whole data set are large
             scaled -= self.shift
             scaled /= self.divisor
             return scaled
@@ -103,7 +103,7 @@ def per_pixel(
     Args:
         x: Inputs, meant for 0…255 (the 0.001 does not scale with them).
         rows: The inputs that give the means and population standard deviations; by default all,
-            as published, tests and pictures that no client holds included.
+            as published, tests and images that no client holds included.
 
     Raises:
         ValueError: There are no inputs.
@@ -167,7 +167,7 @@ def _moments(
     """Mean and variance of each pixel, in float64, some rows at a time."""
     count = len(x) if rows is None else len(rows)
     if not x.ndim or not count:
-        raise ValueError("Pixels can be standardised by at least one picture, not by none.")
+        raise ValueError("Pixels can be standardised by at least one image, not by none.")
 
     def parts():
         for start in range(0, count, AT_ONCE):

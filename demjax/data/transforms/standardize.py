@@ -25,20 +25,20 @@ def scale_to_unit(
 
 
 def standardize_pixels(x: Num[np.ndarray, " T *shape"]) -> Float[np.ndarray, " T *shape"]:
-    """Standardise each pixel over all pictures: ``(x − mean) / (std + 0.001)``, in float32.
+    """Standardise each pixel over all images: ``(x − mean) / (std + 0.001)``, in float32.
 
-    The mean and the population standard deviation are of *all* the pictures given. The published
-    experiment gives all 70,000 of MNIST, the test pictures and those that no client holds
+    The mean and the population standard deviation are of *all* the images given. The published
+    experiment gives all 70,000 of MNIST, the test images and those that no client holds
     included; so do this before ``client_data``. Both are summed in float64.
 
     Args:
-        x: Pixels, meant for 0…255 (the 0.001 does not scale with them); at least one picture.
+        x: Pixels, meant for 0…255 (the 0.001 does not scale with them); at least one image.
 
     Returns:
         float32 pixels; 0 where a pixel never changes.
 
     Raises:
-        ValueError: There are no pictures.
+        ValueError: There are no images.
 
     Source: the published experiment of Nguyen et al., arXiv 2007.03278, for MNIST.
     """
@@ -51,18 +51,18 @@ def standardize(
 ) -> Float[np.ndarray, " T *shape"]:
     """Standardise all pixels by one mean and one deviation: ``(x − mean) / (std + 0.001)``.
 
-    Unlike a mean for each pixel, this is safe with few pictures: a pixel that none of them has
-    lit would otherwise be divided by 0.001 where another picture has it lit.
+    Unlike a mean for each pixel, this is safe with few images: a pixel that none of them has
+    lit would otherwise be divided by 0.001 where another image has it lit.
 
     Args:
         x: Pixels on any scale of about 1 or more.
-        by: The pictures whose pixels give the mean and the population standard deviation, at
-            least one; training pictures only, for test results that can be trusted.
+        by: The images whose pixels give the mean and the population standard deviation, at
+            least one; training images only, for test results that can be trusted.
 
     Returns:
         float32 pixels.
 
     Raises:
-        ValueError: There are no pictures in ``by``.
+        ValueError: There are no images in ``by``.
     """
     return overall(np.asarray(by), maximum=1.0)(np.asarray(x))

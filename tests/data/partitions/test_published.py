@@ -55,7 +55,7 @@ def rederived(y):
 
 
 def dealt_by_hand(count, draw, labels, extra):
-    """How many of each label each client gets, in plain lists; None is no deal."""
+    """How many of each label each client gets, in plain lists; None where there is no partition."""
     left = [number - 10 * 5 * labels for number in count]
     table = [[0] * 10 for _ in range(50)]
     for u in range(50):
@@ -123,8 +123,8 @@ def test_the_published_split_deals_each_label_in_file_order_without_overlap():
     held = everything(partition)
     assert len(np.unique(held)) == len(held)
     for label in range(10):
-        dealt = np.sort(held[y[held] == label])
-        np.testing.assert_array_equal(dealt, np.flatnonzero(y == label)[: len(dealt)])
+        given = np.sort(held[y[held] == label])
+        np.testing.assert_array_equal(given, np.flatnonzero(y == label)[: len(given)])
     for u, mine in enumerate(per_client(partition)):
         assert set(y[mine]) == {u % 10, (u + 1) % 10}
 
@@ -183,8 +183,8 @@ def assert_stratified_and_in_file_order(partition, y, used):
     held = everything(partition)
     assert len(np.unique(held)) == len(held)
     for label in range(10):
-        dealt = np.sort(held[y[held] == label])
-        np.testing.assert_array_equal(dealt, used[y[used] == label][: len(dealt)])
+        given = np.sort(held[y[held] == label])
+        np.testing.assert_array_equal(given, used[y[used] == label][: len(given)])
     for train, test in zip(partition.train, partition.test, strict=True):
         n = len(train) + len(test)
         assert len(test) == math.ceil(0.2 * n - 1e-9)
@@ -216,8 +216,8 @@ def test_the_published_split_of_fashion_mnist():
     held = everything(partition)
     assert len(np.unique(held)) == len(held)
     for label in range(10):
-        dealt = np.sort(held[y[held] == label])
-        np.testing.assert_array_equal(dealt, used[y[used] == label][: len(dealt)])
+        given = np.sort(held[y[held] == label])
+        np.testing.assert_array_equal(given, used[y[used] == label][: len(given)])
     for train, test in zip(partition.train, partition.test, strict=True):
         assert len(train) == int(0.8 * (len(train) + len(test)))
         assert np.any(np.diff(train) < 0)

@@ -1,4 +1,4 @@
-"""Rules of dealing against their definitions."""
+"""Rules of partitioning against their definitions."""
 
 import math
 from fractions import Fraction
@@ -82,13 +82,13 @@ def test_labels_gives_each_client_its_labels_and_no_other(
         test_fraction=test_fraction,
     )
     assert_partition(partition, y, clients=clients, test_fraction=test_fraction)
-    dealt = set()
+    given = set()
     for u, mine in enumerate(per_client(partition)):
         kinds, occur = np.unique(y[mine], return_counts=True)
         assert set(kinds) == {(u + j) % len(counts) for j in range(k)}
         assert occur.min() >= 2
-        dealt |= set(kinds)
-    assert sizes(partition).sum() == sum(counts[label] for label in dealt)
+        given |= set(kinds)
+    assert sizes(partition).sum() == sum(counts[label] for label in given)
 
 
 @QUICK

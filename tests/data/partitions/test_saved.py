@@ -75,7 +75,7 @@ def altered(path, **changes):
         ({"test_size": np.array([-1, 5, 2, 2, 2])}, ["client 0"]),
         ({"train": np.arange(1, 31) * -1}, ["0 to 39", "-1"]),
         ({"train": np.arange(30) + 100}, ["0 to 39", "100"]),
-        ({"train": np.zeros(30, int)}, ["dealt more than once"]),
+        ({"train": np.zeros(30, int)}, ["given more than once"]),
         ({"examples": np.array(3)}, ["0 to 2"]),
     ],
 )

@@ -16,19 +16,19 @@ TRAIN = [f"data_batch_{number}.bin" for number in range(1, 6)]
 
 
 def write_binary(folder, **replaced):
-    """Six files of two and more records; the pictures and labels, training files first."""
+    """Six files of two and more records; the images and labels, training files first."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     x, y = [], []
     for number, name in enumerate([*TRAIN, "test_batch.bin"]):
-        pictures = rng.integers(0, 256, (number + 2, 32, 32, 3), dtype=np.uint8)
+        images = rng.integers(0, 256, (number + 2, 32, 32, 3), dtype=np.uint8)
         labels = rng.integers(0, 10, number + 2, dtype=np.uint8)
         records = b"".join(
-            bytes([label]) + b"".join(picture[..., colour].tobytes() for colour in range(3))
-            for picture, label in zip(pictures, labels, strict=True)
+            bytes([label]) + b"".join(image[..., colour].tobytes() for colour in range(3))
+            for image, label in zip(images, labels, strict=True)
         )
         (folder / name).write_bytes(replaced.get(name.removesuffix(".bin"), records))
-        x, y = [*x, *pictures], [*y, *labels]
+        x, y = [*x, *images], [*y, *labels]
     return np.array(x), np.array(y)
 
 
@@ -76,14 +76,14 @@ def test_the_pickled_version_is_refused_unread(tmp_path, below):
 # ---- JPEG ---------------------------------------------------------------------------------------
 
 
-def jpeg(picture, quality=90, form="JPEG"):
+def jpeg(image, quality=90, form="JPEG"):
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, form, quality=quality)
+    Image.fromarray(image).save(file, form, quality=quality)
     return file.getvalue()
 
 
 def smooth(count, side=32, seed=0):
-    """Pictures that JPEG changes little."""
+    """Images that JPEG changes little."""
     rng = np.random.default_rng(seed)
     corners = rng.integers(0, 256, (count, 2, 2, 3))
     along = np.linspace(0, 1, side)
@@ -106,15 +106,15 @@ def write_jpeg(folder, **replaced):
     folder.mkdir(parents=True, exist_ok=True)
     train, test = smooth(5), smooth(3, seed=1)
     good = {"train": (train, [0, 0, 1, 9, 9]), "test": (test, [4, 5, 6])}
-    for part, (pictures, labels) in good.items():
-        arrays = arrays_of([jpeg(picture) for picture in pictures], labels)
+    for part, (images, labels) in good.items():
+        arrays = arrays_of([jpeg(image) for image in images], labels)
         arrays = arrays | (replaced if part == "train" else {})
         np.savez(folder / f"{part}.npz", **arrays)
     return np.concatenate([train, test]), np.array([0, 0, 1, 9, 9, 4, 5, 6])
 
 
 @pytest.mark.parametrize("below", ["", "cifar10-jpeg"])
-def test_pictures_as_jpeg_are_decoded(tmp_path, below):
+def test_images_as_jpeg_are_decoded(tmp_path, below):
     x, y = write_jpeg(tmp_path / below)
     read = load("cifar10_jpeg", data_dir=tmp_path)
     assert (read.x.shape, read.x.dtype, read.y.dtype) == ((8, 32, 32, 3), np.uint8, np.int32)
@@ -124,32 +124,32 @@ def test_pictures_as_jpeg_are_decoded(tmp_path, below):
     assert (read.classes, read.train_count, read.name) == (10, 5, "cifar10_jpeg")
 
 
-FILES = [jpeg(picture) for picture in smooth(5)]
+FILES = [jpeg(image) for image in smooth(5)]
 GOOD = arrays_of(FILES, [0, 0, 1, 9, 9])
 WRONG = {
     "a label": ({"label": np.array([0, 0, 10, 9, 9], np.uint8)}, "label 10 at position 2"),
     "too few labels": ({"label": np.zeros(4, np.uint8)}, "4 labels"),
-    "no pictures": ({"label": np.zeros(0, np.uint8), "offset": np.zeros(1, int)}, "0 labels"),
+    "no images": ({"label": np.zeros(0, np.uint8), "offset": np.zeros(1, int)}, "0 labels"),
     "falling offsets": ({"offset": GOOD["offset"][[0, 2, 1, 3, 4, 5]]}, "ascend"),
-    "an empty picture": ({"offset": GOOD["offset"][[0, 1, 1, 3, 4, 5]]}, "ascend"),
+    "an empty image": ({"offset": GOOD["offset"][[0, 1, 1, 3, 4, 5]]}, "ascend"),
     "beyond the end": ({"offset": GOOD["offset"] + 1}, "ascend"),
     "below 0": ({"offset": GOOD["offset"] - 1}, "ascend"),
     "vast": ({"offset": GOOD["offset"].astype(np.uint64) + np.uint64(2**63)}, "ascend"),
     "offsets of 1.5": ({"offset": GOOD["offset"] / 2}, "float64"),
     "not bytes": ({"jpeg": GOOD["jpeg"].astype(np.int32)}, "int32"),
-    "not JPEG": ({"jpeg": np.zeros_like(GOOD["jpeg"])}, "Picture 0"),
-    "cut in a picture": (
+    "not JPEG": ({"jpeg": np.zeros_like(GOOD["jpeg"])}, "Image 0"),
+    "cut in an image": (
         arrays_of([*FILES[:3], FILES[3][:-60], FILES[4]], [0] * 5),
-        "Picture 3",
+        "Image 3",
     ),
     "another size": (arrays_of([*FILES[:4], jpeg(smooth(1, 16)[0])], [0] * 5), "16×16 RGB"),
     "grey": (arrays_of([*FILES[:4], jpeg(smooth(1)[0, ..., 0])], [0] * 5), "32×32 L"),
-    "PNG": (arrays_of([*FILES[:4], jpeg(smooth(1)[0], form="PNG")], [0] * 5), "Picture 4"),
+    "PNG": (arrays_of([*FILES[:4], jpeg(smooth(1)[0], form="PNG")], [0] * 5), "Image 4"),
 }
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_damaged_pictures_are_named(tmp_path, wrong):
+def test_damaged_images_are_named(tmp_path, wrong):
     arrays, found = WRONG[wrong]
     write_jpeg(tmp_path, **arrays)
     failure(lambda: cifar10_jpeg(data_dir=tmp_path), tmp_path / "train.npz", found)
@@ -164,7 +164,7 @@ def test_missing_and_cut_files_are_named(tmp_path):
     failure(lambda: cifar10_jpeg(data_dir=tmp_path), tmp_path, "train.npz and test.npz")
 
 
-def test_every_tenth_picture_of_cifar10_itself_as_jpeg(tmp_path):
+def test_every_tenth_image_of_cifar10_itself_as_jpeg(tmp_path):
     folder = Path(os.environ.get("DEMJAX_DATA_DIR", ""))
     if not folder.name or not (folder / "cifar10-jpeg").is_dir():
         pytest.skip("DEMJAX_DATA_DIR is not set, or holds no cifar10-jpeg")
@@ -178,7 +178,7 @@ def test_every_tenth_picture_of_cifar10_itself_as_jpeg(tmp_path):
     assert (read.x.shape, read.train_count) == ((6000, 32, 32, 3), 5000)
     assert np.bincount(read.y[:5000]).tolist() == [500] * 10
     assert np.bincount(read.y[5000:]).tolist() == [100] * 10
-    # mean and deviation of the colours of CIFAR-10's training pictures, as is well known
+    # mean and deviation of the colours of CIFAR-10's training images, as is well known
     unit = read.x[:5000] / np.float32(255)
     mean, deviation = unit.mean((0, 1, 2), np.float64), unit.std((0, 1, 2), np.float64)
     np.testing.assert_allclose(mean, [0.4914, 0.4822, 0.4465], atol=0.01)

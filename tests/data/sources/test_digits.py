@@ -5,7 +5,7 @@ import numpy as np
 from demjax.data import digits
 
 
-def test_digits_are_the_pictures_of_scikit_learn_in_its_order():
+def test_digits_are_the_images_of_scikit_learn_in_its_order():
     from sklearn.datasets import load_digits
 
     data, source = digits(), load_digits()

@@ -108,7 +108,7 @@ def test_labels_as_floats_are_whole(tmp_path):
 
 
 @pytest.mark.parametrize(("width", "shape"), [(64, (8, 8, 1)), (784, (28, 28, 1)), (49, (49,))])
-def test_squares_of_pixels_become_pictures(tmp_path, width, shape):
+def test_squares_of_pixels_become_images(tmp_path, width, shape):
     pixels = np.random.default_rng(0).integers(0, 256, (3, width))
     write(tmp_path / "a.json", {"u": ((pixels / 255).tolist(), [0, 1, 2])})
     read = leaf(data_dir=tmp_path)
@@ -120,7 +120,7 @@ def test_squares_of_pixels_become_pictures(tmp_path, width, shape):
         np.testing.assert_allclose(read.x, pixels / 255, rtol=1e-6)
 
 
-def test_pictures_are_bytes_only_where_all_users_have_whole_255ths(tmp_path):
+def test_images_are_bytes_only_where_all_users_have_whole_255ths(tmp_path):
     whole, other = np.arange(64)[None] / 255, np.linspace(0, 0.9, 64)[None]
     write(tmp_path / "a.json", {"u": (whole.tolist(), [0]), "v": (other.tolist(), [1])})
     read = leaf(data_dir=tmp_path)
@@ -129,7 +129,7 @@ def test_pictures_are_bytes_only_where_all_users_have_whole_255ths(tmp_path):
 
 
 @pytest.mark.parametrize(("most", "classes"), [(9, 10), (10, 62), (40, 62), (61, 62), (62, 63)])
-def test_letters_in_pictures_of_28_by_28_mean_all_62_labels(tmp_path, most, classes):
+def test_letters_in_images_of_28_by_28_mean_all_62_labels(tmp_path, most, classes):
     write(tmp_path / "a.json", {"u": ([[0.0] * 784], [most])})
     assert leaf(data_dir=tmp_path).classes == classes
 

@@ -99,7 +99,7 @@ def test_each_corruption_names_its_file_and_what_was_found(tmp_path, corruption,
     failure(lambda: mnist(data_dir=tmp_path), tmp_path / name, found)
 
 
-def test_pictures_of_two_sizes_and_no_pictures_are_refused(tmp_path):
+def test_images_of_two_sizes_and_no_images_are_refused(tmp_path):
     other = idx_bytes(np.zeros((5, 3, 3), np.uint8))
     write_all(tmp_path, t10k_images=other)
     failure(lambda: mnist(data_dir=tmp_path), "t10k-images", "3×3", "4×3")
@@ -118,8 +118,8 @@ def test_mnist_itself():
     labels = hashlib.md5(header + data.y[:60000].astype(np.uint8).tobytes()).hexdigest()
     assert labels == "a25bea736e30d166cdddb491f175f624"
     header = bytes([0, 0, 8, 3]) + struct.pack(">3I", 10000, 28, 28)
-    pictures = hashlib.md5(header + data.x[60000:].tobytes()).hexdigest()
-    assert pictures == "2646ac647ad5339dbf082846283269ea"
+    images = hashlib.md5(header + data.x[60000:].tobytes()).hexdigest()
+    assert images == "2646ac647ad5339dbf082846283269ea"
 
 
 # ---- its relatives ------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ def test_emnist_is_turned_upright_and_has_its_labels(tmp_path, name, split, clas
         path = tmp_path / "gzip" / f"emnist-{split}-{file.replace('t10k', 'test')}.gz"
         path.write_bytes(gzip.compress(idx_bytes(array.astype(np.uint8))))
     data = load(name, data_dir=tmp_path)
-    assert data.x.shape == (12, 3, 4, 1)  # the files hold pictures of 4×3, column by column
+    assert data.x.shape == (12, 3, 4, 1)  # the files hold images of 4×3, column by column
     for row in range(3):
         for column in range(4):
             np.testing.assert_array_equal(

@@ -77,7 +77,7 @@ def test_damaged_data_are_a_sentence(tmp_path):
     failure(lambda: prepared("mnist", data_dir=tmp_path), folder)
 
 
-def test_other_formats_other_pictures_and_paths_that_lead_away_are_refused(tmp_path):
+def test_other_formats_other_images_and_paths_that_lead_away_are_refused(tmp_path):
     folder, _, _ = write(tmp_path, "mnist")
     path = folder / "dataset_info.json"
     good = json.loads(path.read_text())

@@ -20,7 +20,7 @@ def test_kinds_are_as_even_as_can_be(clients, kinds, wanted):
     assert planted_clusters(clients, kinds).tolist() == wanted
 
 
-def test_each_kinds_pictures_are_turned_and_nobodys_are_not():
+def test_each_kinds_images_are_turned_and_nobodys_are_not():
     x = np.random.default_rng(0).integers(0, 256, (10, 3, 3, 2)).astype(np.uint8)
     turned = rotated(x, PARTITION, 4)
     assert turned.dtype == np.uint8
@@ -81,8 +81,8 @@ def test_as_many_kinds_as_clients_give_each_its_own_noise():
 
 def test_each_kinds_pixels_move_by_one_permutation_of_its_own():
     pixels = np.arange(3 * 4, dtype=np.uint8).reshape(3, 4, 1)
-    picture = np.concatenate([pixels, pixels + 100], axis=2)
-    x = np.stack([picture] * 10)
+    image = np.concatenate([pixels, pixels + 100], axis=2)
+    x = np.stack([image] * 10)
     x[8] += 20
     got = permuted(x, PARTITION, 4, seed=1)
     np.testing.assert_array_equal(got[[0, 1, 3, 9]], x[[0, 1, 3, 9]])

@@ -9,7 +9,7 @@ from demjax.data import centred, overall, per_pixel, standardize, standardize_pi
 from demjax.data.transforms.normalization import AT_ONCE
 
 
-def pictures(count=50, shape=(4, 3, 2), seed=0):
+def images(count=50, shape=(4, 3, 2), seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, *shape), np.uint8)
 
 
@@ -40,7 +40,7 @@ NAMES = ("unit", "centred", "overall", "per_pixel")
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("some", [False, True])
 def test_every_rule_is_its_equation(name, some):
-    x = pictures(AT_ONCE + 7 if name == "overall" else 50)
+    x = images(AT_ONCE + 7 if name == "overall" else 50)
     rows = np.random.default_rng(1).permutation(len(x))[: len(x) // 2] if some else None
     wanted = reference(name, x, np.arange(len(x)) if rows is None else rows)
     got = made(name, x, rows)(x)
@@ -50,14 +50,14 @@ def test_every_rule_is_its_equation(name, some):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_inside_a_program_the_numbers_are_the_same(name):
-    x = pictures()
+    x = images()
     normalization = made(name, x)
     inside = jax.jit(lambda x: normalization(x))(jnp.asarray(x))
     np.testing.assert_allclose(inside, normalization(x), rtol=1e-6, atol=1e-6)
 
 
-def test_the_rules_are_those_that_normalise_all_pictures_at_once():
-    x = pictures()
+def test_the_rules_are_those_that_normalise_all_images_at_once():
+    x = images()
     np.testing.assert_array_equal(per_pixel(x)(x), standardize_pixels(x))
     scaled = (x / 255).astype(np.float32)
     whole = overall(scaled, rows=np.arange(20), maximum=1.0)(scaled)
@@ -72,14 +72,14 @@ def test_a_pixel_that_never_changes_is_nought():
 
 @pytest.mark.parametrize("maximum", [0.0, -1.0, np.inf, np.nan])
 def test_a_maximum_that_is_not_positive_is_refused(maximum):
-    for rule in (unit, centred, lambda maximum: overall(pictures(), maximum=maximum)):
+    for rule in (unit, centred, lambda maximum: overall(images(), maximum=maximum)):
         with pytest.raises(ValueError, match="above 0"):
             rule(maximum=maximum)
 
 
 def test_nothing_gives_no_mean():
     for rule in (overall, per_pixel):
-        with pytest.raises(ValueError, match="at least one picture"):
-            rule(pictures(count=0))
-        with pytest.raises(ValueError, match="at least one picture"):
-            rule(pictures(), rows=np.arange(0))
+        with pytest.raises(ValueError, match="at least one image"):
+            rule(images(count=0))
+        with pytest.raises(ValueError, match="at least one image"):
+            rule(images(), rows=np.arange(0))

@@ -21,7 +21,7 @@ def test_scaling_is_a_division():
 
 
 def test_standardising_by_hand():
-    x = np.array([[[[0], [7]]], [[[10], [7]]]], np.uint8)  # two pictures of 1×2 pixels
+    x = np.array([[[[0], [7]]], [[[10], [7]]]], np.uint8)  # two images of 1×2 pixels
     standardized = standardize_pixels(x)
     assert standardized.dtype == np.float32
     # the first pixel: mean 5, population std 5; the second never changes
@@ -51,7 +51,7 @@ def test_a_standardised_pixel_has_mean_0_and_std_just_below_1(seed, count):
     np.testing.assert_allclose(standardized.std(axis=0), std / (std + 0.001), atol=1e-5)
 
 
-def test_one_mean_and_deviation_of_the_training_pictures_standardizes_all():
+def test_one_mean_and_deviation_of_the_training_images_standardizes_all():
     generator = np.random.default_rng(0)
     x = generator.uniform(0, 1, (30, 4, 4, 1)).astype(np.float32)
     by = x[:20].astype(np.float64)

@@ -42,7 +42,7 @@ for _method in (
     Method("ward", neighbor_chain.ward, squared=True),
     Method("weighted", neighbor_chain.weighted),
 ):
-    LINKAGES.register(_method.name, itself=True)(_method)
+    LINKAGES.register(_method.name, itself=True, doc=_method.update.__doc__)(_method)
 METHODS = tuple(LINKAGES)
 """Linkage methods, named as SciPy names them."""
 

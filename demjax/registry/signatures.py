@@ -151,6 +151,7 @@ def _option(name: str, hint: Any, default: Any, text: str) -> Option | None:
         return None
     bounds = next((m for m in metadata if isinstance(m, Range)), None)
     optional = default is None or type(None) in kinds
+    words = tuple(dict.fromkeys(words))
     return Option(name, single, many, optional, default, bounds, words or None, chooses, text)
 
 

@@ -32,7 +32,11 @@ def from_file(word: str, registry: "Registry") -> "Choice":
     found = _loaded(Path(path), word)
     thing = getattr(found, name, None)
     if thing is None:
-        own = [n for n, v in vars(found).items() if callable(v) and not n.startswith("_")]
+        own = [
+            n
+            for n, v in vars(found).items()
+            if getattr(v, "__module__", "") == found.__name__ and not n.startswith("_")
+        ]
         raise ValueError(f"{path} has no {registry.kind} {name!r}; {nearest(name, own)}.")
     if not callable(thing):
         raise ValueError(

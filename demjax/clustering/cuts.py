@@ -14,11 +14,14 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from demjax.base import NO_GROUP, Hierarchy
+from demjax.clustering.dendrogram import numbered, parents_of
 from demjax.clustering.group_sizes import attach_small, first_split, follow
 from demjax.hierarchy import from_groups
 from demjax.registry import CUTS, Range, check_number
 
 Number = Float[Array, ""] | float
+
+
 Size = Annotated[int, Range(1)]
 
 
@@ -133,7 +136,7 @@ def cut_depth(merges: Float[Array, " N-1 4"], levels: int, *, min_size: int = 1)
     if count == 1:
         groups = jnp.full((levels + 1, 1), NO_GROUP, jnp.int32).at[-1].set(0)
         return from_groups(groups, slots)
-    parent, nodes = _parents(merges), jnp.arange(2 * count - 1, dtype=jnp.int32)
+    parent, nodes = parents_of(merges), jnp.arange(2 * count - 1, dtype=jnp.int32)
     split = first_split(merges, min_size) if min_size > 1 else nodes
     node = jnp.full(slots, NO_GROUP, jnp.int32).at[0].set(2 * count - 2)
     rows = [jnp.zeros(count, jnp.int32)]
@@ -189,12 +192,12 @@ def cut_heights(
     thresholds = lax.cummax(jnp.asarray(thresholds, merges.dtype))
     if count > slots:
         thresholds = jnp.maximum(thresholds, merges[count - slots - 1, 2])
-    nodes, parent = jnp.arange(2 * count - 1), _parents(merges)
+    nodes, parent = jnp.arange(2 * count - 1), parents_of(merges)
     height = jnp.concatenate([jnp.full(count, -jnp.inf, merges.dtype), merges[:, 2]])
 
     def level(threshold):
         top = follow(jnp.where(height[parent] <= threshold, parent, nodes))[:count]
-        return _numbered(top, 2 * count - 1)
+        return numbered(top, 2 * count - 1)
 
     rows = jax.vmap(level)(thresholds)
     return from_groups(jnp.pad(rows, ((0, 1), (0, 0))), slots)
@@ -219,21 +222,6 @@ def _check_levels(whose: str, what: str, given: Sequence[Number], low: int, sign
             f"{whose} needs {what} that do not {'decrease' if sign > 0 else 'increase'} from the "
             f"lowest level to the highest, but {tuple(given)} were given."
         )
-
-
-def _parents(merges: Float[Array, " N-1 4"]) -> Int[Array, " 2N-1"]:
-    """The node that each node is merged into; the root's is itself."""
-    root = 2 * merges.shape[0]
-    made_by = jnp.arange(merges.shape[0] + 1, root + 1, dtype=jnp.int32)
-    parent = jnp.full(root + 1, root, jnp.int32)
-    return parent.at[merges[:, :2].astype(jnp.int32).T].set(made_by[None])
-
-
-def _numbered(top: Int[Array, " N"], total: int) -> Int[Array, " N"]:
-    """Number the clusters, given by their top nodes, in the order of their first clients."""
-    clients = jnp.arange(top.shape[0], dtype=jnp.int32)
-    first = jnp.full(total, total, jnp.int32).at[top].min(clients)[top]
-    return (jnp.cumsum(first == clients, dtype=jnp.int32) - 1)[first]
 
 
 def _split(

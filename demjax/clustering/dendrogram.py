@@ -97,3 +97,18 @@ def cophenetic_correlation(
     correlation = (xy - x * y) / jnp.sqrt((xx - x * x) * (yy - y * y))
     varies = (varies > 0) & (jnp.min(height) < jnp.max(height))
     return jnp.where(varies, jnp.clip(correlation, -1.0, 1.0), jnp.nan)
+
+
+def parents_of(merges: Float[Array, " N-1 4"]) -> Int[Array, " 2N-1"]:
+    """The node that each node is merged into; the root's is itself."""
+    root = 2 * merges.shape[0]
+    made_by = jnp.arange(merges.shape[0] + 1, root + 1, dtype=jnp.int32)
+    parent = jnp.full(root + 1, root, jnp.int32)
+    return parent.at[merges[:, :2].astype(jnp.int32).T].set(made_by[None])
+
+
+def numbered(top: Int[Array, " N"], total: int) -> Int[Array, " N"]:
+    """Number the clusters, given by their top nodes, in the order of their first clients."""
+    clients = jnp.arange(top.shape[0], dtype=jnp.int32)
+    first = jnp.full(total, total, jnp.int32).at[top].min(clients)[top]
+    return (jnp.cumsum(first == clients, dtype=jnp.int32) - 1)[first]

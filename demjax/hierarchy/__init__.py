@@ -18,10 +18,19 @@ from demjax.hierarchy.groups import (
     under_one_root,
 )
 from demjax.hierarchy.means import group_means, mean_of_all, mean_shares, soft_update
-from demjax.hierarchy.mixing import from_own, from_parent, from_root, mix_down, mixing, per_level
+from demjax.hierarchy.mixing import (
+    by_examples,
+    from_own,
+    from_parent,
+    from_root,
+    mix_down,
+    mixing,
+    per_level,
+)
 
 __all__ = [
     "Average",
+    "by_examples",
     "clipped",
     "flat_groups",
     "flat_index",

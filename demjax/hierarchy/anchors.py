@@ -1,7 +1,7 @@
 """What a client takes from its groups before it trains: where it starts, and its anchors."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,7 @@ def guide(
     *,
     prox: Float[Array, ""] | float,
     beta: Callable[[Int[Array, ""]], Float[Array, ""] | float] | None,
-    start: Callable[[Params, Params, Hierarchy], Params],
+    start: Any,
 ) -> Guidance:
     """Guidance in a round: ``by_ancestors`` with a schedule ``beta``, else ``by_parent``.
 
@@ -78,7 +78,7 @@ def by_parent(
     hierarchy: Hierarchy,
     *,
     strength: Float[Array, ""],
-    start: Callable[[Params, Params, Hierarchy], Params],
+    start: Any,
 ) -> Guidance:
     """The lowest group that holds a client is its anchor, ``strength · (w − w_parent)``.
 

@@ -1,19 +1,26 @@
 """Top-down mixing: every model takes on some of its parent's; where training starts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.tree_util import Partial
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from demjax.base import Hierarchy, Params
 from demjax.hierarchy.groups import flat_groups, lowest_group, parent_group
 from demjax.hierarchy.means import soft_update
 from demjax.registry import STARTS
+
+Start = Callable[[Params, Params, Hierarchy], Params]
+"""``(client, group, hierarchy) -> client``: where training starts."""
+
+Weighting = Literal["clients", "examples"]
+"""What counts in a group's mean."""
 
 FEW_GROUPS = 128
 """Groups on all levels up to which they are mixed by one product: it takes their square."""
@@ -99,6 +106,14 @@ def from_parent(client: Params, group: Params, hierarchy: Hierarchy) -> Params:
 def from_root(client: Params, group: Params, hierarchy: Hierarchy) -> Params:
     """Where training starts: the global model."""
     return jax.tree.map(lambda own, flat: jnp.broadcast_to(flat[-1, 0], own.shape), client, group)
+
+
+def by_examples(
+    whose: str, weighting: Weighting | tuple[Weighting, ...], levels: int
+) -> Bool[np.ndarray, " L 1"]:
+    """On which levels examples count in means, the lowest first; errors as of ``per_level``."""
+    words = per_level(whose, "weighting", weighting, levels)
+    return np.array([[word == "examples"] for word in words])
 
 
 def per_level(whose: str, name: str, given: Any, levels: int) -> list:

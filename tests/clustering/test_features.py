@@ -9,7 +9,15 @@ import tiny
 from scipy.spatial.distance import pdist
 
 from demjax import demlearn, local_training
-from demjax.clustering import chosen_layers, features, gradients, layers, sketch, updates, weights
+from demjax.clustering import (
+    chosen_layers,
+    gradients,
+    layers,
+    projection,
+    sketch,
+    updates,
+    weights,
+)
 
 CLIENTS = tiny.clients()
 COUNT = len(tiny.SIZES)
@@ -140,7 +148,7 @@ DIMENSIONS = 64
 def ratios(seed, chunk=None, monkeypatch=None):
     """Squared distances in a sketch over true ones, of all pairs of 60 models."""
     if chunk is not None:
-        monkeypatch.setattr(features, "SKETCH_CHUNK", chunk)
+        monkeypatch.setattr(projection, "SKETCH_CHUNK", chunk)
     points = models(seed, 60)
     got = jax.jit(sketch(DIMENSIONS, seed=seed))(points)
     whole = np.concatenate([np.asarray(points["w"]).reshape(60, -1), points["b"][:, None]], 1)
@@ -179,7 +187,7 @@ def test_a_sketch_follows_from_its_seed():
 
 @pytest.mark.parametrize("chunk", [7, 30])
 def test_every_parameter_has_signs_of_its_own_whatever_the_chunk(chunk, monkeypatch):
-    monkeypatch.setattr(features, "SKETCH_CHUNK", chunk)
+    monkeypatch.setattr(projection, "SKETCH_CHUNK", chunk)
     signs = np.asarray(jax.jit(sketch(DIMENSIONS))({"w": jnp.eye(60)})) * np.sqrt(DIMENSIONS)
     np.testing.assert_allclose(np.abs(signs), 1, rtol=1e-6)
     assert len(np.unique(signs, axis=0)) == 60

@@ -6,7 +6,7 @@ earlier version: *Distributed and Democratized Learning*, arXiv 2003.09301, IEEE
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, Any, Literal, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
@@ -21,13 +21,12 @@ from demjax.clustering import chosen_layers, self_organization, unorganized
 from demjax.hierarchy.aggregation import average_and_mix, mix_chosen
 from demjax.hierarchy.anchors import decaying, guide
 from demjax.hierarchy.averages import Average, average_of_groups, check_not_amplified
+from demjax.hierarchy.mixing import Start, Weighting
 from demjax.pytrees import interpolate, select, stack_copies
 from demjax.registry import ALGORITHMS, STARTS, Passes, Range
 
 Number = Float[Array, ""] | float
 Share = Annotated[Number, Range(0, 1)]
-Start = Callable[[Params, Params, Hierarchy], Params]
-Weighting = Literal["clients", "examples"]
 
 
 class DemLearnState(NamedTuple):
@@ -90,12 +89,9 @@ def demlearn(
         amplified_rounds: How many rounds that lasts, 0 or more.
         beta: First ``β`` of the earlier version, which it selects in place of ``mix`` and
             ``start``, 0 to 1; or its whole schedule ``r → β_r``. Published for MNIST: 1.
-        beta_decay: Factor on ``β`` each round, 0 to 1.
-        beta_floor: Least ``β``, 0 to 1.
-        start: Where training starts: at each client's ``own`` model, its ``parent``'s or the
-            ``root``'s, or a function such as ``hierarchy.from_own``.
-        weighting: What counts in group means, clients or their examples; or ``L`` of these words,
-            lowest level first, at last the root.
+        beta_decay, beta_floor: Factor on ``β`` each round, and the least ``β``; both 0 to 1.
+        start: Where training starts: ``own`` model, ``parent``'s or ``root``'s, or a function.
+        weighting: What counts in means: clients or examples; or ``L`` of these, lowest level first.
         average_layers: Layers that are averaged and mixed, such as ``Dense_0``; by default all.
         cohort: Clients that train in a round; all others keep their models, and count in means.
         average: In place of the mean of groups, as in ``hierarchy.averages``; not amplified.
@@ -110,8 +106,7 @@ def demlearn(
     organizing = self_organization(**organization)
     levels, slots, features = organizing.levels, organizing.slots, organizing.features
     mix = tree.per_level("DemLearn", "mix", mix, levels + 1)
-    weighted = tree.per_level("DemLearn", "weighting", weighting, levels + 1)
-    by_examples = jnp.array([what == "examples" for what in weighted])[:, None]
+    by_examples = tree.by_examples("DemLearn", weighting, levels + 1)
     schedule = beta if beta is None or callable(beta) else decaying(beta, beta_decay, beta_floor)
     check_not_amplified(average, amplification)
 
@@ -127,9 +122,7 @@ def demlearn(
     ) -> tuple[DemLearnState, DemLearnInfo]:
         own, group, *old = state[:4]
         chosen = chosen_layers(own, average_layers)
-        begin, which, weight = guide(
-            *state[:3], state.round, prox=prox, beta=schedule, start=cast(Start, start)
-        )
+        begin, which, weight = guide(*state[:3], state.round, prox=prox, beta=schedule, start=start)
         who = participation.draw(key, clients.n_clients, cohort)
         begin = participation.kept(own, who, local.begin(own, select(chosen, begin, own)))
         memory = features.before(state.memory, begin, who)
@@ -143,8 +136,7 @@ def demlearn(
         counts = jnp.where(by_examples, clients.train_size, 1)
         rate = jnp.where(regroup, 1.0, soft)
         if average is not None:
-            replaced = partial(average_of_groups, weight=counts, soft=rate, key=key)
-            group = replaced(average, client, group, hierarchy)
+            group = average_of_groups(average, client, group, hierarchy, counts, soft=rate, key=key)
         elif schedule is not None:
             group = interpolate(group, tree.group_means(client, hierarchy, counts, factor), rate)
         if schedule is None:

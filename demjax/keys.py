@@ -84,6 +84,11 @@ def for_batch(of_epoch: PRNGKeyArray, number: Number) -> PRNGKeyArray:
     return jax.random.fold_in(of_epoch, _FIRST_BATCH + number)
 
 
+def for_part(of: PRNGKeyArray, number: Number) -> PRNGKeyArray:
+    """The key of one of many alike parts: a group, a leaf, a batch, a stream of random numbers."""
+    return jax.random.fold_in(of, number)
+
+
 def for_sketch(seed: int) -> PRNGKeyArray:
     """The key of a random projection, the same in all rounds."""
     return jax.random.key(seed)

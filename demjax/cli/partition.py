@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from demjax import plots
-from demjax.cli.flags import add_options, add_sources, read_given
+from demjax.cli.parsing import add_options, add_sources, read_given
 from demjax.data import save_partition
 from demjax.experiment.experiment import resolve, with_defaults
 from demjax.experiment.load_data import Partitioned, load, partitioned

@@ -12,7 +12,7 @@ import jax
 from demjax.backend import memory, policy
 from demjax.backend.compilation import compile_once
 from demjax.backend.sharding import spread_over, use_cores
-from demjax.cli.flags import add_options, add_sources, read_given
+from demjax.cli.parsing import add_options, add_sources, read_given
 from demjax.data.sources.cache import default_folder
 from demjax.experiment import build, config
 from demjax.experiment.experiment import Experiment, resolve, with_defaults

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from demjax import keys
 from demjax.base import Params, Task
 from demjax.clients.step import Batch
 from demjax.pytrees import as_pytree, like, select
@@ -94,7 +95,7 @@ def recomputed(
         return [after[number] for number in moving]
 
     def add(number, carry):
-        batch = batch_of(number, jax.random.fold_in(key, number))
+        batch = batch_of(number, keys.for_part(key, number))
         count = jnp.sum(batch.weight)
         sums, total = carry
         zeros, ones = seen_from(0.0, batch), seen_from(1.0, batch)

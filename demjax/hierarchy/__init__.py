@@ -4,7 +4,6 @@ Anything that averages or mixes models over a given tree belongs here. How a tre
 not: see ``clustering``.
 """
 
-from demjax.hierarchy.averages import Average, clipped, noised, weighted_mean
 from demjax.hierarchy.groups import (
     flat_groups,
     flat_index,
@@ -27,6 +26,7 @@ from demjax.hierarchy.mixing import (
     mixing,
     per_level,
 )
+from demjax.hierarchy.robust_means import Average, clipped, noised, weighted_mean
 
 __all__ = [
     "Average",

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
+from demjax import keys
 from demjax.base import Params
 
 
@@ -160,7 +161,7 @@ def _seeded(streams: nnx.State, key: PRNGKeyArray) -> nnx.State:
     """Random streams of an NNX module, each with a key of its own that follows from one key."""
     leaves, form = jax.tree.flatten(streams)
     new = [
-        jax.random.fold_in(key, number) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+        keys.for_part(key, number) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
         for number, leaf in enumerate(leaves)
     ]
     return jax.tree.unflatten(form, new)

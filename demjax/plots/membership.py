@@ -71,7 +71,7 @@ def membership(
     count = every.shape[1]
     if true_clusters is not None and np.shape(true_clusters) != (count,):
         raise ValueError(
-            f"{count} clients need as many true_clusters, but {np.shape(true_clusters)} were given."
+            f"{count} clients need as many true clusters, but {np.shape(true_clusters)} were given."
         )
     colours, legend = _colours(
         shown[0] if true_clusters is None else np.asarray(true_clusters), true_clusters is None

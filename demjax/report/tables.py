@@ -129,6 +129,6 @@ def _versions(versions: Any) -> str:
 
 
 def _option(value: Any) -> str:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ",".join(map(str, value))
     return "–" if value is None else str(value)

@@ -103,13 +103,14 @@ def test_a_device_that_has_more_to_do_is_waited_for():
     program = """
 import sys, time, demjax, jax, jax.numpy as jnp
 from jax import lax
+from demjax.backend.sharding import over_clients
 demjax.use_cores(2)
 def work(_, x):
     turns = jnp.where(lax.axis_index("clients") == 0, 1, 400_000_000)
     end = lax.fori_loop(0, turns, lambda i, y: jnp.cos(y) + i % 7, x[0])
     return x + lax.psum(jnp.where(jnp.isfinite(end), x[0], 0), "clients")
 with demjax.spread_over():
-    run = jax.jit(lambda x: demjax.spread.over_clients(work, (), x)).lower(jnp.ones(2)).compile()
+    run = jax.jit(lambda x: over_clients(work, (), x)).lower(jnp.ones(2)).compile()
     start = time.monotonic()
     print(run(jnp.ones(2)).tolist(), time.monotonic() - start > 2.5)
 """

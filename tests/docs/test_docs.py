@@ -74,7 +74,9 @@ def test_a_file_of_ones_own_runs_from_the_shell(tmp_path, monkeypatch, capsys):
     (tmp_path / "shown.toml").write_text(shown, "utf-8")
     written = read_toml(tmp_path / "runs/rings/config.toml")
     shown = read_toml(tmp_path / "shown.toml")
-    assert {name: written[name] for name in shown} == shown | {"clients": written["clients"]}
+    own = {name: str(tmp_path / shown[name]) for name in ("algorithm", "dataset", "model")}
+    own["clients"] = written["clients"]
+    assert {name: written[name] for name in shown} == shown | own
 
 
 def test_the_shell_pages_configuration_is_one(tmp_path):

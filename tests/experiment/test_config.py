@@ -32,7 +32,8 @@ def test_toml_out_is_toml_in(tmp_path_factory, algorithm, share, lr, seed):
 def test_a_file_has_a_table_for_each_subject_and_no_default_is_implied():
     parsed = tomllib.loads(to_toml(experiment(mix=(0.6, 0.5, 0.4, 0.2), conflict="noisy")))
     assert list(parsed) == ["run", "data", "model", "training", "algorithm", "clustering"]
-    assert parsed["run"] == {"rounds": 100, "seed": 0, "eval_every": 1}
+    every = {"measures": ["client", "group", "global"], "measures_every": []}
+    assert parsed["run"] == {"rounds": 100, "seed": 0, "eval_every": 1, **every}
     assert parsed["data"]["conflict"] == "noisy"
     assert parsed["data"]["true_clusters"] == 4
     assert parsed["training"]["optimizer"] == "sgd"

@@ -119,7 +119,7 @@ def test_of_settings_compared_lines_are_shades_of_one_colour_told_apart_without_
 
 def test_columns_have_the_names_of_the_field():
     assert title("g_gen_l2") == "G-GEN, level 2"
-    assert title("rand_true_l1") == "rand labels, level 1"
+    assert title("rand_true_l1") == "rand true, level 1"
     assert title("global") == "Global"
     assert title("cophenetic") == "cophenetic"
 

@@ -13,8 +13,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from demjax.base import Algorithm, ClientData, Models, Params
 from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining
-from demjax.hierarchy.averages import Average, mean_by_examples
 from demjax.hierarchy.groups import under_one_root
+from demjax.hierarchy.robust_means import Average, mean_by_examples
 from demjax.pytrees import difference, interpolate, stack_copies
 from demjax.registry import ALGORITHMS, OPTIMIZERS, Range, Slot
 
@@ -74,7 +74,7 @@ def fedavg(
         cohort: Clients that train in a round and whose mean is taken, 1 to ``N``; all others keep
             their models. By default everyone.
         average: What takes the place of the mean, such as a robust one, as in
-            ``hierarchy.averages``; by default the mean by examples.
+            ``hierarchy.robust_means``; by default the mean by examples.
 
     Returns:
         The algorithm; its hierarchy is one root that holds every client.

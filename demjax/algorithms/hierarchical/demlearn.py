@@ -20,8 +20,8 @@ from demjax.clients.proximal import ProximalTerm
 from demjax.clustering import chosen_layers, self_organization, unorganized
 from demjax.hierarchy.aggregation import average_and_mix, mix_chosen
 from demjax.hierarchy.anchors import decaying, guide
-from demjax.hierarchy.averages import Average, average_of_groups, check_not_amplified
 from demjax.hierarchy.mixing import Start, Weighting
+from demjax.hierarchy.robust_means import Average, average_of_groups, check_not_amplified
 from demjax.pytrees import interpolate, select, stack_copies
 from demjax.registry import ALGORITHMS, STARTS, Passes, Range
 
@@ -94,7 +94,7 @@ def demlearn(
         weighting: What counts in means: clients or examples; or ``L`` of these, lowest level first.
         average_layers: Layers that are averaged and mixed, such as ``Dense_0``; by default all.
         cohort: Clients that train in a round; all others keep their models, and count in means.
-        average: In place of the mean of groups, as in ``hierarchy.averages``; not amplified.
+        average: In place of the mean of groups, as in ``hierarchy.robust_means``; not amplified.
         **organization: Step 2: what clients are grouped by, and how.
 
     Returns:

@@ -12,8 +12,8 @@ from demjax.base import Algorithm, ClientData, Models, Params
 from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining
 from demjax.clients.proximal import near
-from demjax.hierarchy.averages import Average, mean_by_examples
 from demjax.hierarchy.groups import under_one_root
+from demjax.hierarchy.robust_means import Average, mean_by_examples
 from demjax.pytrees import stack_copies
 from demjax.registry import ALGORITHMS, Range
 
@@ -65,7 +65,7 @@ def ditto(
         cohort: Clients that train in a round, 1 to ``N``; all others keep their models. By default
             everyone.
         average: What takes the place of the mean, such as a robust one, as in
-            ``hierarchy.averages``; by default the mean by examples.
+            ``hierarchy.robust_means``; by default the mean by examples.
 
     Returns:
         The algorithm; its client models are the personal ones, under one root, the global model.

@@ -10,7 +10,7 @@ import tiny
 from demjax import demlearn, fedavg, fedprox, local_training
 from demjax.clients import participation
 from demjax.hierarchy import clipped, from_groups, noised, weighted_mean
-from demjax.hierarchy.averages import average_of_groups
+from demjax.hierarchy.robust_means import average_of_groups
 from demjax.pytrees import StackedModels
 
 CLIENTS = tiny.clients()
@@ -133,7 +133,8 @@ def test_every_group_is_averaged_by_it_and_empty_ones_are_0():
 
 
 def test_demlearn_with_the_weighted_mean_in_its_own_place_is_demlearn():
-    options = {"levels": 2, "mix": (0.5, 0.3, 0.2), "by_examples": True, "averaged": ("w",)}
+    options = {"levels": 2, "mix": (0.5, 0.3, 0.2), "weighting": "examples"}
+    options["average_layers"] = ("w",)
     algorithms = [demlearn(LOCAL, **options, average=a) for a in (None, weighted_mean)]
     ends = []
     for algorithm in algorithms:

@@ -1,4 +1,4 @@
-"""Averages that can be replaced and wrapped: of all clients, or of every group at once.
+"""Means that can be replaced: by a robust one, clipped, or with noise, by any algorithm.
 
 An average is a function ``(models, weight, *, reference, key) -> models``. In the place of the
 weighted mean a robust one may stand, and a wrapper may clip what clients send or add noise.
@@ -67,7 +67,7 @@ def clipped(average: Average, norm: Float[Array, ""] | float) -> Average:
                 lambda u, r: r + share.reshape(-1, *[1] * (u.ndim - 1)) * u, update, reference
             )
             whole = jax.tree.map(lambda leaf: leaf[None], reference)
-            own = jax.random.fold_in(key, number)
+            own = keys.for_part(key, number)
             mean = average(nearer, weight[None], reference=whole, key=own)
             return jax.tree.map(lambda leaf: leaf[0], mean)
 
@@ -91,12 +91,12 @@ def noised(average: Average, std: Float[Array, ""] | float) -> Average:
     check_number("Noise", "std", std, 0)
 
     def add_noise(models, weight, *, reference, key):
-        mean = average(models, weight, reference=reference, key=jax.random.fold_in(key, 0))
+        mean = average(models, weight, reference=reference, key=keys.for_part(key, 0))
         leaves, form = jax.tree.flatten(mean)
-        keys = jax.random.split(jax.random.fold_in(key, 1), len(leaves))
+        of_leaves = keys.for_part(key, 1)
         drawn = [
-            leaf + std * jax.random.normal(own, leaf.shape, leaf.dtype)
-            for leaf, own in zip(leaves, keys, strict=True)
+            leaf + std * jax.random.normal(keys.for_part(of_leaves, n), leaf.shape, leaf.dtype)
+            for n, leaf in enumerate(leaves)
         ]
         return jax.tree.unflatten(form, drawn)
 

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUNS ?= runs
 
-.PHONY: demo test lint docs browser clean
+.PHONY: demo test test-fast lint docs browser clean
 
 demo: $(VENV)/.installed
 	rm -rf $(RUNS)/demo $(RUNS)/demo-fedavg $(RUNS)/demo-control $(RUNS)/demo.html
@@ -19,6 +19,14 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
+# What compiles little: the registry, options, data, run folders, words.
+FAST := tests/registry tests/data/partitions tests/data/transforms tests/experiment/test_config.py \
+  tests/experiment/test_validation.py tests/runs tests/test_base.py tests/test_imports.py \
+  tests/test_keys.py tests/test_pytrees.py tests/models/test_winograd.py tests/plots/test_settings.py
+
+test-fast: $(VENV)/.installed-test
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(FAST)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -49,9 +49,9 @@ def check_value(option: Option, value: Any, subject: str) -> None:
         for one in value:
             _check_one(option, option.several, one, subject)
     elif option.single is None and (listed or isinstance(value, PLAIN)):
-        kind = _TYPES[option.several or str]
+        each = _TYPES[option.several or str]
         raise ValueError(
-            f"{subject} values parted by commas, each {kind}, but {value!r} was given."
+            f"{subject} values parted by commas, each {each}, but {value!r} was given."
         )
     elif listed or isinstance(value, PLAIN):
         _check_one(option, option.single or str, value, subject)

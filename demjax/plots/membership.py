@@ -109,7 +109,7 @@ def membership(
     ax.spines[:].set_visible(False)
     ax.tick_params(bottom=False)
     handles = [Patch(facecolor=colour, alpha=0.6, label=text) for colour, text in legend]
-    title = f"group in round {rounds[0]}" if true_clusters is None else "kind of client"
+    title = f"group in round {rounds[0]}" if true_clusters is None else "true cluster"
     legend_above(ax, handles, title=title, title_fontsize=7, alignment="left", handlelength=1.0)
     return ax
 

@@ -20,7 +20,7 @@ from demjax.experiment.tables import all_options
 from demjax.experiment.validation import intervals
 from demjax.runs import folder as run_folder
 from demjax.runs.tensorboard import Row, event_file
-from demjax.runs.writer import FAILED, Recorder, first_line, say
+from demjax.runs.writer import DONE, FAILED, Recorder, first_line, say
 from demjax.simulation.programs import programs
 from demjax.simulation.progress import Progress
 from demjax.simulation.run import watch
@@ -87,6 +87,8 @@ def _watched(
     out: Path, resolved: Experiment, also: Callable[[Row], None], kept: Path | None
 ) -> int:
     built = build.build(resolved)
+    for note in built.notes:
+        say(note, DONE)
     key, task, clients = build.run_key(resolved), built.task, built.clients
     plan: dict[str, Any] = {
         "rounds": resolved.rounds,
@@ -123,6 +125,7 @@ def _watched(
             compile_cache=found,
             measures=built.take_measures.measures,
             score=task.score_name,
+            labels=built.labels,
             progress=progress,
         )
         return recorder.record(moments)

@@ -35,7 +35,8 @@ PRODUCTS: Mapping[str, str] = {
 class Run(NamedTuple):
     """What ``simulate`` and ``watch`` need of an experiment, and who has which examples.
 
-    ``y`` are the labels that were partitioned, before any conflict.
+    ``y`` are the labels that were partitioned, before any conflict; ``labels`` what they stand
+    for; ``notes`` sentences that a user should read.
     """
 
     algorithm: Algorithm
@@ -44,6 +45,8 @@ class Run(NamedTuple):
     take_measures: TakeMeasures[Measures]
     partition: data.Partition
     y: Int[np.ndarray, " T"]
+    labels: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def build(experiment: Experiment) -> Run:
@@ -85,7 +88,10 @@ def build(experiment: Experiment) -> Run:
     take_measures = measure(
         task, clients, measures=experiment.measures, true_clusters=found.true_clusters
     )
-    return Run(algorithm, task, clients, take_measures, found.partition, found.y)
+    labels = dataset.labels or tuple(map(str, range(dataset.classes)))
+    return Run(
+        algorithm, task, clients, take_measures, found.partition, found.y, labels, found.notes
+    )
 
 
 def run_key(experiment: Experiment) -> jax.Array:

@@ -63,6 +63,7 @@ class Recorder:
         measures: What is measured, for the summary. Without ``"client"``, nothing is written of
             single clients but the groups of those that have some.
         score: What the task's score is called.
+        labels: What each label stands for, by number.
         progress: Where ``watch`` shows the run, which ends here before anything else is said; by
             default it is shown from here.
     """
@@ -77,6 +78,7 @@ class Recorder:
         compile_cache: Outcome = "off",
         measures: Sequence[str] = MEASURES,
         score: str = "accuracy",
+        labels: Sequence[str] = (),
         progress: Progress | None = None,
     ):
         self.out = out
@@ -86,6 +88,7 @@ class Recorder:
         self.compile_cache = compile_cache
         self.measures = tuple(measures)
         self.score = score
+        self.labels = tuple(labels)
         self.progress = progress
         self.organized = 0  # how often clients had, when their dendrogram was last written
         self.rows: list[dict[str, Any]] = []
@@ -178,6 +181,7 @@ class Recorder:
             "parameters": self.parameters,
             "measures": list(self.measures),
             "score": self.score,
+            "labels": list(self.labels),
             "rounds_done": len(self.round_seconds),
             "final": self.rows[-1] if self.rows else None,
             "compile_seconds": self.compile_seconds,

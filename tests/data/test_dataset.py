@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from partitions_alike import failure
 
-from demjax.data.dataset import checked_classes, checked_inputs, within
+from demjax.data.classes import checked_classes
+from demjax.data.dataset import checked_inputs, within
 
 
 @settings(deadline=None, max_examples=60)

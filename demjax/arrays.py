@@ -53,15 +53,15 @@ def on_device(values: Any, what: str) -> jax.Array:
     """Numbers as JAX's array of the width that JAX computes with, where it holds all of them.
 
     Args:
-        values: Truth values, whole or real numbers, in an array or in lists; JAX's arrays are
-            passed on.
+        values: Truth values, whole or real numbers, in an array or in lists; JAX's own arrays have
+            been made before.
         what: What they are, for the sentence.
 
     Raises:
         ValueError: One sentence: they are no numbers, or one would be cut.
     """
-    if isinstance(values, jax.Array):
-        return values
+    if any(isinstance(part, jax.Array) for part in jax.tree.leaves(values)):
+        return jnp.asarray(values)
     given = real_numbers(values, what)
     with np.errstate(over="ignore"):
         made = jnp.asarray(given)

@@ -71,10 +71,10 @@ def linkage(
     Row ``i`` merges the clusters ``Z[i, 0] < Z[i, 1]`` at distance ``Z[i, 2]`` into cluster
     ``N + i`` of ``Z[i, 3]`` clients; heights never fall. Exact: the merges are SciPy's. Where
     distances tie there are several dendrograms, each of which merges the nearest, and it makes one
-    of them. For ``single`` and ``complete`` all have the same heights, SciPy's; for the others
-    heights depend on which tie is taken first, and often are not SciPy's: of points on a grid of
-    4 × 4 × 4, in 5 to 30 % of draws for ``average`` and ``weighted``, in 30 to 95 % for ``ward``.
-    May be called inside a traced program, under ``jit`` and ``vmap``.
+    of them. For ``single`` and ``complete`` all have the same heights, SciPy's. For the others
+    heights depend on which tie is taken first, and with many ties often are not SciPy's: of 30 to
+    200 points on a grid of 4 × 4 × 4, in 5 to 25 % of draws for ``average``, in 30 to 95 % for
+    ``ward``. May be called inside a traced program, under ``jit`` and ``vmap``.
 
     A distance that is not finite is an error outside a traced program. Inside one, where a client
     may have diverged, it counts as the largest finite one, so that a tree always results, and the

@@ -64,14 +64,13 @@ def on_device(values: Any, what: str) -> jax.Array:
         return jnp.asarray(values)
     given = real_numbers(values, what)
     with np.errstate(over="ignore"):
-        made = jnp.asarray(given)
-    held = np.asarray(made)
+        held = given.astype(jax.dtypes.canonicalize_dtype(given.dtype), copy=False)
     cut = held != given if given.dtype.kind in "iu" else np.isfinite(given) & ~np.isfinite(held)
     if cut.any():
         raise ValueError(
-            f"{what} must be numbers that {made.dtype} holds, but {given[cut][0]} was given."
+            f"{what} must be numbers that {held.dtype} holds, but {given[cut][0]} was given."
         )
-    return made
+    return jnp.asarray(held)
 
 
 def real_numbers(values: Any, what: str) -> Num[np.ndarray, " *shape"]:

@@ -45,7 +45,8 @@ def check(read, parts):
     rows = in_lists(parts)
     names = sorted({user for user, _, _ in rows})
     np.testing.assert_array_equal(read.x, np.array([x for _, x, _ in rows], np.float32))
-    assert read.y.tolist() == [y for _, _, y in rows]
+    stands_for = read.labels or range(read.classes)
+    assert [int(stands_for[y]) for y in read.y] == [y for _, _, y in rows]
     assert read.owner.tolist() == [names.index(user) for user, _, _ in rows]
     assert read.train_count == len(in_lists(parts[:1]))
     assert (read.y.dtype, read.owner.dtype, read.name) == (np.int32, np.int32, "leaf")

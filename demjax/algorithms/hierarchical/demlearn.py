@@ -17,11 +17,12 @@ from demjax.base import Algorithm, ClientData, Hierarchy, Models, Organization, 
 from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining
 from demjax.clients.proximal import ProximalTerm
-from demjax.clustering import chosen_layers, self_organization, unorganized
+from demjax.clustering import self_organization, unorganized
 from demjax.hierarchy.aggregation import average_and_mix, mix_chosen
 from demjax.hierarchy.anchors import decaying, guide
 from demjax.hierarchy.mixing import Start, Weighting
 from demjax.hierarchy.robust_means import Average, average_of_groups, check_not_amplified
+from demjax.models.layers import chosen_layers
 from demjax.pytrees import interpolate, select, stack_copies
 from demjax.registry import ALGORITHMS, STARTS, Passes, Range
 

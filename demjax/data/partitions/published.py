@@ -107,12 +107,8 @@ def published_fashion_mnist(y: Int[np.ndarray, " T"]) -> Partition:
     used = np.delete(np.arange(len(y)), _FASHION_LEFT_OUT)
     pools = [used[y[used] == label] for label in range(10)]
     held = _given(pools, 2, _part_of(0.55, share, pools))
-    mixed = [rng.permutation(mine) for mine in held]
-    cuts = [int(0.8 * len(mine)) for mine in mixed]
-    return Partition(
-        tuple(mine[:cut] for mine, cut in zip(mixed, cuts, strict=True)),
-        tuple(mine[cut:] for mine, cut in zip(mixed, cuts, strict=True)),
-    )
+    pairs = [np.split(rng.permutation(mine), [int(0.8 * len(mine))]) for mine in held]
+    return Partition(*zip(*pairs, strict=True))
 
 
 def published_cifar10(y: Int[np.ndarray, " T"]) -> Partition:
@@ -207,7 +203,7 @@ def _stratified(
     pairs = [
         train_test_split(mine, train_size=0.8, stratify=y[mine], random_state=rng) for mine in held
     ]
-    return Partition(tuple(train for train, _ in pairs), tuple(test for _, test in pairs))
+    return Partition(*zip(*pairs, strict=True))
 
 
 PUBLISHED: Mapping[str, Callable[[Int[np.ndarray, " T"]], Partition]] = {

@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from jaxtyping import Int
 
 from demjax.data.client_data import Partition, checked_labels
 from demjax.data.partitions.splitting import rows
+from demjax.data.sources.npz import read_arrays
 from demjax.registry import PARTITIONS
 
 _FORMAT = "demjax partition 1"
@@ -24,7 +23,6 @@ _KINDS = {
     "test": "iu",
     "test_size": "iu",
 }
-_DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, ValueError)
 _DIMENSIONS = {"format": 0, "examples": 0, "labels_sha256": 0}
 
 
@@ -128,24 +126,10 @@ def load_partition(path: str | Path, *, y: Int[np.ndarray, " T"] | None = None) 
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with path.open("rb") as raw:  # np.load leaves a damaged file open
-            file = np.load(raw, allow_pickle=False)
-            is_ours = isinstance(file, np.lib.npyio.NpzFile) and "format" in file
-            form = str(file["format"]) if is_ours else None
-            found = {name: file[name] for name in _KINDS} if form == _FORMAT else {}
-    except FileNotFoundError:
-        raise ValueError(f"The partition file {path} does not exist.") from None
-    except OSError as error:
-        raise ValueError(f"The partition file {path} cannot be read ({error.strerror}).") from None
-    except _DAMAGES as error:
-        raise ValueError(
-            f"{path} is damaged, or no partition: it is no whole .npz file."
-        ) from error
-    if form is None:
-        raise ValueError(f"{path} is no partition that save_partition wrote.")
+    form = str(read_arrays(path, required=("format",))["format"])
     if form != _FORMAT:
         raise ValueError(f"{path} is of the format {form[:40]!r}, but possible is {_FORMAT!r}.")
+    found = read_arrays(path, required=tuple(_KINDS))
     for name, kinds in _KINDS.items():
         if found[name].dtype.kind not in kinds or found[name].ndim != _DIMENSIONS.get(name, 1):
             raise ValueError(

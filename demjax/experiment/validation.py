@@ -105,14 +105,10 @@ def _check_cut(values: Mapping[str, Any]) -> None:
             )
 
 
-def levels_of(values: Mapping[str, Any]) -> int:
-    """Levels of groups under the root that a cut makes."""
-    return len(values.get("groups", values.get("heights", ()))) or values.get("levels", 0)
-
-
 def _check_per_level(values: Mapping[str, Any]) -> None:
     """Refuse lists that are not of one value for each level."""
-    levels = levels_of(values) + 1
+    cut = values.get("groups", values.get("heights", ()))
+    levels = (len(cut) or values.get("levels", 0)) + 1
     for name in ("mix", "weighting"):
         value = values.get(name)
         if isinstance(value, tuple) and len(value) != levels:

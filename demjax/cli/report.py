@@ -1,15 +1,14 @@
 """``demjax report``: the page of runs, written all of it or not at all."""
 
 import argparse
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from demjax.cli.parsing import Commands
 from demjax.cli.plot import images
 from demjax.report.folder import read
 from demjax.report.page import page
+from demjax.runs.folder import write_whole
 
 NAME = "report.html"
 """The page's name in its run's folder."""
@@ -49,15 +48,10 @@ def write(
     if out.exists() or out.is_symlink():
         raise ValueError(f"{out} exists and would be overwritten; possible is --out NEW_FILE.")
     text = page(read_runs, figures=figures)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(out)
+        write_whole(out, text)
     except OSError as error:
         raise ValueError(f"{out} cannot be written: {error.strerror}.") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink()
     return out
 
 

@@ -19,16 +19,8 @@ from demjax.metrics.selection import TakeMeasures
 from demjax.registry import ALGORITHMS, MODELS, NORMALIZATIONS, OPTIMIZERS, call
 from demjax.tasks.classification import classification
 
-COMPUTE: Mapping[str, Any] = {
-    "bf16": jnp.bfloat16,
-    "float32": jnp.float32,
-    "tf32": jnp.float32,
-}
-PRODUCTS: Mapping[str, str] = {
-    "bf16": "default",
-    "float32": "float32",
-    "tf32": "tensorfloat32",
-}
+COMPUTE: Mapping[str, Any] = {"bf16": jnp.bfloat16, "float32": jnp.float32, "tf32": jnp.float32}
+PRODUCTS: Mapping[str, str] = {"bf16": "default", "float32": "float32", "tf32": "tensorfloat32"}
 """How a device multiplies matrices of single precision: a GPU would round them by default."""
 
 

@@ -17,7 +17,6 @@ class Range(NamedTuple):
     high: float | None = None
 
     def __contains__(self, value: Any) -> bool:
-        """Whether a number is within."""
         return bool(self.low <= value and (self.high is None or value <= self.high))
 
     @property

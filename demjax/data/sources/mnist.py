@@ -44,6 +44,8 @@ IDX_SOURCES: Mapping[str, IdxSource] = {
     "emnist_balanced": _emnist("balanced"),
 }
 """Those of ``PREPARED``, which says the rest of them, that are published so."""
+_EMNIST = {"shape": "28×28×1", "download": "562 MB", "licence": "none stated"}
+_EMNIST |= {"source": "nist.gov/itl/products-and-services/emnist-dataset"}
 
 
 @DATASETS.register(
@@ -105,12 +107,9 @@ def fashion_mnist(*, data_dir: str | Path) -> Dataset:
 
 @DATASETS.register(
     examples="697,932 + 116,323",
-    shape="28×28×1",
     classes="62",
-    download="562 MB",
-    licence="none stated",
-    source="nist.gov/itl/products-and-services/emnist-dataset",
     files=lambda data_dir: idx_files("emnist", data_dir),
+    **_EMNIST,
 )
 def emnist(*, data_dir: str | Path) -> Dataset:
     """Read EMNIST by class, digits and letters of 62 classes, from its four IDX files.
@@ -122,12 +121,9 @@ def emnist(*, data_dir: str | Path) -> Dataset:
 
 @DATASETS.register(
     examples="112,800 + 18,800",
-    shape="28×28×1",
     classes="47",
-    download="562 MB",
-    licence="none stated",
-    source="nist.gov/itl/products-and-services/emnist-dataset",
     files=lambda data_dir: idx_files("emnist_balanced", data_dir),
+    **_EMNIST,
 )
 def emnist_balanced(*, data_dir: str | Path) -> Dataset:
     """Read EMNIST balanced, 47 classes of as many examples each; else as ``emnist``."""

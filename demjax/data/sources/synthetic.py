@@ -14,16 +14,11 @@ MOST_CLIENTS = 20_000
 """Most clients: they have 7 million examples, 1.6 GB."""
 
 _INPUTS, _CLASSES = 60, 10
+_FACTS = {"examples": "any", "shape": "60", "classes": "10", "licence": "none"}
+_FACTS |= {"source": "arXiv 1812.06127", "natural": True}
 
 
-@DATASETS.register(
-    examples="any",
-    shape="60",
-    classes="10",
-    licence="none",
-    source="arXiv 1812.06127",
-    natural=True,
-)
+@DATASETS.register(**_FACTS)
 def synthetic(
     *,
     clients: int = 30,
@@ -54,28 +49,11 @@ def synthetic(
     return _made(clients, synthetic_alpha, synthetic_beta, seed, iid=False)
 
 
-@DATASETS.register(
-    examples="any",
-    shape="60",
-    classes="10",
-    licence="none",
-    source="arXiv 1812.06127",
-    natural=True,
-)
+@DATASETS.register(**_FACTS)
 def synthetic_iid(*, clients: int = 30, seed: int = 0) -> Dataset:
     """Make Synthetic-iid: as ``synthetic``, one ``W, b ~ N(0, 1)`` and ``v = 0`` for all clients.
 
-    Args:
-        clients: Number of clients, 1 to 20,000.
-        seed: Decides all draws; 0 or more.
-
-    Returns:
-        float32 inputs ``[T, 60]`` of ten labels, client by client; there is no test part.
-
-    Raises:
-        ValueError: A number is out of its range.
-
-    Source: Li et al., Federated Optimization in Heterogeneous Networks, arXiv 1812.06127.
+    Args, returns, errors and source as of ``synthetic``.
     """
     return _made(clients, 1.0, 1.0, seed, iid=True)
 

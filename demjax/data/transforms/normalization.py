@@ -154,7 +154,6 @@ PUBLISHED: Mapping[str, Callable[..., Normalization]] = {
 def _single(
     shift: Float[np.ndarray, " *shape"] | float, divisor: Float[np.ndarray, " *shape"] | float
 ) -> Normalization:
-    """In single precision."""
     return Normalization(np.asarray(shift, np.float32), np.asarray(divisor, np.float32))
 
 

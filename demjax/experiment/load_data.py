@@ -57,11 +57,7 @@ def load(experiment: Experiment) -> data.Dataset:
 
 
 def partitioned(experiment: Experiment, dataset: data.Dataset) -> Partitioned:
-    """Give clients their examples as an experiment's options say, and plant its conflict.
-
-    Args:
-        experiment: The experiment.
-        dataset: Its data set.
+    """Give clients the examples of its data set as an experiment says, and plant its conflict.
 
     Raises:
         ValueError: If the data cannot be partitioned as asked.
@@ -88,11 +84,7 @@ def partitioned(experiment: Experiment, dataset: data.Dataset) -> Partitioned:
 
 
 def check_range(x: Num[np.ndarray, " T *shape"], option: str) -> None:
-    """Refuse inputs that are neither bytes nor within 0…1, where an option counts on it.
-
-    Raises:
-        ValueError: If some are outside.
-    """
+    """Refuse inputs that are neither bytes nor within 0…1, where an option counts on it."""
     if x.dtype != np.uint8 and x.size and not 0 <= x.min() <= x.max() <= 1:
         raise ValueError(
             f"{option} needs inputs that are bytes or within 0 to 1, but they are {x.min():.3g} to "

@@ -14,9 +14,6 @@ def check_together(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     Args:
         values: Every option's value.
         given: Those that were given, not filled in.
-
-    Raises:
-        ValueError: One sentence: what was given, and what is possible.
     """
     intervals(values)
     _check_data(values)

@@ -37,9 +37,6 @@ def check_value(option: Option, value: Any, subject: str) -> None:
         option: The option.
         value: Its value.
         subject: What the sentence begins with, such as ``"--prox needs"``.
-
-    Raises:
-        ValueError: One sentence: what was given and what is possible.
     """
     if value is None and (option.optional or option.default is None):
         return

@@ -34,11 +34,7 @@ def published(y: Int[np.ndarray, " T"], *, dataset: str, clients: int = 50) -> P
 
 
 def check_published(dataset: str, clients: int) -> None:
-    """Refuse data sets without a published partition, and other numbers of clients than its 50.
-
-    Raises:
-        ValueError: One sentence: what was given and what is possible.
-    """
+    """Refuse data sets without a published partition, and other numbers of clients than its 50."""
     if dataset not in PUBLISHED:
         raise ValueError(
             f"There is no published partition of the data set {dataset!r}; possible is "

@@ -139,11 +139,9 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _flat(parts: tuple[np.ndarray, ...]) -> tuple[Any, Any]:
-    """All examples, client by client, in as few bytes as they need, and how many each has."""
+    """All examples, client by client, and how many each has."""
     flat = np.concatenate([np.zeros(0, np.int64), *parts])
-    narrow = flat.astype(np.int32) if flat.size and abs(flat).max() < 2**31 else flat
-    same = flat.dtype.kind in "iu" and np.array_equal(narrow, flat)
-    return narrow if same else flat, np.array([len(part) for part in parts], np.int64)
+    return flat, np.array([len(part) for part in parts], np.int64)
 
 
 def _wrong(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -44,7 +44,7 @@ IDX_SOURCES: Mapping[str, IdxSource] = {
     "emnist_balanced": _emnist("balanced"),
 }
 """Those of ``PREPARED``, which says the rest of them, that are published so."""
-_EMNIST = {"shape": "28×28×1", "download": "562 MB", "licence": "none stated"}
+_EMNIST: dict[str, Any] = {"shape": "28×28×1", "download": "562 MB", "licence": "none stated"}
 _EMNIST |= {"source": "nist.gov/itl/products-and-services/emnist-dataset"}
 
 

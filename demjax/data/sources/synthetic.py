@@ -1,6 +1,6 @@
 """Made-up clients whose models and inputs differ as much as one likes."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ MOST_CLIENTS = 20_000
 """Most clients: they have 7 million examples, 1.6 GB."""
 
 _INPUTS, _CLASSES = 60, 10
-_FACTS = {"examples": "any", "shape": "60", "classes": "10", "licence": "none"}
+_FACTS: dict[str, Any] = {"examples": "any", "shape": "60", "classes": "10", "licence": "none"}
 _FACTS |= {"source": "arXiv 1812.06127", "natural": True}
 
 

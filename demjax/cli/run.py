@@ -79,10 +79,10 @@ def _watched(
     out: Path, resolved: Experiment, also: Callable[[Row], None], kept: Path | None
 ) -> int:
     built = build.build(resolved)
-    key, task, clients = build.run_key(resolved), built.task, built.clients
+    task, clients = built.task, built.clients
     plan: dict[str, Any] = {
         "rounds": resolved.rounds,
-        "key": key,
+        "key": jax.random.key(resolved.seed),  # of all randomness but the partition
         "eval_every": resolved.eval_every,
         "measures_every": intervals(resolved.values),
         "take_measures": built.take_measures,

@@ -64,7 +64,7 @@ def build(experiment: Experiment) -> Run:
         batch_size=experiment.batch_size,
         chunk=experiment.chunk,
     )
-    params = jax.eval_shape(task.init, run_key(experiment))
+    params = jax.eval_shape(task.init, jax.random.key(0))
     for name in ("average_layers", "feature_layers"):
         clustering.chosen_layers(params, values.get(name, ()))
     choice = ALGORITHMS.find(experiment.algorithm)
@@ -78,11 +78,6 @@ def build(experiment: Experiment) -> Run:
         task, clients, measures=experiment.measures, true_clusters=found.true_clusters
     )
     return Run(algorithm, task, clients, take_measures, found.partition, found.y)
-
-
-def run_key(experiment: Experiment) -> jax.Array:
-    """The key of all of a run's randomness but the split."""
-    return jax.random.key(experiment.seed)
 
 
 def parameters(task: Task) -> int:

@@ -65,11 +65,6 @@ def _check_data(values: Mapping[str, Any]) -> None:
             f"There is no published scale of the data set {dataset!r}; possible is --dataset with "
             f"one of {', '.join(SCALED)}, or another --normalization."
         )
-    if values.get("partition") == "file" and values.get("partition_file") is None:
-        raise ValueError(
-            "The partition is to be read from a file, but none was named; possible is "
-            "--partition-file with a file that demjax partition or a run wrote."
-        )
 
 
 def _check_cut(values: Mapping[str, Any]) -> None:

@@ -14,16 +14,8 @@ from demjax.data.sources.npz import read_arrays
 from demjax.registry import PARTITIONS
 
 _FORMAT = "demjax partition 1"
-_KINDS = {
-    "format": "U",
-    "examples": "iu",
-    "labels_sha256": "U",
-    "train": "iu",
-    "train_size": "iu",
-    "test": "iu",
-    "test_size": "iu",
-}
-_DIMENSIONS = {"format": 0, "examples": 0, "labels_sha256": 0}
+_ALONE = {"format": "U", "examples": "iu", "labels_sha256": "U"}
+_LISTED = ("train", "train_size", "test", "test_size")
 
 
 def save_partition(partition: Partition, path: str | Path, *, y: Int[np.ndarray, " T"]) -> None:
@@ -66,23 +58,18 @@ def save_partition(partition: Partition, path: str | Path, *, y: Int[np.ndarray,
 
 @PARTITIONS.register("file")
 def partition_from_file(
-    y: Int[np.ndarray, " T"], *, clients: int, partition_file: str | None = None
+    y: Int[np.ndarray, " T"], *, clients: int, partition_file: str
 ) -> Partition:
-    """Read who has what from a file that ``demjax partition`` or a run wrote.
+    """Read who has what from a file.
 
     Args:
         y: Labels, those that the partition was made for.
         clients: Number of clients, as many as the file has.
-        partition_file: The file, ``.npz``.
+        partition_file: The file, ``.npz``, that ``demjax partition`` or a run wrote.
 
     Raises:
-        ValueError: If no file is named, it cannot be read, or it is of other labels or clients.
+        ValueError: If the file cannot be read, or it is of other labels or clients.
     """
-    if partition_file is None:
-        raise ValueError(
-            "The partition is to be read from a file, but none was named; possible is "
-            "--partition-file with a file that demjax partition or a run wrote."
-        )
     partition = load_partition(partition_file, y=y)
     count = len(partition.train)
     if count != clients:
@@ -109,7 +96,7 @@ def load_partition(path: str | Path, *, y: Int[np.ndarray, " T"] | None = None) 
     """
     found = _read(Path(path))
     examples = int(found["examples"])
-    wrong = _wrong(examples, *(found[name] for name in _KINDS if name not in _DIMENSIONS))
+    wrong = _wrong(examples, *(found[name] for name in _LISTED))
     if wrong:
         raise ValueError(f"{path} is damaged: {wrong}.")
     if y is not None:
@@ -129,12 +116,10 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     form = str(read_arrays(path, required=("format",))["format"])
     if form != _FORMAT:
         raise ValueError(f"{path} is of the format {form[:40]!r}, but possible is {_FORMAT!r}.")
-    found = read_arrays(path, required=tuple(_KINDS))
-    for name, kinds in _KINDS.items():
-        if found[name].dtype.kind not in kinds or found[name].ndim != _DIMENSIONS.get(name, 1):
-            raise ValueError(
-                f"{path} is damaged: {name} is {found[name].dtype} of shape {found[name].shape}."
-            )
+    found = read_arrays(path, required=(*_ALONE, *_LISTED))
+    for name, array in found.items():
+        if array.dtype.kind not in _ALONE.get(name, "iu") or array.ndim != (name in _LISTED):
+            raise ValueError(f"{path} is damaged: {name} is {array.dtype} of shape {array.shape}.")
     return found
 
 

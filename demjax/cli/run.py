@@ -88,6 +88,8 @@ def _watched(
         "take_measures": built.take_measures,
     }
     with Progress(resolved.rounds) as progress:
+        for note in built.notes:
+            progress.say(note)
         progress.say("compiling")
         try:
             with build.products(resolved):

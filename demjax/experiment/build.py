@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, Num
 
-from demjax import clustering, data
+from demjax import data
 from demjax.base import Algorithm, ClientData, Task
 from demjax.clients.local_training import local_training
 from demjax.experiment.experiment import Experiment
 from demjax.experiment.load_data import check_range, load, partitioned
 from demjax.metrics import Measures, measure
 from demjax.metrics.selection import TakeMeasures
+from demjax.models.layers import selection_in_words
 from demjax.registry import ALGORITHMS, MODELS, NORMALIZATIONS, OPTIMIZERS, call
 from demjax.tasks.classification import classification
 
@@ -27,7 +28,8 @@ PRODUCTS: Mapping[str, str] = {"bf16": "default", "float32": "float32", "tf32": 
 class Run(NamedTuple):
     """What ``simulate`` and ``watch`` need of an experiment, and who has which examples.
 
-    ``y`` are the labels that were partitioned, before any conflict.
+    ``y`` are the labels that were partitioned, before any conflict; ``notes`` are lines that a user
+    wants to see, such as what names of layers stand for.
     """
 
     algorithm: Algorithm
@@ -36,6 +38,7 @@ class Run(NamedTuple):
     take_measures: TakeMeasures[Measures]
     partition: data.Partition
     y: Int[np.ndarray, " T"]
+    notes: tuple[str, ...] = ()
 
 
 def build(experiment: Experiment) -> Run:
@@ -65,8 +68,11 @@ def build(experiment: Experiment) -> Run:
         chunk=experiment.chunk,
     )
     params = jax.eval_shape(task.init, jax.random.key(0))
-    for name in ("average_layers", "feature_layers"):
-        clustering.chosen_layers(params, values.get(name, ()))
+    said = [
+        f"{name}: {selection_in_words(params, values[name])}"
+        for name in ("average_layers", "feature_layers")
+        if values.get(name)
+    ]
     choice = ALGORITHMS.find(experiment.algorithm)
     algorithm = call(choice, ALGORITHMS, values, local=local, cohort=experiment.cohort)
     if not isinstance(algorithm, Algorithm):
@@ -77,7 +83,7 @@ def build(experiment: Experiment) -> Run:
     take_measures = measure(
         task, clients, measures=experiment.measures, true_clusters=found.true_clusters
     )
-    return Run(algorithm, task, clients, take_measures, found.partition, found.y)
+    return Run(algorithm, task, clients, take_measures, found.partition, found.y, tuple(said))
 
 
 def parameters(task: Task) -> int:

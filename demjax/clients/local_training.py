@@ -59,9 +59,15 @@ class LocalTraining(NamedTuple):
     begin: Callable[[Params, Params], Params] = _as_given
 
 
-def chunk_for_backend(clients: int) -> int:
-    """Clients trained at once, as ``policy`` says."""
-    return policy.clients_trained_at_once(clients)
+class TrainingInfo(NamedTuple):
+    """What algorithms tell of a round in which nothing but training is to be told.
+
+    Attributes:
+        loss: Mean training loss of each client in its last epoch, of the personal model where it
+            has one, without proximal terms; NaN outside the cohort.
+    """
+
+    loss: Float[Array, " N"]
 
 
 def local_training(
@@ -93,7 +99,7 @@ def local_training(
         optimizer: Any Optax optimizer, such as ``optax.sgd(0.05)``.
         epochs: Passes over a client's examples in a round, at least 1.
         batch_size: Examples in a batch, at least 1.
-        chunk: Clients trained at once, at least 1; by default ``chunk_for_backend``.
+        chunk: Clients trained at once, at least 1; by default as ``policy`` says.
         statistics: What becomes of a model's state beside parameters, such as batch statistics:
             ``"average"``: averaged and handed out like all else; ``"local"``: each client keeps
             its own; ``"recompute"``: local training starts by taking them anew from the client's
@@ -118,7 +124,7 @@ def local_training(
         key, clients, proximal, common = shared
         models, numbers, own = divided
         count = numbers.shape[0]
-        width = min(chunk or chunk_for_backend(count), count)
+        width = min(chunk or policy.clients_trained_at_once(count), count)
         # Largest first, so that a chunk's clients have about as many steps as each other.
         # Past the end is a row that does not exist: read as an empty client, never written.
         by_size = jnp.argsort(-clients.train_size.at[numbers].get(mode="fill", fill_value=0))

@@ -13,10 +13,9 @@ from demjax.hierarchy.groups import (
     no_server,
     parent_group,
     root_only,
-    single_group,
     under_one_root,
 )
-from demjax.hierarchy.means import group_means, mean_of_all, mean_shares, soft_update
+from demjax.hierarchy.means import group_means, mean_of_all, mean_shares
 from demjax.hierarchy.mixing import (
     by_examples,
     from_own,
@@ -50,8 +49,6 @@ __all__ = [
     "parent_group",
     "per_level",
     "root_only",
-    "single_group",
-    "soft_update",
     "under_one_root",
     "weighted_mean",
 ]

@@ -14,7 +14,7 @@ from demjax.backend.blocks import fold
 from demjax.backend.sharding import AXIS, devices_at_work
 from demjax.base import Hierarchy, Params
 from demjax.clients import participation
-from demjax.pytrees import select
+from demjax.pytrees import interpolate, select
 from demjax.registry import check_number
 
 
@@ -33,10 +33,10 @@ def average_and_mix(
 ) -> tuple[Params, Params]:
     """Average clients upwards and mix groups downwards: the second half of a round.
 
-    The same as three functions of ``hierarchy``, one after another::
+    The same as three functions, one after another::
 
         means = group_means(client, hierarchy, weight, amplification)
-        client, group = mix_down(client, soft_update(group, means, soft), hierarchy, mix)
+        client, group = mix_down(client, interpolate(group, means, soft), hierarchy, mix)
 
     Each parameter's numbers depend on that parameter's alone. So on a CPU a block of them goes all
     the way before the next one starts, and is written over the old ones: no group model is made
@@ -48,7 +48,7 @@ def average_and_mix(
         group: One model for each group, leaves ``[L, G, ...]``.
         hierarchy: Who is in which group.
         mix: ``α``, as in ``mix_down``.
-        soft: ``γ``, as in ``soft_update``.
+        soft: ``γ``, from 0 to 1: what groups take of their means.
         weight: What each client counts, as in ``group_means``.
         amplification: The factor ``a`` of ``group_means``.
         cohort: The clients that take part in groups' models, all of which count in means; by
@@ -76,7 +76,7 @@ def average_and_mix(
     chosen = jax.tree.map(lambda _: True, client) if chosen is None else chosen
     if width is None:
         means = tree.group_means(client, hierarchy, weight, amplification)
-        group = tree.soft_update(group, means, soft)
+        group = interpolate(group, means, soft)
         return mix_chosen(client, group, hierarchy, mix=mix, cohort=cohort, chosen=chosen)
     share = tree.mean_shares(hierarchy, weight, amplification).reshape(slots, count)
     takes = None if cohort is None else jnp.zeros(count, bool).at[cohort].set(True)
@@ -89,8 +89,8 @@ def average_and_mix(
         def one_block(own, flat):
             mean = jnp.matmul(share.T, own, precision=lax.Precision.HIGHEST)
             mean = lax.psum(mean, AXIS) if divided else mean
-            flat = down(tree.soft_update(flat, mean, soft))
-            mixed = tree.soft_update(own, flat[lowest], own_mix)
+            flat = down(interpolate(flat, mean, soft))
+            mixed = interpolate(own, flat[lowest], own_mix)
             return mixed if takes is None else jnp.where(takes[:, None], mixed, own), flat
 
         def one_leaf(own, flat, is_chosen):

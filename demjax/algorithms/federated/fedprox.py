@@ -7,9 +7,9 @@ from typing import Annotated, NamedTuple
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from demjax.base import Algorithm, ClientData, Models, Params
+from demjax.base import Algorithm, ClientData, Params
 from demjax.clients import participation
-from demjax.clients.local_training import LocalTraining
+from demjax.clients.local_training import LocalTraining, TrainingInfo
 from demjax.clients.proximal import near
 from demjax.hierarchy.groups import under_one_root
 from demjax.hierarchy.robust_means import Average, mean_by_examples
@@ -27,17 +27,6 @@ class FedProxState(NamedTuple):
 
     client: Params
     server: Params
-
-
-class FedProxInfo(NamedTuple):
-    """What one may want to see of a round.
-
-    Attributes:
-        loss: Mean training loss of each client in its last epoch, without the proximal term;
-            NaN outside the cohort.
-    """
-
-    loss: Float[Array, " N"]
 
 
 @ALGORITHMS.register(label="FedProx", paper="Li et al., MLSys 2020, arXiv 1812.06127")
@@ -74,7 +63,7 @@ def fedprox(
 
     def one_round(
         key: PRNGKeyArray, state: FedProxState, clients: ClientData
-    ) -> tuple[FedProxState, FedProxInfo]:
+    ) -> tuple[FedProxState, TrainingInfo]:
         count = clients.n_clients
         who = participation.draw(key, count, cohort)
         start = local.begin(state.client, stack_copies(state.server, count))
@@ -83,9 +72,6 @@ def fedprox(
         mean = mean_by_examples(
             client, clients, who, average=average, reference=state.server, key=key
         )
-        return FedProxState(client, mean), FedProxInfo(loss)
+        return FedProxState(client, mean), TrainingInfo(loss)
 
-    def models(state: FedProxState) -> Models:
-        return under_one_root(state.client, state.server)
-
-    return Algorithm(init=init, round=one_round, models=models)
+    return Algorithm(init, one_round, lambda state: under_one_root(*state))

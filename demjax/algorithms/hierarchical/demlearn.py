@@ -9,17 +9,18 @@ from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
+import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from demjax import hierarchy as tree
 from demjax.base import Algorithm, ClientData, Hierarchy, Models, Organization, Params
 from demjax.clients import participation
-from demjax.clients.local_training import LocalTraining
+from demjax.clients.local_training import LocalTraining, TrainingInfo
 from demjax.clients.proximal import ProximalTerm
 from demjax.clustering import chosen_layers, self_organization, unorganized
 from demjax.hierarchy.aggregation import average_and_mix, mix_chosen
-from demjax.hierarchy.anchors import decaying, guide
+from demjax.hierarchy.anchors import guide
 from demjax.hierarchy.mixing import Start, Weighting
 from demjax.hierarchy.robust_means import Average, average_of_groups, check_not_amplified
 from demjax.pytrees import interpolate, select, stack_copies
@@ -38,12 +39,6 @@ class DemLearnState(NamedTuple):
     organization: Organization  # where it came from
     memory: Any  # what the features remember of earlier rounds
     round: Int[Array, ""]  # rounds done
-
-
-class DemLearnInfo(NamedTuple):
-    """What one may want to see of a round."""
-
-    loss: Float[Array, " N"]  # mean training loss in the last epoch; NaN outside the cohort
 
 
 @ALGORITHMS.register(label="DemLearn", paper="Nguyen et al., IEEE TNNLS 2022, arXiv 2007.03278")
@@ -77,7 +72,7 @@ def demlearn(
     4. from the root down ``w_child ← (1−α) w_child + α w_parent``, at last for the clients.
 
     With ``beta``, the earlier version instead: no step 4, but before training ``w_n`` takes on
-    ``β_r`` of its groups' mean, and all of them are anchors, as in ``anchors.by_ancestors``.
+    ``β_r`` of its groups' mean, and all of them are anchors, as in ``anchors.guide``.
 
     Args:
         local: How clients train on their own.
@@ -107,7 +102,11 @@ def demlearn(
     levels, slots, features = organizing.levels, organizing.slots, organizing.features
     mix = tree.per_level("DemLearn", "mix", mix, levels + 1)
     by_examples = tree.by_examples("DemLearn", weighting, levels + 1)
-    schedule = beta if beta is None or callable(beta) else decaying(beta, beta_decay, beta_floor)
+    schedule = (
+        beta
+        if beta is None or callable(beta)
+        else optax.exponential_decay(beta, 1, beta_decay, end_value=beta_floor)
+    )
     check_not_amplified(average, amplification)
 
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnState:
@@ -119,7 +118,7 @@ def demlearn(
 
     def one_round(
         key: PRNGKeyArray, state: DemLearnState, clients: ClientData
-    ) -> tuple[DemLearnState, DemLearnInfo]:
+    ) -> tuple[DemLearnState, TrainingInfo]:
         own, group, *old = state[:4]
         chosen = chosen_layers(own, average_layers)
         begin, which, weight = guide(*state[:3], state.round, prox=prox, beta=schedule, start=start)
@@ -145,6 +144,6 @@ def demlearn(
             mixed, group = aggregate(client, group, hierarchy, mix=mix, cohort=who, chosen=chosen)
             client = local.begin(client, mixed)
         state = DemLearnState(client, group, hierarchy, known, memory, state.round + 1)
-        return state, DemLearnInfo(loss)
+        return state, TrainingInfo(loss)
 
-    return Algorithm(init=init, round=one_round, models=lambda state: Models(*state[:4]))
+    return Algorithm(init, one_round, lambda state: Models(*state[:4]))

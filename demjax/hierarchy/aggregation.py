@@ -44,13 +44,9 @@ def average_and_mix(
     number that is not finite spoils its parameter, of up to 128 groups in all models.
 
     Args:
-        client: One model for each client, leaves ``[N, ...]``.
-        group: One model for each group, leaves ``[L, G, ...]``.
-        hierarchy: Who is in which group.
-        mix: ``α``, as in ``mix_down``.
+        client, group, hierarchy, mix: As in ``mix_down``.
         soft: ``γ``, from 0 to 1: what groups take of their means.
-        weight: What each client counts, as in ``group_means``.
-        amplification: The factor ``a`` of ``group_means``.
+        weight, amplification: As in ``group_means``.
         cohort: The clients that take part in groups' models, all of which count in means; by
             default everyone.
         chosen: Leaves that clients take from groups, as a pytree of plain truth values; by
@@ -106,12 +102,8 @@ def average_and_mix(
 
     if divided:
         parts, whole = PartitionSpec(AXIS), PartitionSpec()
-        one_device = jax.shard_map(
-            one_device,
-            in_specs=(parts, whole, parts, whole),
-            out_specs=(parts, whole),
-            check_vma=False,
-        )
+        given, made = (parts, whole, parts, whole), (parts, whole)
+        one_device = jax.shard_map(one_device, in_specs=given, out_specs=made, check_vma=False)
     client, flat = one_device(client, tree.flat_groups(group), of_clients, of_all)
     return client, jax.tree.map(lambda flat, old: flat.reshape(old.shape), flat, group)
 

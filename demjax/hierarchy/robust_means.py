@@ -104,11 +104,7 @@ def noised(average: Average, std: Float[Array, ""] | float) -> Average:
 
 
 def check_not_amplified(average: Average | None, amplification: Float[Array, ""] | float) -> None:
-    """Refuse to amplify any average but the default mean.
-
-    Raises:
-        ValueError: One sentence.
-    """
+    """Refuse to amplify any average but the default mean."""
     plain = isinstance(amplification, int | float) and amplification == 1
     if average is not None and not plain:
         raise ValueError(

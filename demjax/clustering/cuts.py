@@ -17,10 +17,7 @@ from demjax.base import NO_GROUP, Hierarchy
 from demjax.clustering.dendrogram import numbered, parents_of
 from demjax.clustering.group_sizes import attach_small, first_split, follow
 from demjax.hierarchy import from_groups
-from demjax.registry import CUTS, Range, check_number
-
-Number = Float[Array, ""] | float
-
+from demjax.registry import CUTS, Number, Range, check_number
 
 Size = Annotated[int, Range(1)]
 
@@ -87,10 +84,7 @@ def counts(groups: Annotated[Sequence[int], Range(1)], *, min_size: Size = 1) ->
 
 @CUTS.register()
 def heights(
-    heights: Annotated[Sequence[Number], Range(0)],
-    *,
-    slots: Annotated[int, Range(1)] = 32,
-    min_size: Size = 1,
+    heights: Annotated[Sequence[Number], Range(0)], *, slots: Size = 32, min_size: Size = 1
 ) -> Cut:
     """Clusters up to a height on each level: ``cut_heights``, none smaller than ``min_size``.
 

@@ -1,7 +1,7 @@
 """From what clients learn to a hierarchy of groups: features, distances, linkage, cut."""
 
 from collections.abc import Callable
-from typing import Annotated, Literal, NamedTuple, cast
+from typing import Annotated, NamedTuple, cast
 
 import jax.numpy as jnp
 
@@ -12,16 +12,10 @@ from demjax.clustering.cuts import Cut
 from demjax.clustering.dendrogram import cophenetic_correlation
 from demjax.clustering.distances import Metric
 from demjax.clustering.features import Features
-from demjax.clustering.linkage import Method
+from demjax.clustering.linkage import Backend, Method
 from demjax.clustering.linkage import linkage as linkage_matrix
 from demjax.hierarchy import root_only, without
 from demjax.registry import CUTS, DISTANCES, FEATURES, LINKAGES, Slot, configurable
-
-FeaturesChoice = Annotated[Features | str, FEATURES]
-MetricChoice = Annotated[Metric | str, DISTANCES]
-LinkageChoice = Annotated[Method | str, LINKAGES]
-CutChoice = Annotated[Cut | str, Slot(CUTS, inferred=True)]
-Backend = Literal["xla", "scipy"]
 
 
 class SelfOrganization(NamedTuple):
@@ -51,11 +45,11 @@ def unorganized(clients: int, levels: int, slots: int) -> tuple[Hierarchy, Organ
 @configurable
 def self_organization(
     *,
-    features: FeaturesChoice = "weights",
-    metric: MetricChoice = "euclidean",
-    linkage: LinkageChoice = "average",
+    features: Annotated[Features | str, FEATURES] = "weights",
+    metric: Annotated[Metric | str, DISTANCES] = "euclidean",
+    linkage: Annotated[Method | str, LINKAGES] = "average",
     linkage_backend: Backend = "xla",
-    cut: CutChoice = "depth",
+    cut: Annotated[Cut | str, Slot(CUTS, inferred=True)] = "depth",
 ) -> SelfOrganization:
     """Say how clients organise themselves; by default as in the DemLearn paper.
 

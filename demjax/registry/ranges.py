@@ -2,7 +2,12 @@
 
 import difflib
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from jaxtyping import Array, Float
+
+Number = Float[Array, ""] | float
+"""A number that may be traced, so that ``vmap`` can sweep it."""
 
 
 class Range(NamedTuple):
@@ -24,6 +29,10 @@ class Range(NamedTuple):
         """The range as a reader wants it."""
         low = f"{self.low:.12g}"
         return f"{low} or more" if self.high is None else f"{low} to {self.high:.12g}"
+
+
+Share = Annotated[Number, Range(0, 1)]
+"""A share of a whole."""
 
 
 def check_number(whose: str, name: str, value: Any, low: float, high: float | None = None) -> None:

@@ -44,7 +44,7 @@ def _check_sequence(whose: str, what: str, given: Any, such: str) -> None:
 
 def _check_order(whose: str, what: str, given: Sequence[Any], sign: int) -> None:
     """Refuse numbers that descend, or with ``sign = -1`` ascend."""
-    plain = [sign * number for number in given if isinstance(number, Real)]
+    plain: list[Any] = [sign * number for number in given if isinstance(number, Real)]
     if plain != sorted(plain):
         raise ValueError(
             f"{whose} needs {what} that do not {'decrease' if sign > 0 else 'increase'} from the "

@@ -50,7 +50,7 @@ def encode_labels(y: Any, *, labels: Sequence[str] | None = None) -> EncodedLabe
         )
     values = given.tolist()
     try:
-        read = {value: _label(value) for value in set(values)}
+        read: dict[Any, Any] = {value: _label(value) for value in set(values)}
     except TypeError:  # lists, or other things that are not equal or different
         raise ValueError(
             "Labels must be words or whole numbers, not collections of them."

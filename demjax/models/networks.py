@@ -70,7 +70,8 @@ class Conv2D(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, " B H W C"]) -> Float[Array, " B H W F"]:
-        """Apply the layer."""
+        """Apply the layer, also to images of bytes."""
+        x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
         init = uniform_fan_in(self.size**2 * x.shape[-1])
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", init, shape)
@@ -123,7 +124,8 @@ class CNN(nn.Module):
 
     Two blocks of a 5×5 convolution with 32 filters, ReLU, 2×2 max-pool and dropout, then a
     hidden dense layer of 512 with ReLU and the output layer. (Pooling before the ReLU gives
-    the same numbers and a quarter of the work.)
+    the same numbers and a quarter of the work.) By name ``Dense_0`` is the output layer,
+    ``Dense_1`` the hidden one.
 
     Attributes:
         classes: Number of labels.

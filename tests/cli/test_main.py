@@ -131,7 +131,7 @@ ORGANIZED = {
     "--groups": "4,2",
     "--min-size": "2",
     "--features": "updates",
-    "--feature-layers": "Dense_0",
+    "--feature-layers": "Dense_0/bias",
     "--sketch": "16",
     "--start": "parent",
     "--average-layers": "Dense_0/kernel",
@@ -150,7 +150,7 @@ def test_every_way_of_organizing_is_written_down_and_reruns_exactly(tmp_path):
     assert algorithm["start"] == "parent"
     assert (clustering["cut"], clustering["groups"]) == ("counts", [4, 2])
     assert clustering["min_size"] == 2
-    assert clustering["feature_layers"] == ["Dense_0"]
+    assert clustering["feature_layers"] == ["Dense_0/bias"]
     assert (clustering["features"], clustering["sketch"]) == ("updates", 16)
     assert clustering["linkage_backend"] == "scipy"
     assert "heights" not in clustering
@@ -480,7 +480,7 @@ def test_cohorts_and_precision_reach_the_run(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        ([7, 3, 42], "demjax: The labels of npz are numbered 0 to 2 in this order: 3, 7, 42."),
+        ([7, 3, 42], "The labels of npz are numbered 0 to 2 in this order: 3, 7, 42."),
         (["cat", "ant", "bee"], "numbered 0 to 2 in this order: ant, bee, cat."),
         ([0, 1, 2], ""),
     ],

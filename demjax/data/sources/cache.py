@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,8 +74,7 @@ def cached(
     found = _entry(entry, name)
     if found is not None:
         return found
-    if entry.exists():
-        _discard(entry)  # it is damaged
+    shutil.rmtree(entry, ignore_errors=True)  # if there is one, it is damaged
     dataset = read()
     if _states(files) == before:  # else the key may be another content's
         with contextlib.suppress(OSError):
@@ -111,7 +111,7 @@ def _entry(entry: Path, name: str) -> Dataset | None:
     """What an entry holds; ``None`` where there is none, or not what was written."""
     try:
         sums = json.loads((entry / "sums.json").read_text("utf-8"))
-        arrays = {}
+        arrays: dict[str, Any] = {}
         for array in _ARRAYS:
             path = entry / f"{array}.npy"
             if array in sums and _sum(path) == sums[array]:
@@ -119,22 +119,11 @@ def _entry(entry: Path, name: str) -> Dataset | None:
             elif array in sums or path.exists():
                 return None
         classes, train_count = arrays.pop("counts").tolist()
-        names = arrays.pop("labels", None)
-        labels = None if names is None else tuple(names.tolist())
-        counted = {"classes": classes, "train_count": train_count}
-        return Dataset(**arrays, **counted, name=name, labels=labels)
+        if "labels" in arrays:
+            arrays["labels"] = tuple(arrays["labels"].tolist())
+        return Dataset(**arrays, classes=classes, train_count=train_count, name=name)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _discard(entry: Path) -> None:
-    """Move an entry away before it is removed, so that nobody finds a part of it."""
-    with contextlib.suppress(OSError):
-        damaged = Path(tempfile.mkdtemp(prefix=".damaged-", dir=entry.parent))
-        try:
-            entry.rename(damaged / entry.name)
-        finally:
-            shutil.rmtree(damaged, ignore_errors=True)
 
 
 def _keep(dataset: Dataset, entry: Path) -> None:

@@ -11,10 +11,12 @@ import numpy as np
 from demjax import plots
 from demjax.cli.parsing import add_options, add_sources, read_given
 from demjax.data import save_partition
-from demjax.experiment.experiment import resolve, with_defaults
+from demjax.experiment.experiment import resolve, settled, with_defaults
 from demjax.experiment.load_data import Partitioned, load, partitioned
+from demjax.experiment.notes import notes
 from demjax.experiment.tables import all_options
 from demjax.plots.labels_by_client import label_counts, size
+from demjax.runs.writer import DONE, say
 
 if TYPE_CHECKING:
     from demjax.cli.main import Commands
@@ -71,9 +73,13 @@ def show(given: Mapping[str, Any], *, out: Path | None = None, image: Path | Non
     Raises:
         ValueError: If the data cannot be partitioned as asked, or a file cannot be written.
     """
-    resolved = resolve(given, tables=TABLES)
+    asked = resolve(given, tables=TABLES)
     _check_new(out, image)
-    found = partitioned(resolved, load(resolved))
+    dataset = load(asked)
+    resolved = settled(asked, owners=dataset.owner is not None)
+    found = partitioned(resolved, dataset)
+    for note in notes(asked, resolved, dataset, found.partition):
+        say(note, DONE)
     try:
         if out is not None:
             save_partition(found.partition, out, y=found.y)

@@ -20,7 +20,7 @@ from demjax.experiment.tables import all_options
 from demjax.experiment.validation import intervals
 from demjax.runs import folder as run_folder
 from demjax.runs.tensorboard import Row, event_file
-from demjax.runs.writer import FAILED, Recorder, first_line, say
+from demjax.runs.writer import DONE, FAILED, Recorder, first_line, say
 from demjax.simulation.programs import programs
 from demjax.simulation.progress import Progress
 from demjax.simulation.run import watch
@@ -87,6 +87,9 @@ def _watched(
     out: Path, resolved: Experiment, also: Callable[[Row], None], kept: Path | None
 ) -> int:
     built = build.build(resolved)
+    resolved, count = built.experiment, len(built.partition.train)
+    for note in built.notes:
+        say(note, DONE)
     key, task, clients = build.run_key(resolved), built.task, built.clients
     plan: dict[str, Any] = {
         "rounds": resolved.rounds,
@@ -108,7 +111,7 @@ def _watched(
             return say(f"The run cannot be compiled: {first_line(error)}", FAILED)
         needs, present = memory.needed(*compiled[:3]), memory.free()
         memory.check_fits(
-            needs, present, clients=resolved.clients, examples=memory.whole(clients.x, clients.y)
+            needs, present, clients=count, examples=memory.whole(clients.x, clients.y)
         )
         progress.say(f"needs {memory.gigabytes(needs)} of memory")
         run_folder.create(out, config.to_toml(resolved), built.partition, built.y)
@@ -123,6 +126,7 @@ def _watched(
             compile_cache=found,
             measures=built.take_measures.measures,
             score=task.score_name,
+            clients=count,
             progress=progress,
         )
         return recorder.record(moments)

@@ -142,5 +142,18 @@ def within(root: Path, path: Path) -> Path:
     return path
 
 
+def files_in(folder: Path, pattern: str) -> list[Path]:
+    """The files of a folder whose names fit, in order, without those that macOS adds (``._a``).
+
+    Raises:
+        ValueError: The folder cannot be read.
+    """
+    try:
+        found = sorted(path for path in folder.glob(pattern) if path.is_file())
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be read ({error.strerror}).") from error
+    return [path for path in found if not path.name.startswith("._")]
+
+
 MOST_CLASSES = 100_000
 """More labels than any data set has: a larger one is a mistake, and would make a vast model."""

@@ -1,6 +1,6 @@
 """From an experiment's names to the data, the model and the algorithm that they stand for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -12,8 +12,10 @@ from jaxtyping import Int, Num
 from demjax import clustering, data
 from demjax.base import Algorithm, ClientData, Task
 from demjax.clients.local_training import local_training
-from demjax.experiment.experiment import Experiment
+from demjax.experiment.experiment import Experiment, settled
 from demjax.experiment.load_data import check_range, load, partitioned
+from demjax.experiment.notes import notes
+from demjax.experiment.validation import check_together
 from demjax.metrics import Measures, measure
 from demjax.metrics.selection import TakeMeasures
 from demjax.registry import ALGORITHMS, MODELS, NORMALIZATIONS, OPTIMIZERS, call
@@ -35,7 +37,8 @@ PRODUCTS: Mapping[str, str] = {
 class Run(NamedTuple):
     """What ``simulate`` and ``watch`` need of an experiment, and who has which examples.
 
-    ``y`` are the labels that were partitioned, before any conflict.
+    ``y`` are the labels that were partitioned, before any conflict; ``experiment`` is as the data
+    settle it, and ``notes`` are sentences on them for the user.
     """
 
     algorithm: Algorithm
@@ -44,6 +47,8 @@ class Run(NamedTuple):
     take_measures: TakeMeasures[Measures]
     partition: data.Partition
     y: Int[np.ndarray, " T"]
+    experiment: Experiment
+    notes: Sequence[str] = ()
 
 
 def build(experiment: Experiment) -> Run:
@@ -58,9 +63,13 @@ def build(experiment: Experiment) -> Run:
     Raises:
         ValueError: If the data are missing or damaged, or cannot be partitioned as asked.
     """
-    values = experiment.values
-    found = partitioned(experiment, load(experiment))
-    dataset = found.dataset
+    asked, loaded = experiment, load(experiment)
+    experiment = settled(experiment, owners=loaded.owner is not None)
+    found = partitioned(experiment, loaded)
+    said = notes(asked, experiment, loaded, found.partition)
+    values, dataset = experiment.values, found.dataset
+    if values["clients"] is None:
+        check_together({**values, "clients": len(found.partition.train)}, experiment.given)
     x, inputs = _inputs(experiment, dataset, found.partition)
     clients = data.client_data(x, dataset.y, found.partition)
     model = call(MODELS.find(experiment.model), MODELS, values, classes=dataset.classes)
@@ -85,7 +94,7 @@ def build(experiment: Experiment) -> Run:
     take_measures = measure(
         task, clients, measures=experiment.measures, true_clusters=found.true_clusters
     )
-    return Run(algorithm, task, clients, take_measures, found.partition, found.y)
+    return Run(algorithm, task, clients, take_measures, found.partition, found.y, experiment, said)
 
 
 def run_key(experiment: Experiment) -> jax.Array:

@@ -133,6 +133,9 @@ def _from_old(options: dict[str, Any]) -> dict[str, Any]:
         }
     if "heights" not in options:
         options.pop("slots", None)
+    own_tests = options.get("dataset", "digits") not in ("digits", "synthetic", "synthetic_iid")
+    if own_tests and options.get("partition") not in ("natural", "published", "file"):
+        options.setdefault("pool_tests", True)
     if not str(options.get("dataset")).startswith("synthetic"):
         options = {name: v for name, v in options.items() if not name.startswith("synthetic_")}
     return options

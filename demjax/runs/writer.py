@@ -63,6 +63,7 @@ class Recorder:
         measures: What is measured, for the summary. Without ``"client"``, nothing is written of
             single clients but the groups of those that have some.
         score: What the task's score is called.
+        clients: How many clients there are, which the data may decide.
         progress: Where ``watch`` shows the run, which ends here before anything else is said; by
             default it is shown from here.
     """
@@ -77,6 +78,7 @@ class Recorder:
         compile_cache: Outcome = "off",
         measures: Sequence[str] = MEASURES,
         score: str = "accuracy",
+        clients: int | None = None,
         progress: Progress | None = None,
     ):
         self.out = out
@@ -86,6 +88,7 @@ class Recorder:
         self.compile_cache = compile_cache
         self.measures = tuple(measures)
         self.score = score
+        self.clients = resolved.clients if clients is None else clients
         self.progress = progress
         self.organized = 0  # how often clients had, when their dendrogram was last written
         self.rows: list[dict[str, Any]] = []
@@ -138,7 +141,7 @@ class Recorder:
                     "diverged",
                     FAILED,
                     f"The run diverged: after round {moment.round} the models of {diverged} of "
-                    f"{self.resolved.clients} clients are not finite; what was measured before "
+                    f"{self.clients} clients are not finite; what was measured before "
                     f"is kept in {self.out}.",
                 )
             seconds = time.perf_counter() - begin
@@ -175,6 +178,7 @@ class Recorder:
         summary = {
             "status": status,
             "algorithm": self.resolved.algorithm,
+            "clients": self.clients,
             "parameters": self.parameters,
             "measures": list(self.measures),
             "score": self.score,

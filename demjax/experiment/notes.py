@@ -49,10 +49,14 @@ def _parts(experiment: Experiment, dataset: data.Dataset, partition: data.Partit
     count, tests = dataset.train_count, len(dataset.y) - dataset.train_count
     trained = sum(int((mine >= count).sum()) for mine in partition.train)
     own = f"The data have a test part of their own, {tests} of {len(dataset.y)} examples"
-    if trained:
+    others = sum(int((mine < count).sum()) for mine in partition.test)
+    if trained or others:
         own_rule = not accepts(PARTITIONS.find(experiment.partition).make, "train_count")
         by = f"--partition {experiment.partition}" if own_rule else "--pool-tests"
-        return f"{own}: {by} pools both parts, so that {trained} of these are trained on."
+        return (
+            f"{own}: {by} pools both parts, so that {trained} of these are trained on, and clients' "
+            f"tests are {others} of the training part's."
+        )
     without = sum(len(mine) == 0 for mine in partition.test)
     some = f"; {without} of {len(partition.test)} clients have none" if without else ""
     return (

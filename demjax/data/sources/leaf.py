@@ -137,7 +137,7 @@ def _pieces(path: Path) -> Iterator[_Piece]:
             "user_data by name, as LEAF writes them."
         )
     if twice := [user for user, times in Counter(users).items() if times > 1]:
-        raise ValueError(f"{path} lists the user {twice[0]!r} twice, but each must be there once.")
+        raise ValueError(f"{path} lists the user {twice[0]!r} twice, but possible is each once.")
     if set(users) != set(data):
         odd = min(set(users) ^ set(data))
         raise ValueError(f"{path} names the user {odd!r} in only one of users and user_data.")

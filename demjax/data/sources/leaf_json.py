@@ -29,7 +29,7 @@ def parsed(path: Path) -> dict[str, Any]:
         reason = str(error).rstrip(".")
         raise ValueError(f"{path} is no whole JSON file ({reason}).") from error
     if twice:
-        raise ValueError(f"{path} holds {twice[0]!r} twice, but each must be there once.")
+        raise ValueError(f"{path} holds {twice[0]!r} twice, but possible is each once.")
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, not an object as LEAF's files.")
     return content

@@ -54,8 +54,8 @@ def _parts(experiment: Experiment, dataset: data.Dataset, partition: data.Partit
         own_rule = not accepts(PARTITIONS.find(experiment.partition).make, "train_count")
         by = f"--partition {experiment.partition}" if own_rule else "--pool-tests"
         return (
-            f"{own}: {by} pools both parts, so that {trained} of these are trained on, and clients' "
-            f"tests are {others} of the training part's."
+            f"{own}: {by} pools both parts, so that {trained} of these are trained on, and "
+            f"clients' tests are {others} of the training part's."
         )
     without = sum(len(mine) == 0 for mine in partition.test)
     some = f"; {without} of {len(partition.test)} clients have none" if without else ""

@@ -49,9 +49,7 @@ def test_pooling_is_what_was_before(rule, tmp_path):
     _, partition, said = read(path, partition=rule, clients=10, pool_tests=True)
     assert same(partition, getattr(data, rule)(DIGITS.y, clients=10, seed=0))
     trained = (np.concatenate(partition.train) >= 1500).sum()
-    assert said[0].endswith(
-        f"--pool-tests pools both parts, so that {trained} of these are trained on."
-    )
+    assert f"--pool-tests pools both parts, so that {trained} of these are trained on" in said[0]
 
 
 def test_data_of_one_part_are_told_nothing_of_it(tmp_path):
@@ -68,6 +66,7 @@ def test_the_published_partition_pools_and_says_so():
     trained = (np.concatenate(partition.train) >= 60_000).sum()
     (line,) = notes(asked, asked, source, partition)
     assert f"--partition published pools both parts, so that {trained} of" in line
+    assert f"tests are {sum(map(len, partition.test))} of the training part's." in line
 
 
 def test_a_partition_of_a_file_says_what_it_does(tmp_path):
@@ -138,9 +137,8 @@ def test_owners_in_an_npz_are_clients_unless_a_rule_is_given(tmp_path):
     assert found.partition == "natural"
     assert found.clients is None
     assert same(partition, data.natural(DIGITS.y, OWNER, train_count=len(OWNER)))
-    assert said == [
-        "The data name 90 owners, so clients are owners, 90 of them (--partition natural)."
-    ]
+    (line,) = said
+    assert line.startswith("The data name 90 owners, so clients are owners, 90 of them (--partit")
     found, partition, said = read(path, clients=30)
     assert same(partition, data.natural(DIGITS.y, OWNER, train_count=len(OWNER), clients=30))
     assert "30 of them" in said[0]

@@ -21,16 +21,8 @@ from demjax.metrics.selection import TakeMeasures
 from demjax.registry import ALGORITHMS, MODELS, NORMALIZATIONS, OPTIMIZERS, call
 from demjax.tasks.classification import classification
 
-COMPUTE: Mapping[str, Any] = {
-    "bf16": jnp.bfloat16,
-    "float32": jnp.float32,
-    "tf32": jnp.float32,
-}
-PRODUCTS: Mapping[str, str] = {
-    "bf16": "default",
-    "float32": "float32",
-    "tf32": "tensorfloat32",
-}
+COMPUTE: Mapping[str, Any] = {"bf16": jnp.bfloat16, "float32": jnp.float32, "tf32": jnp.float32}
+PRODUCTS: Mapping[str, str] = {"bf16": "default", "float32": "float32", "tf32": "tensorfloat32"}
 """How a device multiplies matrices of single precision: a GPU would round them by default."""
 
 
@@ -81,7 +73,7 @@ def build(experiment: Experiment) -> Run:
         batch_size=experiment.batch_size,
         chunk=experiment.chunk,
     )
-    params = jax.eval_shape(task.init, run_key(experiment))
+    params = jax.eval_shape(task.init, jax.random.key(0))
     for name in ("average_layers", "feature_layers"):
         clustering.chosen_layers(params, values.get(name, ()))
     choice = ALGORITHMS.find(experiment.algorithm)
@@ -95,11 +87,6 @@ def build(experiment: Experiment) -> Run:
         task, clients, measures=experiment.measures, true_clusters=found.true_clusters
     )
     return Run(algorithm, task, clients, take_measures, found.partition, found.y, experiment, said)
-
-
-def run_key(experiment: Experiment) -> jax.Array:
-    """The key of all of a run's randomness but the split."""
-    return jax.random.key(experiment.seed)
 
 
 def parameters(task: Task) -> int:

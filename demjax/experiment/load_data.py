@@ -1,9 +1,8 @@
 """From an experiment's options to who has which examples, and what was planted in them."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int, Num
@@ -18,7 +17,6 @@ from demjax.registry import (
     MODELS,
     PARTITIONS,
     Choice,
-    Registry,
     call,
     options_of,
 )
@@ -62,7 +60,9 @@ def load(experiment: Experiment) -> data.Dataset:
     given = {"data_dir": folder, "seed": experiment.seed, "layout": experiment.layout}
     if experiment.clients is not None:
         given["clients"] = experiment.clients
-    dataset = data.load(name, **given, **taken(experiment.values, DATASETS, name))
+    mine = options_of(DATASETS.find(name).make, DATASETS.given)
+    own = {one.name: experiment.values[one.name] for one in mine if one.name in experiment.values}
+    dataset = data.load(name, **given, **own)
     if "model" not in experiment.values:
         return dataset
     if _least_image(experiment) and dataset.x.ndim == 3 and experiment.layout == "auto":
@@ -71,18 +71,8 @@ def load(experiment: Experiment) -> data.Dataset:
     return dataset
 
 
-def taken(values: Mapping[str, Any], registry: Registry, name: str) -> dict[str, Any]:
-    """Of all options those that a choice takes."""
-    mine = options_of(registry.find(name).make, registry.given)
-    return {option.name: values[option.name] for option in mine if option.name in values}
-
-
 def partitioned(experiment: Experiment, dataset: data.Dataset) -> Partitioned:
-    """Give clients their examples as an experiment's options say, and plant its conflict.
-
-    Args:
-        experiment: The experiment.
-        dataset: Its data set.
+    """Give clients the examples of its data set as an experiment says, and plant its conflict.
 
     Raises:
         ValueError: If the data cannot be partitioned as asked.
@@ -91,7 +81,7 @@ def partitioned(experiment: Experiment, dataset: data.Dataset) -> Partitioned:
     given = {
         "y": dataset.y,
         "dataset": dataset.name,
-        "owner": getattr(dataset, "owner", None),
+        "owner": dataset.owner,
         "train_count": len(dataset.y) if experiment.pool_tests else dataset.train_count,
         "seed": experiment.seed,
     }
@@ -128,7 +118,7 @@ def _with_defaults(sentence: str, experiment: Experiment, rule: Choice) -> str:
 
 def _no_tests(dataset: data.Dataset, partition: data.Partition) -> str:
     """Why no client has a test example, and what to do."""
-    owner = getattr(dataset, "owner", None)
+    owner = dataset.owner
     if owner is None or dataset.train_count == len(dataset.y):
         return (
             "No client has a test example, since the data's own test part has none of the labels "
@@ -143,11 +133,7 @@ def _no_tests(dataset: data.Dataset, partition: data.Partition) -> str:
 
 
 def check_range(x: Num[np.ndarray, " T *shape"], option: str) -> None:
-    """Refuse inputs that are neither bytes nor within 0…1, where an option counts on it.
-
-    Raises:
-        ValueError: If some are outside.
-    """
+    """Refuse inputs that are neither bytes nor within 0…1, where an option counts on it."""
     if x.dtype != np.uint8 and x.size and not 0 <= x.min() <= x.max() <= 1:
         raise ValueError(
             f"{option} needs inputs that are bytes or within 0 to 1, but they are {x.min():.3g} to "

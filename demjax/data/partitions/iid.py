@@ -6,10 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 from demjax.data.client_data import Partition
-from demjax.data.partitions.splitting import (
-    checked,
-    split,
-)
+from demjax.data.partitions.splitting import checked, split
 from demjax.registry import PARTITIONS, Range
 
 
@@ -40,9 +37,7 @@ def iid(
     Raises:
         ValueError: An argument is outside its range.
     """
-    y, part = checked(
-        y, clients=clients, seed=seed, test_fraction=test_fraction, train_count=train_count
-    )
+    y, part = checked(y, clients=clients, seed=seed, train_count=train_count)
     rng = np.random.default_rng(seed)
     sizes = len(part) // clients + (np.arange(clients) < len(part) % clients)
     flat = rng.permutation(len(part))

@@ -61,9 +61,7 @@ def planted(
     Raises:
         ValueError: An argument is outside its range, or a label has too few examples.
     """
-    y, part = checked(
-        y, clients=clients, seed=seed, test_fraction=test_fraction, train_count=train_count
-    )
+    y, part = checked(y, clients=clients, seed=seed, train_count=train_count)
     count = len(np.unique(part))
     if not is_whole(true_clusters) or not 1 <= true_clusters <= min(count, clients):
         raise ValueError(

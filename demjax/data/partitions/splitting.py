@@ -21,20 +21,14 @@ def checked(
     *,
     clients: int,
     seed: int,
-    test_fraction: float,
     at_least: int = EXAMPLES_AT_LEAST,
     train_count: int | None = None,
 ) -> tuple[Int[np.ndarray, " T"], Int[np.ndarray, " S"]]:
-    """The labels, and those of the training part, if the arguments of every rule are possible."""
+    """The labels, and those of the training part, if as many clients and the seed are possible."""
     y = checked_labels(y)
     if train_count is not None:
         check_train_count(train_count, len(y))
     part = y[:train_count]
-    if not is_whole(at_least) or at_least < EXAMPLES_AT_LEAST:
-        raise ValueError(
-            f"The fewest examples of a client, min_examples, must be a whole number of at least "
-            f"{EXAMPLES_AT_LEAST} (one to train on, one to test with), not {at_least}."
-        )
     if not is_whole(clients) or clients < 1:
         raise ValueError(f"The number of clients must be a whole number above 0, not {clients}.")
     if clients * at_least > len(part):
@@ -42,7 +36,7 @@ def checked(
             f"{len(part)} examples are enough for {len(part) // at_least} clients with at least "
             f"{at_least} each, not for {clients}."
         )
-    check_draws(seed=seed, test_fraction=test_fraction)
+    check_seed(seed)
     return y, part
 
 
@@ -54,20 +48,10 @@ def check_train_count(train_count: int, examples: int) -> None:
         )
 
 
-def check_draws(*, seed: int, test_fraction: float) -> None:
-    """Refuse a seed or a test fraction that cannot be."""
+def check_seed(seed: int) -> None:
+    """Refuse what can be no seed."""
     if not is_whole(seed) or seed < 0:
         raise ValueError(f"The seed must be a whole number of at least 0, not {seed}.")
-    if not 0 < test_fraction < 1:
-        raise ValueError(f"The test fraction must be above 0 and below 1, not {test_fraction}.")
-
-
-def check_alpha(alpha: float) -> None:
-    """Refuse a concentration that no Dirichlet distribution has."""
-    if not 1e-300 <= alpha <= 1e300:
-        raise ValueError(
-            f"The concentration dirichlet_alpha must be above 0 (1e-300 to 1e300), not {alpha}."
-        )
 
 
 def is_whole(value: Any) -> bool:
@@ -130,8 +114,8 @@ def split(
     the data have a test part of their own, all are trained on, and tests are ``of_test_part``.
     """
     if train_count is not None and train_count < len(y):
-        tests = of_test_part(flat, sizes, y, train_count=train_count, rng=rng)
-        return Partition(tuple(rows(flat, sizes)), tuple(rows(*tests)))
+        own = of_test_part(flat, sizes, y, train_count=train_count, rng=rng)
+        return Partition(tuple(rows(flat, sizes)), tuple(rows(*own)))
     client = np.repeat(np.arange(len(sizes)), sizes)
     labels = np.unique(y[flat])
     code = client * len(labels) + np.searchsorted(labels, y[flat])

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from demjax.experiment.load_data import Partitioned, load, partitioned
 from demjax.experiment.notes import notes
 from demjax.experiment.tables import all_options
 from demjax.plots.labels_by_client import label_counts, size
-from demjax.runs.writer import DONE, say
 
 TABLES = ("run", "data")
 """The tables that decide who has what."""
@@ -73,7 +73,7 @@ def show(given: Mapping[str, Any], *, out: Path | None = None, image: Path | Non
     resolved = settled(asked, owners=dataset.owner is not None)
     found = partitioned(resolved, dataset)
     for note in notes(asked, resolved, dataset, found.partition):
-        say(note, DONE)
+        print(note, file=sys.stderr)
     try:
         if out is not None:
             save_partition(found.partition, out, y=found.y)

@@ -20,7 +20,7 @@ from demjax.experiment.tables import all_options
 from demjax.experiment.validation import intervals
 from demjax.runs import folder as run_folder
 from demjax.runs.tensorboard import Row, event_file
-from demjax.runs.writer import DONE, FAILED, Recorder, first_line, say
+from demjax.runs.writer import FAILED, Recorder, first_line, say
 from demjax.simulation.programs import programs
 from demjax.simulation.progress import Progress
 from demjax.simulation.run import watch
@@ -80,8 +80,6 @@ def _watched(
 ) -> int:
     built = build.build(resolved)
     resolved, count = built.experiment, len(built.partition.train)
-    for note in built.notes:
-        say(note, DONE)
     task, clients = built.task, built.clients
     plan: dict[str, Any] = {
         "rounds": resolved.rounds,
@@ -91,6 +89,8 @@ def _watched(
         "take_measures": built.take_measures,
     }
     with Progress(resolved.rounds) as progress:
+        for note in built.notes:
+            progress.say(note)
         progress.say("compiling")
         try:
             with build.products(resolved):

@@ -1,6 +1,6 @@
 """From an experiment's names to the data, the model and the algorithm that they stand for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, Num
 
-from demjax import clustering, data
+from demjax import data
 from demjax.base import Algorithm, ClientData, Task
 from demjax.clients.local_training import local_training
 from demjax.experiment.experiment import Experiment, settled
@@ -18,6 +18,7 @@ from demjax.experiment.notes import notes
 from demjax.experiment.validation import check_together
 from demjax.metrics import Measures, measure
 from demjax.metrics.selection import TakeMeasures
+from demjax.models.layers import selection_in_words
 from demjax.registry import ALGORITHMS, MODELS, NORMALIZATIONS, OPTIMIZERS, call
 from demjax.tasks.classification import classification
 
@@ -30,7 +31,8 @@ class Run(NamedTuple):
     """What ``simulate`` and ``watch`` need of an experiment, and who has which examples.
 
     ``y`` are the labels that were partitioned, before any conflict; ``experiment`` is as the data
-    settle it, and ``notes`` are sentences on them for the user.
+    settle it; ``notes`` are lines that a user wants to see, such as what became of a test part, or
+    what names of layers stand for.
     """
 
     algorithm: Algorithm
@@ -40,7 +42,7 @@ class Run(NamedTuple):
     partition: data.Partition
     y: Int[np.ndarray, " T"]
     experiment: Experiment
-    notes: Sequence[str] = ()
+    notes: tuple[str, ...] = ()
 
 
 def build(experiment: Experiment) -> Run:
@@ -58,7 +60,7 @@ def build(experiment: Experiment) -> Run:
     asked, loaded = experiment, load(experiment)
     experiment = settled(experiment, owners=loaded.owner is not None)
     found = partitioned(experiment, loaded)
-    said = notes(asked, experiment, loaded, found.partition)
+    about_data = notes(asked, experiment, loaded, found.partition)
     values, dataset = experiment.values, found.dataset
     if values["clients"] is None:
         check_together({**values, "clients": len(found.partition.train)}, experiment.given)
@@ -74,8 +76,11 @@ def build(experiment: Experiment) -> Run:
         chunk=experiment.chunk,
     )
     params = jax.eval_shape(task.init, jax.random.key(0))
-    for name in ("average_layers", "feature_layers"):
-        clustering.chosen_layers(params, values.get(name, ()))
+    about_layers = [
+        f"{name}: {selection_in_words(params, values[name])}"
+        for name in ("average_layers", "feature_layers")
+        if values.get(name)
+    ]
     choice = ALGORITHMS.find(experiment.algorithm)
     algorithm = call(choice, ALGORITHMS, values, local=local, cohort=experiment.cohort)
     if not isinstance(algorithm, Algorithm):
@@ -86,7 +91,8 @@ def build(experiment: Experiment) -> Run:
     take_measures = measure(
         task, clients, measures=experiment.measures, true_clusters=found.true_clusters
     )
-    return Run(algorithm, task, clients, take_measures, found.partition, found.y, experiment, said)
+    partition, said = found.partition, (*about_data, *about_layers)
+    return Run(algorithm, task, clients, take_measures, partition, found.y, experiment, said)
 
 
 def parameters(task: Task) -> int:

@@ -122,7 +122,8 @@ class CNN(nn.Module):
 
     Two blocks of a 5×5 convolution with 32 filters, ReLU, 2×2 max-pool and dropout, then a
     hidden dense layer of 512 with ReLU and the output layer. (Pooling before the ReLU gives
-    the same numbers and a quarter of the work.)
+    the same numbers and a quarter of the work.) By name ``Dense_0`` is the output layer,
+    ``Dense_1`` the hidden one.
 
     Attributes:
         classes: Number of labels.

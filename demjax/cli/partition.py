@@ -16,6 +16,7 @@ from demjax.experiment.experiment import resolve, with_defaults
 from demjax.experiment.load_data import Partitioned, load, partitioned
 from demjax.experiment.tables import all_options
 from demjax.plots.labels_by_client import label_counts, size
+from demjax.runs.writer import DONE, say
 
 TABLES = ("run", "data")
 """The tables that decide who has what."""
@@ -68,6 +69,8 @@ def show(given: Mapping[str, Any], *, out: Path | None = None, image: Path | Non
     resolved = resolve(given, tables=TABLES)
     _check_new(out, image)
     found = partitioned(resolved, load(resolved))
+    for note in found.notes:
+        say(note, DONE)
     try:
         if out is not None:
             save_partition(found.partition, out, y=found.y)

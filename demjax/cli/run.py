@@ -117,6 +117,7 @@ def _watched(
             compile_cache=found,
             measures=built.take_measures.measures,
             score=task.score_name,
+            labels=built.labels,
             progress=progress,
         )
         return recorder.record(moments)

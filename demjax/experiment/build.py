@@ -28,8 +28,8 @@ PRODUCTS: Mapping[str, str] = {"bf16": "default", "float32": "float32", "tf32": 
 class Run(NamedTuple):
     """What ``simulate`` and ``watch`` need of an experiment, and who has which examples.
 
-    ``y`` are the labels that were partitioned, before any conflict; ``notes`` are lines that a user
-    wants to see, such as what names of layers stand for.
+    ``y`` are the labels that were partitioned, before any conflict; ``labels`` what they stand
+    for; ``notes`` are lines that a user wants to see, such as what names of layers stand for.
     """
 
     algorithm: Algorithm
@@ -38,6 +38,7 @@ class Run(NamedTuple):
     take_measures: TakeMeasures[Measures]
     partition: data.Partition
     y: Int[np.ndarray, " T"]
+    labels: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -83,7 +84,9 @@ def build(experiment: Experiment) -> Run:
     take_measures = measure(
         task, clients, measures=experiment.measures, true_clusters=found.true_clusters
     )
-    return Run(algorithm, task, clients, take_measures, found.partition, found.y, tuple(said))
+    labels = dataset.labels or tuple(map(str, range(dataset.classes)))
+    notes = (*found.notes, *said)
+    return Run(algorithm, task, clients, take_measures, found.partition, found.y, labels, notes)
 
 
 def parameters(task: Task) -> int:

@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Int, Num
 
 from demjax import data
+from demjax.arrays import to_float32
+from demjax.data.classes import label_note
 from demjax.data.sources.catalogue import find
 from demjax.experiment.experiment import Experiment
 from demjax.registry import CONFLICTS, DATASETS, MODELS, PARTITIONS, call, options_of
@@ -20,12 +22,14 @@ class Partitioned(NamedTuple):
         y: The labels that were partitioned, before any conflict.
         partition: Which examples each client has.
         true_clusters: The planted cluster of each client; ``None`` where nothing was planted.
+        notes: Sentences that a user should read.
     """
 
     dataset: data.Dataset
     y: Int[np.ndarray, " T"]
     partition: data.Partition
     true_clusters: Int[np.ndarray, " N"] | None
+    notes: tuple[str, ...] = ()
 
 
 def load(experiment: Experiment) -> data.Dataset:
@@ -76,11 +80,12 @@ def partitioned(experiment: Experiment, dataset: data.Dataset) -> Partitioned:
     if isinstance(found, data.Planted):
         found, true_clusters = found
     y = dataset.y
+    note = label_note(dataset.name, y, dataset.classes, dataset.labels)
     if experiment.conflict is not None:
         dataset = _planted(experiment, dataset, found)
         count = experiment.values["true_clusters"]
         true_clusters = data.planted_clusters(experiment.clients, count)
-    return Partitioned(dataset, y, found, true_clusters)
+    return Partitioned(dataset, y, found, true_clusters, () if note is None else (note,))
 
 
 def check_range(x: Num[np.ndarray, " T *shape"], option: str) -> None:
@@ -98,6 +103,8 @@ def _planted(
     conflict = CONFLICTS.find(experiment.conflict)
     if conflict.facts.get("scaled"):
         check_range(dataset.x, f"--conflict {conflict.name}")
+        if dataset.x.dtype != np.uint8:
+            dataset = dataset._replace(x=to_float32(dataset.x))
     given = {"x": dataset.x, "y": dataset.y, "partition": partition, "classes": dataset.classes}
     found = call(conflict, CONFLICTS, experiment.values, **given, seed=experiment.seed)
     return dataset._replace(**{conflict.facts["changes"]: found})

@@ -26,7 +26,7 @@ from demjax.registry.kinds import (
     PARTITIONS,
     STARTS,
 )
-from demjax.registry.ranges import Number, Range, Share, check_number, nearest
+from demjax.registry.ranges import Number, Range, Share, check_number, check_whole, nearest
 from demjax.registry.signatures import REQUIRED, Option, Passes, accepts, options_of
 from demjax.registry.values import check_value, read_word
 
@@ -56,6 +56,7 @@ __all__ = [
     "call",
     "check_number",
     "check_value",
+    "check_whole",
     "configurable",
     "expand",
     "nearest",

@@ -65,6 +65,7 @@ class Recorder:
         measures: What is measured, for the summary. Without ``"client"``, nothing is written of
             single clients but the groups of those that have some.
         score: What the task's score is called.
+        labels: What each label stands for, by number.
         progress: Where ``watch`` shows the run, which ends here before anything else is said; by
             default it is shown from here.
         organized: How often clients had grouped themselves when their dendrogram was last written.
@@ -78,6 +79,7 @@ class Recorder:
     compile_cache: Outcome = "off"
     measures: Sequence[str] = MEASURES
     score: str = "accuracy"
+    labels: Sequence[str] = ()
     progress: Progress | None = None
     organized: int = field(default=0, init=False)
     rows: list[dict[str, Any]] = field(default_factory=list, init=False)
@@ -166,6 +168,7 @@ class Recorder:
             "parameters": self.parameters,
             "measures": list(self.measures),
             "score": self.score,
+            "labels": list(self.labels),
             "rounds_done": len(self.round_seconds),
             "final": self.rows[-1] if self.rows else None,
             "compile_seconds": self.compile_seconds,

@@ -17,6 +17,7 @@ from demjax.metrics import Measures, measure, model_bytes
 from demjax.simulation.history import no_info
 from demjax.simulation.progress import Progress
 from demjax.simulation.schedule import schedule, takers
+from demjax.tasks.data_check import check_data
 
 
 class Programs(NamedTuple):
@@ -62,7 +63,8 @@ def programs(
         progress: Where to show what is being compiled.
 
     Raises:
-        ValueError: If an interval is given of what is not measured, or without ``rounds``.
+        ValueError: If an interval is given of what is not measured, or without ``rounds``, or the
+            task cannot learn from these data.
     """
     start = time.perf_counter()
     if measures_every and rounds is None:
@@ -70,6 +72,8 @@ def programs(
             "Programs for measures_every depend on how many rounds there are, but none was given; "
             "possible is rounds of at least 1."
         )
+    if take_measures is not None:  # else measure does
+        check_data(task, clients)
     take = take_measures or measure(task, clients)
     sets = schedule(rounds or 1, eval_every if rounds else 1, measures_every, take=take).sets
     if progress:

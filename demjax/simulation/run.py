@@ -21,6 +21,7 @@ from demjax.simulation.history import History, Moment, no_info
 from demjax.simulation.programs import Programs, programs
 from demjax.simulation.progress import Progress
 from demjax.simulation.schedule import Schedule, schedule, takers
+from demjax.tasks.data_check import check_data
 
 
 def simulate(
@@ -63,9 +64,12 @@ def simulate(
         The history.
 
     Raises:
-        ValueError: If ``rounds`` or an interval is below 1 or of what is not measured, or
-            ``progress`` is asked for under ``jit`` or ``vmap``.
+        ValueError: If ``rounds`` or an interval is below 1 or of what is not measured,
+            ``progress`` is asked for under ``jit`` or ``vmap``, or the task cannot learn from
+            these data (``Task.check``).
     """
+    if take_measures is not None:  # else measure does
+        check_data(task, clients)
     take = take_measures or measure(task, clients)
     planned = schedule(rounds, eval_every, measures_every, take=take)
     if progress:
@@ -153,7 +157,7 @@ def watch(
 
     Raises:
         ValueError: If ``rounds`` or an interval is below 1 or of what is not measured, or
-            ``compiled`` was made for other intervals.
+            ``compiled`` was made for other intervals, or the task cannot learn from these data.
     """
     planned = schedule(rounds, eval_every, measures_every, take=take_measures)
     clients = on_every_device(clients)

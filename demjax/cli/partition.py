@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ from demjax import plots
 from demjax.cli.parsing import Commands, help_of, read_given, take_options
 from demjax.cli.plot import check_matplotlib
 from demjax.data import save_partition
-from demjax.experiment.experiment import resolve, with_defaults
+from demjax.experiment.experiment import resolve, settled, with_defaults
 from demjax.experiment.load_data import Partitioned, load, partitioned
+from demjax.experiment.notes import notes
 from demjax.experiment.tables import all_options
 from demjax.plots.labels_by_client import label_counts, size
-from demjax.runs.writer import DONE, say
 
 TABLES = ("run", "data")
 """The tables that decide who has what."""
@@ -66,11 +67,13 @@ def show(given: Mapping[str, Any], *, out: Path | None = None, image: Path | Non
     Raises:
         ValueError: If the data cannot be partitioned as asked, or a file cannot be written.
     """
-    resolved = resolve(given, tables=TABLES)
+    asked = resolve(given, tables=TABLES)
     _check_new(out, image)
-    found = partitioned(resolved, load(resolved))
-    for note in found.notes:
-        say(note, DONE)
+    dataset = load(asked)
+    resolved = settled(asked, owners=dataset.owner is not None)
+    found = partitioned(resolved, dataset)
+    for note in notes(asked, resolved, dataset, found.partition):
+        print(note, file=sys.stderr)
     try:
         if out is not None:
             save_partition(found.partition, out, y=found.y)

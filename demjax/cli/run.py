@@ -79,6 +79,7 @@ def _watched(
     out: Path, resolved: Experiment, also: Callable[[Row], None], kept: Path | None
 ) -> int:
     built = build.build(resolved)
+    resolved, count = built.experiment, len(built.partition.train)
     task, clients = built.task, built.clients
     plan: dict[str, Any] = {
         "rounds": resolved.rounds,
@@ -102,7 +103,7 @@ def _watched(
             return say(f"The run cannot be compiled: {first_line(error)}", FAILED)
         needs, present = memory.needed(*compiled[:3]), memory.free()
         memory.check_fits(
-            needs, present, clients=resolved.clients, examples=memory.whole(clients.x, clients.y)
+            needs, present, clients=count, examples=memory.whole(clients.x, clients.y)
         )
         progress.say(f"needs {memory.gigabytes(needs)} of memory")
         run_folder.create(out, config.to_toml(resolved), built.partition, built.y)
@@ -118,6 +119,7 @@ def _watched(
             measures=built.take_measures.measures,
             score=task.score_name,
             labels=built.labels,
+            clients=count,
             progress=progress,
         )
         return recorder.record(moments)

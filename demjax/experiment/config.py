@@ -134,7 +134,11 @@ def _from_old(options: dict[str, Any]) -> dict[str, Any]:
         "synthetic_alpha": real,
         "synthetic_beta": real,
     }
-    return {name: value for name, value in options.items() if not unused.get(name)}
+    # It pooled the data's own test part, where they have one.
+    own_tests = real and options.get("dataset", "digits") != "digits"
+    rule = options.get("partition") not in ("natural", "published", "file")
+    pooled = {"pool_tests": True} if own_tests and rule else {}
+    return pooled | {name: value for name, value in options.items() if not unused.get(name)}
 
 
 def _check_flat(path: Path, options: Mapping[str, Any], known: Mapping[str, Option]) -> None:

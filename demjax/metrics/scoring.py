@@ -33,7 +33,11 @@ def pooled_test_data(
     test, size = np.asarray(clients.test), np.asarray(clients.test_size)
     real = np.arange(test.shape[1]) < size[:, None]
     if not real.any():
-        raise ValueError("The measures need test examples, but no client has any.")
+        raise ValueError(
+            "The measures need test examples, but no client has any; possible is a partition that "
+            "gives them some, such as natural with all examples as train_count where the test part "
+            "is of other owners."
+        )
     example, owner = test[real], np.nonzero(real)[0]
     blocks = -(-example.size // block)
     block = -(-example.size // blocks)

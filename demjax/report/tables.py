@@ -90,7 +90,7 @@ def _ended(run: Run) -> str:
 
 def _data(run: Run) -> str:
     parts = [run.config.get("dataset"), run.config.get("partition")]
-    clients = run.config.get("clients")
+    clients = run.summary.get("clients", run.config.get("clients"))
     return ", ".join([str(part) for part in parts if part] + [f"{clients} clients"] * bool(clients))
 
 

@@ -66,6 +66,7 @@ class Recorder:
             single clients but the groups of those that have some.
         score: What the task's score is called.
         labels: What each label stands for, by number.
+        clients: How many clients there are, which the data may decide.
         progress: Where ``watch`` shows the run, which ends here before anything else is said; by
             default it is shown from here.
         organized: How often clients had grouped themselves when their dendrogram was last written.
@@ -80,6 +81,7 @@ class Recorder:
     measures: Sequence[str] = MEASURES
     score: str = "accuracy"
     labels: Sequence[str] = ()
+    clients: int | None = None
     progress: Progress | None = None
     organized: int = field(default=0, init=False)
     rows: list[dict[str, Any]] = field(default_factory=list, init=False)
@@ -131,8 +133,8 @@ class Recorder:
                     "diverged",
                     FAILED,
                     f"The run diverged: after round {moment.round} the models of {diverged} of "
-                    f"{self.resolved.clients} clients are not finite; what was measured before "
-                    f"is kept in {self.out}.",
+                    f"{self.clients or self.resolved.clients} clients are not finite; what was "
+                    f"measured before is kept in {self.out}.",
                 )
             seconds = time.perf_counter() - begin
             with whole():
@@ -165,6 +167,7 @@ class Recorder:
         summary = {
             "status": status,
             "algorithm": self.resolved.algorithm,
+            "clients": self.clients or self.resolved.clients,
             "parameters": self.parameters,
             "measures": list(self.measures),
             "score": self.score,

@@ -20,8 +20,6 @@ from demjax.hierarchy import from_groups
 from demjax.registry import CUTS, Range, check_number
 
 Number = Float[Array, ""] | float
-
-
 Size = Annotated[int, Range(1)]
 
 
@@ -33,11 +31,13 @@ class Cut(NamedTuple):
             The distances are those it was made from; with ``min_size = 1`` they may be None.
         levels: Levels of groups under the root, ``K``.
         slots: Group slots on a level, ``G``.
+        fewest: Fewest clients that can be so many groups.
     """
 
     take: Callable[[Float[Array, " N-1 4"], Float[Array, " N N"] | None], Hierarchy]
     levels: int
     slots: int
+    fewest: int = 1
 
 
 @CUTS.register()
@@ -58,7 +58,7 @@ def depth(levels: Annotated[int, Range(0, 20)] = 3, *, min_size: Size = 1) -> Cu
     """
     check_number("The cut by depth", "levels", levels, 0)
     cut = functools.partial(cut_depth, levels=levels, min_size=min_size)
-    return _cut("The cut by depth", cut, levels, 2**levels, min_size)
+    return _cut("The cut by depth", cut, levels, 2**levels, min_size, 2**levels)
 
 
 @CUTS.register()
@@ -79,7 +79,8 @@ def counts(groups: Annotated[Sequence[int], Range(1)], *, min_size: Size = 1) ->
     """
     _check_levels("The cut by counts", "numbers of groups", groups, 1, -1)
     cut = functools.partial(cut_counts, groups=tuple(groups))
-    return _cut("The cut by counts", cut, len(groups), max(groups, default=1), min_size)
+    most = max(groups, default=1)
+    return _cut("The cut by counts", cut, len(groups), most, min_size, most)
 
 
 @CUTS.register()
@@ -203,13 +204,13 @@ def cut_heights(
     return from_groups(jnp.pad(rows, ((0, 1), (0, 0))), slots)
 
 
-def _cut(whose: str, cut: Callable[..., Hierarchy], levels: int, slots: int, min_size: int) -> Cut:
+def _cut(whose: str, cut: Callable, levels: int, slots: int, min_size: int, groups: int = 1) -> Cut:
     check_number(whose, "min_size", min_size, 1)
 
     def take(merges, distances):
         return attach_small(cut(merges), distances, min_size)
 
-    return Cut(take, levels, slots)
+    return Cut(take, levels, slots, max(groups, 2 * min_size if min_size > 1 else 1))
 
 
 def _check_levels(whose: str, what: str, given: Sequence[Number], low: int, sign: int = 1) -> None:

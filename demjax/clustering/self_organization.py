@@ -32,16 +32,30 @@ class SelfOrganization(NamedTuple):
             features, and how they were organised before, to how they are now; traceable.
         levels: Levels of groups under the root, ``K``.
         slots: Group slots on a level, ``G``.
+        fewest: Fewest clients that can be so many groups.
     """
 
     features: Features
     organize: Callable[[Params, Hierarchy, Organization], tuple[Hierarchy, Organization]]
     levels: int
     slots: int
+    fewest: int = 1
 
 
-def unorganized(clients: int, levels: int, slots: int) -> tuple[Hierarchy, Organization]:
-    """Before clients first organise themselves: a tree with room for them, and nobody in it."""
+def unorganized(
+    clients: int, levels: int, slots: int, fewest: int = 1
+) -> tuple[Hierarchy, Organization]:
+    """Before clients first organise themselves: a tree with room for them, and nobody in it.
+
+    Raises:
+        ValueError: If there are less than the fewest clients.
+    """
+    if clients < fewest:
+        raise ValueError(
+            f"A tree of {levels} levels with up to {slots} groups each needs at least {fewest} "
+            f"clients, but there are {clients}; possible are fewer levels or groups, or a smaller "
+            "min_size."
+        )
     nobody, merges = root_only(clients, levels, slots), jnp.zeros((clients - 1, 4), jnp.float32)
     return nobody, Organization(nobody.groups, merges, jnp.float32(jnp.nan), jnp.int32(0))
 
@@ -68,23 +82,20 @@ def self_organization(
         cut: How the dendrogram is cut into levels: a name, or ``counts((12, 6, 3))``.
 
     Raises:
-        ValueError: If a name is unknown, or a number out of its range.
-        TypeError: If an argument is unknown, or the metric is no function.
+        ValueError: If a name is unknown, a number out of its range, or a choice of another type.
+        TypeError: If an argument is unknown.
     """
     features, cut = cast(Features, features), cast(Cut, cut)
-    if not callable(metric):
-        raise TypeError(
-            f"A metric is a function such as clustering.cosine, but {metric!r} was given."
-        )
+    measured = cast(Metric, metric)
 
     def merged(distances):
         merges = linkage_matrix(distances, linkage, linkage_backend)
         return merges, cophenetic_correlation(merges, distances)
 
     def organize(seen, hierarchy, organization):
-        distances = everywhere(metric(seen))
+        distances = everywhere(measured(seen))
         merges, cophenetic = on_one(merged, distances)
         now = Organization(hierarchy.groups, merges, cophenetic, organization.times + 1)
         return cut.take(merges, distances), now
 
-    return SelfOrganization(features, organize, cut.levels, cut.slots)
+    return SelfOrganization(features, organize, cut.levels, cut.slots, cut.fewest)

@@ -17,6 +17,7 @@ from demjax.metrics.scoring import models_at_once, pooled_test_data, scores
 from demjax.metrics.selection import CLIENT, GLOBAL, GROUP, MEASURES, TakeMeasures, checked
 from demjax.metrics.tree import Structure, describe, label_sets
 from demjax.pytrees import as_pytree, finite_clients
+from demjax.registry import check_made
 
 
 class Measures(NamedTuple):
@@ -99,6 +100,9 @@ def measure(
 
     Source: Nguyen et al., arXiv 2007.03278, section V.
     """
+    check_made("Measuring needs task as", task, Task, "a Task, such as classification(…) makes")
+    possible = "a ClientData, which data.client_data(x, y, partition) makes"
+    check_made("Measuring needs clients as", clients, ClientData, possible)
     asked = checked(measures)
     if chunk is not None and chunk < 1:
         raise ValueError(f"Scoring needs a chunk of at least 1 model, but {chunk} was given.")

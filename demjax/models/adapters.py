@@ -5,14 +5,15 @@ statistics, it is ``{"params": …, "batch_stats": …}``.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax import nnx
+from flax import errors, nnx
 from jaxtyping import Array, Float, Num, PRNGKeyArray
 
 from demjax import keys
@@ -59,7 +60,8 @@ def network(model: Any, example: Num[Array, " *shape"]) -> Network:
         The network.
 
     Raises:
-        ValueError: One sentence, if the model is of no such kind.
+        ValueError: One sentence, if the model is of no such kind; for a Linen module, if it cannot
+            be called so, or evaluates as it trains, then also when it is traced.
     """
     one = jnp.asarray(example, jnp.float32)[None]
     if isinstance(model, nn.Module):
@@ -79,7 +81,9 @@ def network(model: Any, example: Num[Array, " *shape"]) -> Network:
 
 def _linen(model: nn.Module, one: Float[Array, " 1 *shape"]) -> Network:
     takes = partial(_taken, type(model).__call__)
-    variables = jax.eval_shape(partial(model.init, **takes(train=False)), jax.random.key(0), one)
+    with _as_documented(model):
+        start = partial(model.init, **takes(train=False))
+        variables = jax.eval_shape(start, jax.random.key(0), one)
     collections = [name for name in variables if name != "params"]
 
     def init(key):
@@ -97,9 +101,27 @@ def _linen(model: nn.Module, one: Float[Array, " 1 *shape"]) -> Network:
         return outputs, {**params, **after}
 
     def predict(params, x):
-        return model.apply(whole(params), x, **takes(train=False))
+        with _as_documented(model):
+            return model.apply(whole(params), x, **takes(train=False))
 
     return Network(init, train, predict, _state_mask if collections else None)
+
+
+@contextmanager
+def _as_documented(model: nn.Module) -> Iterator[None]:
+    """Say in a sentence what Flax says of a model that knows no difference of the modes."""
+    try:
+        yield
+    except (errors.FlaxError, TypeError, ValueError) as error:
+        mode = isinstance(error, errors.ModifyScopeVariableError | errors.InvalidRngError)
+        said = str(error).split(" (https:")[0].rstrip(".")
+        if not mode and "use_running_average" not in said and "missing" not in said:
+            raise
+        raise ValueError(
+            f"The model {type(model).__name__} cannot be evaluated as model(x, train=False): "
+            f"{said}; possible is __call__(self, x, *, train) with "
+            "BatchNorm(use_running_average=not train) and Dropout(deterministic=not train)."
+        ) from error
 
 
 def _pair(init: Callable, apply: Callable, one: Float[Array, " 1 *shape"]) -> Network:
@@ -171,15 +193,15 @@ def _made(model: Any, key: PRNGKeyArray | None = None) -> Any:
     """The module that a function of ``rngs``, or of nothing, makes; anything else as it is."""
     if isinstance(model, nnx.Module) or not callable(model):
         return model
-    try:
-        names = inspect.signature(model).parameters.values()
+    try:  # of an NNX class, its metaclass takes anything
+        names = inspect.signature(model.__init__ if isinstance(model, type) else model).parameters
     except ValueError:
         return model
-    needed = [p.name for p in names if p.default is p.empty and p.kind <= p.KEYWORD_ONLY]
-    needed = [name for name in needed if name not in ("args", "kwargs")]
+    needed = [n for n, p in names.items() if p.default is p.empty and p.kind <= p.KEYWORD_ONLY]
+    needed = [name for name in needed if name not in ("self", "args", "kwargs")]
     if needed not in ([], ["rngs"]):
         return model
-    if "rngs" not in inspect.signature(model).parameters:
+    if "rngs" not in names:
         return model()
     return model(rngs=nnx.Rngs(jax.random.key(0) if key is None else key))
 

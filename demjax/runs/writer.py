@@ -19,6 +19,7 @@ from demjax.metrics.selection import CLIENT
 from demjax.runs import folder as run_folder
 from demjax.runs.rows import clients_rows, dendrogram_rows, metrics_row
 from demjax.runs.tensorboard import Row
+from demjax.simulation.ending import divergence
 from demjax.simulation.history import Moment
 from demjax.simulation.progress import Progress
 
@@ -65,6 +66,7 @@ class Recorder:
         score: What the task's score is called.
         progress: Where ``watch`` shows the run, which ends here before anything else is said; by
             default it is shown from here.
+        stop: Whether the run was stopped by hand, of ``interruptible``.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Recorder:
         measures: Sequence[str] = MEASURES,
         score: str = "accuracy",
         progress: Progress | None = None,
+        stop: Callable[[], bool] = lambda: False,
     ):
         self.out = out
         self.resolved = resolved
@@ -87,6 +90,8 @@ class Recorder:
         self.measures = tuple(measures)
         self.score = score
         self.progress = progress
+        self.stop = stop
+        self.warned = ""  # of losses that diverge while models are still finite
         self.organized = 0  # how often clients had, when their dendrogram was last written
         self.rows: list[dict[str, Any]] = []
         self.round_seconds: list[float] = []
@@ -103,15 +108,11 @@ class Recorder:
                 shown = moments if self.progress else progress.follow(moments)
                 ending = self._follow(shown, begin)
         except KeyboardInterrupt:
-            # A second Ctrl-C shall not keep the summary from being written.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
             if not self.rows:
                 run_folder.discard(self.out)
                 sentence = "Interrupted before anything was measured; nothing is kept."
                 return say(sentence, INTERRUPTED)
-            done = len(self.round_seconds)
-            sentence = f"Interrupted after {done} rounds; what was measured is kept in {self.out}."
-            ending = Ending("interrupted", INTERRUPTED, sentence)
+            ending = self._interrupted()
         except Exception as error:  # whatever it is, what was measured gets its summary
             ending = Ending("failed", FAILED, self._reason(error))
         try:
@@ -119,6 +120,8 @@ class Recorder:
         except OSError as error:
             sentence = ending.sentence or f"The summary cannot be written: {error.strerror}."
             ending = Ending(ending.status, FAILED, sentence)
+        if self.warned:
+            say(self.warned, ending.code)
         if self.rows:
             print(table([(str(self.out), self.rows[-1], ending.status)]))
         return say(ending.sentence, ending.code) if ending.sentence else ending.code
@@ -132,19 +135,23 @@ class Recorder:
             if moment.measures is None:
                 continue
             self.measure_seconds.append(moment.measure_seconds)
-            diverged = int(moment.measures.diverged)
-            if diverged:
-                return Ending(
-                    "diverged",
-                    FAILED,
-                    f"The run diverged: after round {moment.round} the models of {diverged} of "
-                    f"{self.resolved.clients} clients are not finite; what was measured before "
-                    f"is kept in {self.out}.",
-                )
+            found = divergence(moment, self.resolved.clients)
+            if int(moment.measures.diverged):
+                sentence = f"{found.rstrip('.')}; what was measured before is kept in {self.out}."
+                return Ending("diverged", FAILED, sentence)
+            self.warned = self.warned or found
             seconds = time.perf_counter() - begin
             with whole():
                 self._keep(moment, seconds)
-        return Ending()
+        stopped = self.stop() and len(self.round_seconds) < self.resolved.rounds
+        return self._interrupted() if stopped else Ending()
+
+    def _interrupted(self) -> Ending:
+        # Another Ctrl-C shall not keep the summary from being written.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        done = len(self.round_seconds)
+        sentence = f"Interrupted after {done} rounds; what was measured is kept in {self.out}."
+        return Ending("interrupted", INTERRUPTED, sentence)
 
     def _keep(self, moment: Moment, seconds: float) -> None:
         done, sent = moment.round, moment.model_bytes

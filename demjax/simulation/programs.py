@@ -51,6 +51,7 @@ def programs(
     rounds: int | None = None,
     eval_every: int | Sequence[int] = 1,
     measures_every: Mapping[str, int] | None = None,
+    done: int = 0,
     progress: Progress | None = None,
 ) -> Programs:
     """Compile what ``watch`` runs, from shapes alone: no model is made.
@@ -67,6 +68,7 @@ def programs(
         rounds: Rounds of the run; needed with ``measures_every``.
         eval_every: Rounds between two measurements, or the measured rounds.
         measures_every: Rounds between two measurements of single measures.
+        done: Rounds before the run, as for ``watch``.
         progress: Where to show what is being compiled.
 
     Raises:
@@ -79,7 +81,8 @@ def programs(
             "possible is rounds of at least 1."
         )
     take = take_measures or measure(task, clients)
-    sets = schedule(rounds or 1, eval_every if rounds else 1, measures_every, take=take).sets
+    every = eval_every if rounds else 1
+    sets = schedule(rounds or 1, every, measures_every, take=take, done=done).sets
     if progress:
         progress.begin("tracing")
     clients = on_every_device(clients)

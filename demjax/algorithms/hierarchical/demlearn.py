@@ -95,7 +95,9 @@ def demlearn(
         average_layers: Layers that are averaged and mixed, such as ``Dense_0``; by default all.
         cohort: Clients that train in a round; all others keep their models, and count in means.
         average: In place of the mean of groups, as in ``hierarchy.robust_means``; not amplified.
-        **organization: Step 2: what clients are grouped by, and how.
+        **organization: Step 2, as in ``self_organization``: ``features`` (with ``feature_layers``,
+            ``sketch``), ``metric``, ``linkage``, ``linkage_backend``, and ``cut``, found by its own
+            ``levels``, ``groups`` or ``heights`` (with ``slots``), each with ``min_size``.
 
     Returns:
         The algorithm. Its models are those after step 4.
@@ -113,7 +115,7 @@ def demlearn(
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnState:
         client = stack_copies(model := local.init(key), clients.n_clients)
         group = stack_copies(model, levels + 1, slots)
-        known = unorganized(clients.n_clients, levels, slots)
+        known = unorganized(clients.n_clients, levels, slots, organizing.fewest)
         memory = features.memory(client, cohort)
         return DemLearnState(client, group, *known, memory, jnp.int32(0))
 

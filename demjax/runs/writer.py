@@ -208,7 +208,9 @@ def compare(outs: Sequence[Path]) -> str:
     empty = [out for out, final, _ in finals if not final]
     if empty:
         raise ValueError(f"The run {empty[0]} ended before anything was measured.")
-    return table(finals)
+    scores = dict.fromkeys(summary.get("score", "accuracy") for _, summary in summaries)
+    named = "" if list(scores) == ["accuracy"] else f"\nmeasures: {', '.join(scores)}"
+    return table(finals) + named
 
 
 def table(finals: Sequence[tuple[str, dict[str, Any], str]]) -> str:

@@ -50,6 +50,21 @@ def test_the_tutorials_python_runs_from_top_to_bottom(capsys):
     assert len(table) == 4  # two rates, two α
 
 
+def test_the_readmes_python_gives_the_numbers_that_stand_beside_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # it saves a figure
+    readme = (DOCS.parent / "README.md").read_text("utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```$", readme, re.S | re.M)
+    names = {}
+    exec(compile(block, "README.md", "exec"), names)
+    said = re.search(r"C-SPE ([\d.]+), C-GEN ([\d.]+), Global ([\d.]+)", block).groups()
+    (demo,) = re.findall(r"^\| DemLearn \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", readme, re.M)
+    found = names["history"].measures
+    for name, one, other in zip(("c_spe", "c_gen", "global_score"), said, demo, strict=True):
+        last = float(getattr(found, name)[-1])
+        # Rounding differs from machine to machine, and sixty rounds make something of it.
+        assert last == pytest.approx(float(one), abs=0.02) == pytest.approx(float(other), abs=0.02)
+
+
 def test_the_grouping_page_calls_demlearn_as_it_is():
     (block,) = blocks("grouping.md", "python")
     names = {"demjax": demjax, "local": demjax.LocalTraining(None, None)}

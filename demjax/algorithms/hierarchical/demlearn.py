@@ -95,9 +95,9 @@ def demlearn(
         average_layers: Layers that are averaged and mixed, such as ``Dense_0``; by default all.
         cohort: Clients that train in a round; all others keep their models, and count in means.
         average: In place of the mean of groups, as in ``hierarchy.robust_means``; not amplified.
-        **organization: Step 2, as in ``self_organization``: ``features`` (with ``feature_layers``,
-            ``sketch``), ``metric``, ``linkage``, ``linkage_backend``, and ``cut``, found by its own
-            ``levels``, ``groups`` or ``heights`` (with ``slots``), each with ``min_size``.
+        **organization: Step 2: ``features`` (``feature_layers``, ``sketch``), ``metric``,
+            ``linkage`` (``linkage_backend``), ``cut`` (``levels``; ``groups``; ``heights``,
+            ``slots``; any with ``min_size``), all as in ``clustering.self_organization``.
 
     Returns:
         The algorithm. Its models are those after step 4.

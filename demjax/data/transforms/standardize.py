@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Num
 
+from demjax.data.client_data import Partition
 from demjax.data.transforms.normalization import overall, per_pixel, unit
 
 
@@ -47,7 +48,7 @@ def standardize_pixels(x: Num[np.ndarray, " T *shape"]) -> Float[np.ndarray, " T
 
 
 def standardize(
-    x: Num[np.ndarray, " T *shape"], *, by: Num[np.ndarray, " S *shape"]
+    x: Num[np.ndarray, " T *shape"], *, by: Num[np.ndarray, " S *shape"] | Partition
 ) -> Float[np.ndarray, " T *shape"]:
     """Standardise all pixels by one mean and one deviation: ``(x − mean) / (std + 0.001)``.
 
@@ -57,7 +58,9 @@ def standardize(
     Args:
         x: Pixels on any scale of about 1 or more.
         by: The images whose pixels give the mean and the population standard deviation, at
-            least one; training images only, for test results that can be trusted.
+            least one; training images only, for test results that can be trusted. Or a partition
+            of ``x``, for all clients' training images, with bytes on a scale of 0…1: what the
+            command line does.
 
     Returns:
         float32 pixels.
@@ -65,4 +68,8 @@ def standardize(
     Raises:
         ValueError: There are no images in ``by``.
     """
-    return overall(np.asarray(by), maximum=1.0)(np.asarray(x))
+    x = np.asarray(x)
+    if isinstance(by, Partition):
+        maximum = 255.0 if x.dtype == np.uint8 else 1.0
+        return overall(x, rows=np.concatenate(by.train), maximum=maximum)(x)
+    return overall(np.asarray(by), maximum=1.0)(x)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from partitions_alike import failure
 
-from demjax.data import scale_to_unit, standardize, standardize_pixels
+from demjax.data import Partition, scale_to_unit, standardize, standardize_pixels
 
 
 def test_scaling_is_a_division():
@@ -60,3 +60,13 @@ def test_one_mean_and_deviation_of_the_training_images_standardizes_all():
     assert standardized.dtype == np.float32
     np.testing.assert_allclose(standardized, expected, rtol=1e-4, atol=1e-6)
     failure(lambda: standardize(x, by=x[:0]), "at least one")
+
+
+@pytest.mark.parametrize("maximum", [1.0, 255.0])
+def test_standardising_by_a_partition_is_that_of_the_command_line(maximum):
+    raw = np.random.default_rng(3).integers(0, 256, (9, 2, 2, 1)).astype(np.uint8)
+    x = raw if maximum == 255 else (raw / 255).astype(np.float32)
+    split = Partition((np.array([0, 3]), np.array([5, 6, 8])), (np.array([1]), np.array([2])))
+    mine = raw[[0, 3, 5, 6, 8]] / 255
+    expected = (raw / 255 - mine.mean()) / (mine.std() + 0.001)
+    np.testing.assert_allclose(standardize(x, by=split), expected, rtol=1e-5, atol=1e-5)

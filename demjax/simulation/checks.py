@@ -1,5 +1,6 @@
 """Whether a run is given what it takes: an algorithm and not its factory, one key, a state."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,10 +10,11 @@ import numpy as np
 from demjax.base import Algorithm, ClientData, Task
 from demjax.registry import check_made
 
-POSSIBLE: dict[str, tuple[type, str]] = {
+POSSIBLE: dict[str, tuple[Any, str]] = {
     "algorithm": (Algorithm, "an Algorithm, such as demlearn(local) makes"),
     "task": (Task, "a Task, such as classification(model, example) makes"),
     "clients": (ClientData, "a ClientData, which data.client_data(x, y, partition) makes"),
+    "take_measures": (Callable, "a function, such as measure(task, clients) makes"),
 }
 """The arguments of a run, their types, and the words for them."""
 

@@ -77,7 +77,8 @@ def simulate(
         KeyboardInterrupt: On Ctrl-C; with the attribute ``history`` from the first round on.
     """
     check_arguments("A run", algorithm=algorithm, task=task, clients=clients, key=key)
-    take = take_measures or measure(task, clients)
+    take = measure(task, clients) if take_measures is None else take_measures
+    check_arguments("A run", take_measures=take)
     planned = schedule(rounds, eval_every, measures_every, take=take, done=done)
     score = ScoreName(task.score_name)
     if being_traced():

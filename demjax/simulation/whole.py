@@ -19,12 +19,13 @@ from demjax.metrics import Measures
 from demjax.simulation.history import History, no_info
 from demjax.simulation.schedule import Schedule, takers
 
+OUTSIDE = get_opaque_trace_state()
+"""What JAX says where nothing is traced, as when this module is imported."""
+
 
 def being_traced() -> bool:
     """Whether whoever calls is inside of ``jit``, ``vmap`` or another of JAX's transformations."""
-    now = get_opaque_trace_state()
-    with jax.ensure_compile_time_eval():
-        return bool(now != get_opaque_trace_state())
+    return bool(get_opaque_trace_state() != OUTSIDE)
 
 
 def whole_run(

@@ -128,7 +128,7 @@ def test_a_run_that_diverges_says_so_once_with_round_and_clients():
 def test_losses_beyond_all_measure_are_told_while_models_are_finite():
     with pytest.warns(RuntimeWarning, match=r"in round 1 the training loss of \d of 8 clients"):
         found = list(watch(exploding(1e9), TASK, CLIENTS, rounds=1, key=KEY))
-        assert int(found[-1].measures.diverged) == 0
+    assert int(found[-1].measures.diverged) == 0
 
 
 def test_a_sweep_says_how_many_of_its_experiments_diverge():

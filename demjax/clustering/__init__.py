@@ -9,7 +9,6 @@ from demjax.clustering.dendrogram import cophenetic_correlation, leaf_order
 from demjax.clustering.distances import Metric, correlation, cosine, euclidean, sqeuclidean
 from demjax.clustering.features import (
     Features,
-    chosen_layers,
     everything,
     gradients,
     layers,
@@ -30,7 +29,6 @@ __all__ = [
     "Metric",
     "SelfOrganization",
     "attach_small",
-    "chosen_layers",
     "cophenetic_correlation",
     "correlation",
     "cosine",

@@ -31,13 +31,15 @@ class Cut(NamedTuple):
             The distances are those it was made from; with ``min_size = 1`` they may be None.
         levels: Levels of groups under the root, ``K``.
         slots: Group slots on a level, ``G``.
-        fewest: Fewest clients that can be so many groups.
+        least: Fewest clients of a group that it makes.
+        needs: Fewest clients that can be so many groups.
     """
 
     take: Callable[[Float[Array, " N-1 4"], Float[Array, " N N"] | None], Hierarchy]
     levels: int
     slots: int
-    fewest: int = 1
+    least: int = 1
+    needs: int = 1
 
 
 @CUTS.register()
@@ -56,9 +58,8 @@ def depth(levels: Annotated[int, Range(0, 20)] = 3, *, min_size: Size = 1) -> Cu
     Raises:
         ValueError: If a number is out of its range.
     """
-    check_number("The cut by depth", "levels", levels, 0)
     cut = functools.partial(cut_depth, levels=levels, min_size=min_size)
-    return _cut("The cut by depth", cut, levels, 2**levels, min_size, 2**levels)
+    return _cut(cut, levels, 2**levels, min_size, least=max(2, min_size))
 
 
 @CUTS.register()
@@ -79,8 +80,7 @@ def counts(groups: Annotated[Sequence[int], Range(1)], *, min_size: Size = 1) ->
     """
     _check_levels("The cut by counts", "numbers of groups", groups, 1, -1)
     cut = functools.partial(cut_counts, groups=tuple(groups))
-    most = max(groups, default=1)
-    return _cut("The cut by counts", cut, len(groups), most, min_size, most)
+    return _cut(cut, len(groups), max(groups, default=1), min_size)
 
 
 @CUTS.register()
@@ -108,7 +108,7 @@ def heights(
     _check_levels("The cut by heights", "heights", heights, 0)
     check_number("The cut by heights", "slots", slots, 1)
     cut = functools.partial(cut_heights, thresholds=tuple(heights), slots=slots)
-    return _cut("The cut by heights", cut, len(heights), slots, min_size)
+    return _cut(cut, len(heights), slots, min_size, needs=1)
 
 
 def cut_depth(merges: Float[Array, " N-1 4"], levels: int, *, min_size: int = 1) -> Hierarchy:
@@ -204,13 +204,12 @@ def cut_heights(
     return from_groups(jnp.pad(rows, ((0, 1), (0, 0))), slots)
 
 
-def _cut(whose: str, cut: Callable, levels: int, slots: int, min_size: int, groups: int = 1) -> Cut:
-    check_number(whose, "min_size", min_size, 1)
-
+def _cut(cut: Callable, levels: int, slots: int, min_size: int, **facts: int) -> Cut:
     def take(merges, distances):
         return attach_small(cut(merges), distances, min_size)
 
-    return Cut(take, levels, slots, max(groups, 2 * min_size if min_size > 1 else 1))
+    found = Cut(take, levels, slots, **{"least": min_size, "needs": slots} | facts)
+    return found if min_size == 1 else found._replace(needs=max(found.needs, 2 * min_size))
 
 
 def _check_levels(whose: str, what: str, given: Sequence[Number], low: int, sign: int = 1) -> None:

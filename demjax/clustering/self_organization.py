@@ -6,14 +6,15 @@ from typing import Annotated, Literal, NamedTuple, cast
 import jax.numpy as jnp
 
 from demjax.backend.sharding import everywhere, on_one
-from demjax.base import Hierarchy, Organization, Params
+from demjax.base import Hierarchy, Organization
+from demjax.clients import participation
 from demjax.clustering.cuts import Cut
 from demjax.clustering.dendrogram import cophenetic_correlation
 from demjax.clustering.distances import Metric
 from demjax.clustering.features import Features
 from demjax.clustering.linkage import Method
 from demjax.clustering.linkage import linkage as linkage_matrix
-from demjax.hierarchy import root_only
+from demjax.hierarchy import root_only, without
 from demjax.registry import CUTS, DISTANCES, FEATURES, LINKAGES, Slot, configurable
 
 FeaturesChoice = Annotated[Features | str, FEATURES]
@@ -28,31 +29,32 @@ class SelfOrganization(NamedTuple):
 
     Attributes:
         features: What their likeness is judged by.
-        organize: ``(seen, hierarchy, organization) -> (hierarchy, organization)``: from their
-            features, and how they were organised before, to how they are now; traceable.
+        organize: ``(seen, hierarchy, organization, last) -> (hierarchy, organization)``: from their
+            features, and how they were organised before, to how they are now; traceable. Where
+            there is an attendance, those that have not trained yet are in no group but the root.
         levels: Levels of groups under the root, ``K``.
         slots: Group slots on a level, ``G``.
-        fewest: Fewest clients that can be so many groups.
+        needs: Fewest clients that can be so many groups.
     """
 
     features: Features
-    organize: Callable[[Params, Hierarchy, Organization], tuple[Hierarchy, Organization]]
+    organize: Callable[..., tuple[Hierarchy, Organization]]
     levels: int
     slots: int
-    fewest: int = 1
+    needs: int = 1
 
 
 def unorganized(
-    clients: int, levels: int, slots: int, fewest: int = 1
+    clients: int, levels: int, slots: int, needs: int = 1
 ) -> tuple[Hierarchy, Organization]:
     """Before clients first organise themselves: a tree with room for them, and nobody in it.
 
     Raises:
-        ValueError: If there are less than the fewest clients.
+        ValueError: If there are less clients than it needs.
     """
-    if clients < fewest:
+    if clients < needs:
         raise ValueError(
-            f"A tree of {levels} levels with up to {slots} groups each needs at least {fewest} "
+            f"A tree of {levels} levels with up to {slots} groups each needs at least {needs} "
             f"clients, but there are {clients}; possible are fewer levels or groups, or a smaller "
             "min_size."
         )
@@ -92,10 +94,16 @@ def self_organization(
         merges = linkage_matrix(distances, linkage, linkage_backend)
         return merges, cophenetic_correlation(merges, distances)
 
-    def organize(seen, hierarchy, organization):
+    def organize(seen, hierarchy, organization, last=None):
         distances = everywhere(measured(seen))
+        if last is not None:
+            like = participation.stand_ins(last)
+            distances = distances[like][:, like]
         merges, cophenetic = on_one(merged, distances)
         now = Organization(hierarchy.groups, merges, cophenetic, organization.times + 1)
-        return cut.take(merges, distances), now
+        found = cut.take(merges, distances)
+        if last is not None:
+            found = without(found, last < 0, cut.least)
+        return found, now
 
-    return SelfOrganization(features, organize, cut.levels, cut.slots, cut.fewest)
+    return SelfOrganization(features, organize, cut.levels, cut.slots, cut.needs)

@@ -12,9 +12,11 @@ from demjax.hierarchy.groups import (
     membership,
     no_server,
     parent_group,
+    root_model,
     root_only,
     single_group,
     under_one_root,
+    without,
 )
 from demjax.hierarchy.means import group_means, mean_of_all, mean_shares, soft_update
 from demjax.hierarchy.mixing import (
@@ -49,9 +51,11 @@ __all__ = [
     "noised",
     "parent_group",
     "per_level",
+    "root_model",
     "root_only",
     "single_group",
     "soft_update",
     "under_one_root",
     "weighted_mean",
+    "without",
 ]

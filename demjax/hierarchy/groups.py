@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from demjax.base import NO_GROUP, Hierarchy, Models, Params
-from demjax.pytrees import like
+from demjax.pytrees import as_pytree, like
 
 
 def from_groups(groups: Int[Array, " L N"], slots: int) -> Hierarchy:
@@ -32,6 +32,22 @@ def root_only(clients: int, levels: int, slots: int) -> Hierarchy:
     """A hierarchy with room for ``levels`` below the root, and nobody in them yet."""
     groups = jnp.full((levels + 1, clients), NO_GROUP, jnp.int32).at[-1].set(0)
     return from_groups(groups, slots)
+
+
+def without(hierarchy: Hierarchy, absent: Bool[Array, " N"], least: int) -> Hierarchy:
+    """The hierarchy with some clients in its root only, and no group of too few others.
+
+    Args:
+        hierarchy: A tree.
+        absent: Whom it is without.
+        least: Fewest of the others in a group, at least 1; groups of fewer are dissolved, so that
+            they hang under the next above.
+    """
+    groups = jnp.where(absent, NO_GROUP, hierarchy.groups)
+    size = from_groups(groups, hierarchy.size.shape[1]).size
+    few = jnp.take_along_axis(size, jnp.maximum(groups, 0), axis=1) < least
+    groups = jnp.where(few, NO_GROUP, groups).at[-1].set(0)
+    return from_groups(groups, hierarchy.size.shape[1])
 
 
 def flat_index(hierarchy: Hierarchy) -> Int[Array, " L N"]:
@@ -73,6 +89,11 @@ def membership(hierarchy: Hierarchy) -> Bool[Array, " L G N"]:
 def flat_groups(group: Params) -> Params:
     """All group models flat, leaves ``[L · G, ...]``, by flat index."""
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), group)
+
+
+def root_model(group: Params) -> Params:
+    """The global model of group models ``[L, G, ...]``, a plain pytree of leaves ``[...]``."""
+    return jax.tree.map(lambda leaf: leaf[-1, 0], as_pytree(group))
 
 
 def single_group(clients: int) -> Hierarchy:

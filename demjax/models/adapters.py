@@ -194,14 +194,15 @@ def _made(model: Any, key: PRNGKeyArray | None = None) -> Any:
     if isinstance(model, nnx.Module) or not callable(model):
         return model
     try:  # of an NNX class, its metaclass takes anything
-        names = inspect.signature(model.__init__ if isinstance(model, type) else model).parameters
+        takes = inspect.signature(model.__init__ if isinstance(model, type) else model).parameters
     except ValueError:
         return model
-    needed = [n for n, p in names.items() if p.default is p.empty and p.kind <= p.KEYWORD_ONLY]
-    needed = [name for name in needed if name not in ("self", "args", "kwargs")]
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [p.name for p in takes.values() if p.default is p.empty and p.kind not in several]
+    needed = [name for name in needed if name != "self"]
     if needed not in ([], ["rngs"]):
         return model
-    if "rngs" not in names:
+    if "rngs" not in takes:
         return model()
     return model(rngs=nnx.Rngs(jax.random.key(0) if key is None else key))
 

@@ -113,8 +113,8 @@ def _from_history(history: History, name: str) -> Record:
     for column in ("g_spe", "g_gen"):
         values = np.asarray(getattr(measures, column))
         columns |= {f"{column}_l{level + 1}": values[:, level] for level in levels}
-    for column, field in STRUCTURE.items():
-        values = np.asarray(getattr(measures.structure, field))
+    for column in STRUCTURE:
+        values = np.asarray(getattr(measures.structure, column))
         columns |= {f"{column}_l{level + 1}": values[:, level] for level in levels}
     rounds, dendrograms = np.asarray(history.round), {}
     columns |= _told(history.info, rounds, np.shape(measures.client_gen)[1])

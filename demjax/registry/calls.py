@@ -38,7 +38,7 @@ def configurable(make: Callable[..., Any], given: tuple[str, ...] = ()) -> Calla
         for option in options_of(make, given):
             slot = slot_of(option)
             if slot is None:
-                if option.name in options:
+                if option.name in options and not _empty(named.get(option.name)):
                     check_value(option, options[option.name], f"{title} needs {option.name} as")
                 continue
             name = slot.chosen(option, asked)
@@ -54,6 +54,11 @@ def configurable(make: Callable[..., Any], given: tuple[str, ...] = ()) -> Calla
 
     checked.__signature__ = spelled_out(make)  # type: ignore[attr-defined]
     return checked
+
+
+def _empty(value: Any) -> bool:
+    """Whether it is no values at all, as ``counts(())`` for no levels."""
+    return isinstance(value, tuple | list) and not value
 
 
 def _possible(slot: Slot, option: Option) -> str:

@@ -17,7 +17,6 @@ class Range(NamedTuple):
     high: float | None = None
 
     def __contains__(self, value: Any) -> bool:
-        """Whether a number is within."""
         return bool(self.low <= value and (self.high is None or value <= self.high))
 
     @property
@@ -28,11 +27,7 @@ class Range(NamedTuple):
 
 
 def check_number(whose: str, name: str, value: Any, low: float, high: float | None = None) -> None:
-    """Refuse a plain number outside its range; traced numbers cannot be checked and pass.
-
-    Raises:
-        ValueError: One sentence: what was given, and what is possible.
-    """
+    """Refuse a plain number outside its range; traced numbers cannot be checked and pass."""
     if isinstance(value, int | float) and value not in Range(low, high):
         possible = f"of at least {low}" if high is None else f"from {low} to {high}"
         raise ValueError(f"{whose} needs {name} {possible}, but {value} was given.")

@@ -5,7 +5,7 @@ AISTATS 2017, arXiv 1602.05629; server optimizers: Reddi et al., *Adaptive Feder
 Optimization*, ICLR 2021, arXiv 2003.00295.
 """
 
-from typing import Annotated, NamedTuple, cast
+from typing import Annotated, Literal, NamedTuple, cast
 
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -55,6 +55,7 @@ def fedavg(
     mix: Annotated[Float[Array, ""] | float | None, Range(0, 1)] = None,
     server_optimizer: ServerOptimizer = None,
     cohort: int | None = None,
+    client_models: Literal["trained", "global"] = "trained",
     average: Average | None = None,
 ) -> Algorithm:
     """Train from the global model, average by examples.
@@ -73,6 +74,8 @@ def fedavg(
         server_optimizer: Any optimizer, or its name; by default the mean replaces the global model.
         cohort: Clients that train in a round and whose mean is taken, 1 to ``N``; all others keep
             their models. By default everyone.
+        client_models: What is measured as the clients' models: what each last trained, which with a
+            cohort may be long ago, or the global model, on each client's own examples.
         average: What takes the place of the mean, such as a robust one, as in
             ``hierarchy.robust_means``; by default the mean by examples.
 
@@ -112,6 +115,8 @@ def fedavg(
         return FedAvgState(client, model, optimizer), FedAvgInfo(loss)
 
     def models(state: FedAvgState) -> Models:
+        if client_models == "global":
+            return under_one_root(stack_copies(state.server, state.client.count), state.server)
         return under_one_root(state.client, state.server)
 
     return Algorithm(init=init, round=one_round, models=models)

@@ -3,7 +3,7 @@
 Li et al., *Federated Optimization in Heterogeneous Networks*, MLSys 2020, arXiv 1812.06127.
 """
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -46,6 +46,7 @@ def fedprox(
     *,
     prox: Annotated[Float[Array, ""] | float, Range(0, 1e6)] = 0.5,
     cohort: int | None = None,
+    client_models: Literal["trained", "global"] = "trained",
     average: Average | None = None,
 ) -> Algorithm:
     """Train near the global model, average by examples.
@@ -58,6 +59,8 @@ def fedprox(
         prox: ``μ``, 0 or more; with 0 this is federated averaging.
         cohort: Clients that train in a round and whose mean is taken, 1 to ``N``; all others keep
             their models. By default everyone.
+        client_models: What is measured as the clients' models: what each last trained, which with a
+            cohort may be long ago, or the global model, on each client's own examples.
         average: What takes the place of the mean, such as a robust one, as in
             ``hierarchy.robust_means``; by default the mean by examples.
 
@@ -86,6 +89,8 @@ def fedprox(
         return FedProxState(client, mean), FedProxInfo(loss)
 
     def models(state: FedProxState) -> Models:
+        if client_models == "global":
+            return under_one_root(stack_copies(state.server, state.client.count), state.server)
         return under_one_root(state.client, state.server)
 
     return Algorithm(init=init, round=one_round, models=models)

@@ -17,11 +17,12 @@ from demjax.base import Algorithm, ClientData, Hierarchy, Models, Organization, 
 from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining
 from demjax.clients.proximal import ProximalTerm
-from demjax.clustering import chosen_layers, self_organization, unorganized
+from demjax.clustering import self_organization, unorganized
 from demjax.hierarchy.aggregation import average_and_mix, mix_chosen
 from demjax.hierarchy.anchors import decaying, guide
 from demjax.hierarchy.mixing import Start, Weighting
 from demjax.hierarchy.robust_means import Average, average_of_groups, check_not_amplified
+from demjax.models.layers import chosen_layers
 from demjax.pytrees import interpolate, select, stack_copies
 from demjax.registry import ALGORITHMS, STARTS, Passes, Range
 
@@ -38,6 +39,7 @@ class DemLearnState(NamedTuple):
     organization: Organization  # where it came from
     memory: Any  # what the features remember of earlier rounds
     round: Int[Array, ""]  # rounds done
+    last: participation.Attendance  # when each client trained, where not all always do
 
 
 class DemLearnInfo(NamedTuple):
@@ -63,6 +65,7 @@ def demlearn(
     weighting: Weighting | tuple[Weighting, ...] = "clients",
     average_layers: Sequence[str] = (),
     cohort: int | None = None,
+    recency: Share = 0.5,
     average: Average | None = None,
     **organization: Annotated[Any, Passes(self_organization, table="clustering")],
 ) -> Algorithm:
@@ -93,7 +96,10 @@ def demlearn(
         start: Where training starts: ``own`` model, ``parent``'s or ``root``'s, or a function.
         weighting: What counts in means: clients or examples; or ``L`` of these, lowest level first.
         average_layers: Layers that are averaged and mixed, such as ``Dense_0``; by default all.
-        cohort: Clients that train in a round; all others keep their models, and count in means.
+        cohort: Clients that train in a round; all others keep their models. Whoever has not trained
+            yet is in the root alone, and has its model.
+        recency: With a cohort, factor on what a client counts in means for each round since it
+            trained, 0 to 1.
         average: In place of the mean of groups, as in ``hierarchy.robust_means``; not amplified.
         **organization: Step 2: ``features`` (``feature_layers``, ``sketch``), ``metric``,
             ``linkage`` (``linkage_backend``), ``cut`` (``levels``; ``groups``; ``heights``,
@@ -115,9 +121,10 @@ def demlearn(
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnState:
         client = stack_copies(model := local.init(key), clients.n_clients)
         group = stack_copies(model, levels + 1, slots)
-        known = unorganized(clients.n_clients, levels, slots, organizing.fewest)
+        known = unorganized(clients.n_clients, levels, slots, organizing.needs)
         memory = features.memory(client, cohort)
-        return DemLearnState(client, group, *known, memory, jnp.int32(0))
+        last = participation.nobody_yet(clients.n_clients, cohort)
+        return DemLearnState(client, group, *known, memory, jnp.int32(0), last)
 
     def one_round(
         key: PRNGKeyArray, state: DemLearnState, clients: ClientData
@@ -125,6 +132,7 @@ def demlearn(
         own, group, *old = state[:4]
         chosen = chosen_layers(own, average_layers)
         begin, which, weight = guide(*state[:3], state.round, prox=prox, beta=schedule, start=start)
+        begin = participation.placed(begin, state.last, tree.root_model(group))
         who = participation.draw(key, clients.n_clients, cohort)
         begin = participation.kept(own, who, local.begin(own, select(chosen, begin, own)))
         memory = features.before(state.memory, begin, who)
@@ -133,9 +141,12 @@ def demlearn(
         client, loss, *slopes = learn(key, begin, clients, proximal)
         regroup = state.round % period == 0
         seen, memory = features.after(memory, client, *slopes, cohort=who, regroup=regroup)
-        hierarchy, known = lax.cond(regroup, organizing.organize, lambda _, *now: now, seen, *old)
+        last = participation.attended(state.last, who, state.round)
+        hierarchy, known = lax.cond(
+            regroup, organizing.organize, lambda _, *now: (*now[:2],), seen, *old, last
+        )
         factor = jnp.where(state.round < amplified_rounds, amplification, 1.0)
-        counts = jnp.where(by_examples, clients.train_size, 1)
+        counts = participation.recency(jnp.where(by_examples, clients.train_size, 1), last, recency)
         rate = jnp.where(regroup, 1.0, soft)
         if average is not None:
             group = average_of_groups(average, client, group, hierarchy, counts, soft=rate, key=key)
@@ -146,7 +157,11 @@ def demlearn(
             aggregate: Callable = at_once if average is None else mix_chosen
             mixed, group = aggregate(client, group, hierarchy, mix=mix, cohort=who, chosen=chosen)
             client = local.begin(client, mixed)
-        state = DemLearnState(client, group, hierarchy, known, memory, state.round + 1)
+        state = DemLearnState(client, group, hierarchy, known, memory, state.round + 1, last)
         return state, DemLearnInfo(loss)
 
-    return Algorithm(init=init, round=one_round, models=lambda state: Models(*state[:4]))
+    def models(state: DemLearnState) -> Models:
+        client = participation.placed(state.client, state.last, tree.root_model(state.group))
+        return Models(client, *state[1:4])
+
+    return Algorithm(init=init, round=one_round, models=models)

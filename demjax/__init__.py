@@ -9,6 +9,7 @@ from demjax.clients.local_training import LocalTraining, local_training
 from demjax.clients.proximal import ProximalTerm
 from demjax.metrics import Measures, measure
 from demjax.registry import ALGORITHMS
+from demjax.simulation.over_rounds import over_rounds
 from demjax.simulation.run import History, simulate, watch
 from demjax.simulation.sweep import grid, sweep
 from demjax.tasks.classification import classification
@@ -36,6 +37,7 @@ __all__ = [
     "measure",
     "metrics",
     "models",
+    "over_rounds",
     "plots",
     "regression",
     "simulate",

@@ -128,7 +128,8 @@ def fairness(
         if place < 2:
             ax.set_xlabel("")
         axes.append(ax)
-    figure.supylabel(f"of clients' {title(measure)}", fontsize=8)
+    shown = title(measure, several[0].records[0])
+    figure.supylabel(f"of clients' {shown}", fontsize=8)
     if len(several) > 1:
         handles = axes[0].get_legend_handles_labels()[0]
         figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(labels))

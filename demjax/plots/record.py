@@ -31,6 +31,7 @@ class Record(NamedTuple):
         options: The options of ``config.toml``; empty for a history.
         summary: What ``summary.json`` says; empty for a history, or a run that has not ended.
         folder: The run's folder, if it has one.
+        score: What the task's score is called.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Record(NamedTuple):
     options: Mapping[str, Any]
     summary: Mapping[str, Any]
     folder: Path | None
+    score: str = "accuracy"
 
     @property
     def levels(self) -> int:
@@ -153,6 +155,7 @@ def _from_history(history: History, name: str) -> Record:
         options={},
         summary={},
         folder=None,
+        score=history.score,
     )
 
 
@@ -169,6 +172,7 @@ def _from_folder(folder: Path, name: str | None) -> Record:
         raise ValueError(f"{folder / run_folder.METRICS} is damaged: it holds no measurement.")
     rounds = table.pop("round").astype(int)
     clients = read_clients(folder / run_folder.CLIENTS, rounds, whole=whole)
+    summary = run_folder.read_summary(folder) if whole else {}
     return Record(
         name=name or folder.resolve().name,
         round=rounds,
@@ -180,8 +184,9 @@ def _from_folder(folder: Path, name: str | None) -> Record:
         options=read_options(folder / run_folder.CONFIG)
         if (folder / run_folder.CONFIG).exists()
         else {},
-        summary=run_folder.read_summary(folder) if whole else {},
+        summary=summary,
         folder=folder,
+        score=summary.get("score", "accuracy"),
     )
 
 

@@ -18,6 +18,9 @@ def summary(runs: Sequence[Run]) -> str:
         ("data", [_data(run) for run in runs]),
         ("rounds", [_rounds(run) for run in runs]),
     ]
+    scores = [str(run.summary.get("score", "accuracy")) for run in runs]
+    if set(scores) != {"accuracy"}:
+        rows.append(("measures are means of", scores))
     for name, column in LAST:
         rows.append((name, [_last(run, column) for run in runs]))
     for name, key in (

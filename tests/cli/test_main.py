@@ -406,7 +406,7 @@ def test_an_interruption_before_the_first_measure_leaves_nothing(tmp_path, capsy
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr(run_command, "watch", interrupted)
+    monkeypatch.setattr(run_command, "moments", interrupted)
     before = signal.getsignal(signal.SIGINT)
     try:
         assert run("run", *PLAIN, "--out", tmp_path / "run") == 130

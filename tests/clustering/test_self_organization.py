@@ -106,5 +106,5 @@ def test_a_cut_is_not_given_beside_what_it_says_itself():
 
 
 def test_a_metric_is_a_function():
-    with pytest.raises(TypeError, match=r"^A metric is a function .* but 3 was given"):
+    with pytest.raises(ValueError, match=r"metric as one of .* or a function, but 3 was given"):
         self_organization(metric=3)

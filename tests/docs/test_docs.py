@@ -38,7 +38,7 @@ def blocks(name, language):
 def test_the_tutorials_python_runs_from_top_to_bottom(capsys):
     written = blocks("tutorial.md", "python")
     shown = [block for block in written if "(...)" not in block]
-    assert len(shown) == len(written) - 1  # the one about devices only sketches
+    assert len(shown) == len(written) - 2  # those about devices and Ctrl-C only sketch
     names = {}
     for block in shown:
         fewer = block.replace("rounds=60", "rounds=1").replace("eval_every=60", "eval_every=1")
@@ -48,6 +48,21 @@ def test_the_tutorials_python_runs_from_top_to_bottom(capsys):
     assert jnp.all(names["history"].measures.hierarchy.size[-1, -1, 0] == 50)
     table = re.findall(r"\d\.\d+", printed[-2] + printed[-1])
     assert len(table) == 4  # two rates, two α
+
+
+def test_the_readmes_python_gives_the_numbers_that_stand_beside_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # it saves a figure
+    readme = (DOCS.parent / "README.md").read_text("utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```$", readme, re.S | re.M)
+    names = {}
+    exec(compile(block, "README.md", "exec"), names)
+    said = re.search(r"C-SPE ([\d.]+), C-GEN ([\d.]+), Global ([\d.]+)", block).groups()
+    (demo,) = re.findall(r"^\| DemLearn \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", readme, re.M)
+    found = names["history"].measures
+    for name, one, other in zip(("c_spe", "c_gen", "global_score"), said, demo, strict=True):
+        last = float(getattr(found, name)[-1])
+        # Rounding differs from machine to machine, and sixty rounds make something of it.
+        assert last == pytest.approx(float(one), abs=0.02) == pytest.approx(float(other), abs=0.02)
 
 
 def test_the_grouping_page_calls_demlearn_as_it_is():

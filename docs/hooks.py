@@ -43,6 +43,11 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return markdown.replace("](../benchmarks/results/", "](results/")
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Mark flags, which are never broken at their hyphens."""
+    return re.sub(r"<code>(--\w[^<]{0,40})</code>", r'<code class="flag">\1</code>', html)
+
+
 def on_files(files: Any, config: Any) -> Any:
     """Add the committed figures to the site, under ``results/``, and the notebooks."""
     from mkdocs.structure.files import File

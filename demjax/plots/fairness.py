@@ -10,7 +10,14 @@ from demjax.plots.curves import draw_band, title
 from demjax.plots.per_client import of_clients, where_measured
 from demjax.plots.record import Run
 from demjax.plots.settings import looks, settings
-from demjax.plots.style import COLUMN, fitting_columns, new_figure, style, whole_rounds
+from demjax.plots.style import (
+    COLUMN,
+    labelled,
+    legend_of_figure,
+    new_figure,
+    style,
+    whole_rounds,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,6 +92,7 @@ def fairness(
     *,
     measure: str = "c_spe",
     names: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
     figure: "Figure | None" = None,
 ) -> "list[Axes]":
     """Draw over rounds how fairly accuracy is shared out among clients, a line for each setting.
@@ -96,6 +104,7 @@ def fairness(
         runs: A run or several: folders, or histories.
         measure: ``c_spe`` or ``c_gen``.
         names: What to call each run, in place of its options.
+        colors: The colour of each run, or of the first of those that are one line.
         figure: Where to draw; by default a new one of a column's width.
 
     Returns:
@@ -104,7 +113,7 @@ def fairness(
     Raises:
         ValueError: If a run cannot be read or holds no clients, or the measure is another one.
     """
-    several = settings(runs, names)
+    several = settings(runs, names, colors)
     found = []
     for one in several:
         records = [where_measured(record) for record in one.records]
@@ -114,10 +123,7 @@ def fairness(
             for record, fair in zip(records, own, strict=True)
         ]
         found.append(one._replace(records=tuple(columns)))
-    longest = max(len(one.label) for one in several)
-    ncols = fitting_columns(longest, COLUMN, len(several))
-    above = 0.14 * -(-len(several) // ncols) if len(several) > 1 else 0
-    figure = new_figure(figure, (COLUMN, 3.1 + above))
+    figure = new_figure(figure, (COLUMN, 3.1))
     axes: list[Axes] = []
     for place, (name, shown) in enumerate(NAMES.items()):
         ax = figure.add_subplot(2, 2, place + 1)
@@ -132,6 +138,5 @@ def fairness(
         axes.append(ax)
     figure.supylabel(f"of clients' {title(measure)}", fontsize=8)
     if len(several) > 1:
-        handles = axes[0].get_legend_handles_labels()[0]
-        figure.legend(handles=handles, loc="outside upper center", ncols=ncols)
+        legend_of_figure(figure, labelled(axes[0]))
     return axes

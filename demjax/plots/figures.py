@@ -12,7 +12,7 @@ from demjax.plots.labels_by_group import held, labels_by_group
 from demjax.plots.membership import membership
 from demjax.plots.record import Record
 from demjax.plots.settings import settings
-from demjax.plots.style import COLUMN, fitting_columns, new_figure
+from demjax.plots.style import COLUMN, labelled, legend_of_figure, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,17 +55,11 @@ def _clients(records: Sequence[Record], figure: "Figure") -> Any:
 
 
 def _distribution(records: Sequence[Record], figure: "Figure") -> Any:
-    several = len(settings(records))
-    longest = max(len(one.label) for one in settings(records))
-    lines = -(-several // fitting_columns(longest, COLUMN, several)) if len(records) > 1 else 1
-    axes = new_figure(figure, (COLUMN, 2.0 + 0.14 * lines)).subplots(1, 2, sharey=True)
+    axes = new_figure(figure, (COLUMN, 2.0)).subplots(1, 2, sharey=True)
     per_client.distribution(records, measure="c_spe", legend=False, ax=axes[0])
     per_client.distribution(records, measure="c_gen", legend=False, ax=axes[1])
     axes[1].set_ylabel("")
-    handles = axes[0].get_legend_handles_labels()[0]
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    ncols = fitting_columns(longest, COLUMN, len(handles))
-    figure.legend(handles=handles, loc="outside upper center", ncols=ncols, fontsize=7)
+    legend_of_figure(figure, labelled(axes[0]), fontsize=7)
 
 
 def _kinds(records: Sequence[Record], figure: "Figure") -> Any:

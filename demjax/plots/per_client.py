@@ -45,7 +45,7 @@ def clients(run: Run, *, measure: str = "c_gen", ax: "Axes | None" = None) -> "A
     record = where_measured(read(run))
     values = of_clients(record, measure)
     ax = axes_or_new(ax, (COLUMN, 2.4))
-    colour = COLOURS.get(str(record.options.get("algorithm")), BLUE)
+    colour = record.color or COLOURS.get(str(record.options.get("algorithm")), BLUE)
     count = values.shape[1]
     faint = max(0.04, min(0.5, 15 / count))
     ax.plot(record.round, values, color=colour, alpha=faint, linewidth=0.5, rasterized=count > 500)
@@ -103,6 +103,7 @@ def distribution(
     measure: str = "c_gen",
     moments: int | Sequence[int] = 4,
     names: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
     legend: bool = True,
     ax: "Axes | None" = None,
 ) -> "Axes":
@@ -116,6 +117,7 @@ def distribution(
         measure: ``c_gen`` or ``c_spe``.
         moments: How many moments of a single run, at least 2, evenly; or measured rounds.
         names: What to call each run, in place of its options.
+        colors: The colour of each run, or of the first of those that are one line.
         legend: Whether to explain the lines above the axes.
         ax: Where to draw; by default in a new figure.
 
@@ -126,7 +128,7 @@ def distribution(
         ValueError: If a run cannot be read or holds no clients, the measure is another one, or
             a round was not measured.
     """
-    several = settings(runs, names)
+    several = settings(runs, names, colors)
     if sum(len(one.records) for one in several) == 1:
         lines = _over_rounds(several[0].records[0], measure, moments)
     else:
@@ -157,7 +159,7 @@ def _over_rounds(record: Record, measure: str, moments: int | Sequence[int]) -> 
         if missing:
             raise ValueError(f"The run {record.name} was not measured after round {missing[0]}.")
         places = np.searchsorted(record.round, moments).tolist()
-    colour = COLOURS.get(str(record.options.get("algorithm")), BLUE)
+    colour = record.color or COLOURS.get(str(record.options.get("algorithm")), BLUE)
     drawn = []
     for rank, place in enumerate(places):
         later = len(places) - 1 - rank

@@ -35,10 +35,10 @@ TITLES = {
     "cost": "Time and bytes of a round",
     "dendrograms": "Dendrograms, with the cut of each level",
     "membership": "Who moves where, coloured by first group",
-    "membership_true_clusters": "Who moves where, coloured by kind",
+    "membership_true_clusters": "Who moves where, coloured by true cluster",
     "labels": "Labels of clients, by group",
     "group_sizes": "Sizes of groups, and clients alone",
-    "rand_index": "Agreement with true_clusters, and with the former tree",
+    "rand_index": "Agreement with true clusters, and with the former tree",
 }
 """What a page calls each figure."""
 
@@ -52,10 +52,28 @@ def add(commands: "Commands") -> None:
     parser.add_argument("--format", default="png", help=f"{', '.join(FORMATS)} [png]")
     names = ", ".join(FIGURES)
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"figures to draw: {names}")
+    add_looks(parser)
 
 
 def _plot(parsed: argparse.Namespace) -> str:
-    return plot(parsed.runs, out=parsed.out, form=parsed.format, only=parsed.only)
+    return plot(
+        parsed.runs,
+        out=parsed.out,
+        form=parsed.format,
+        only=parsed.only,
+        names=parsed.names,
+        colors=parsed.colors,
+    )
+
+
+def add_looks(parser: argparse.ArgumentParser) -> None:
+    """Add what runs are called and their colours, to ``plot`` and ``report``."""
+    parser.add_argument(
+        "--names", nargs="+", metavar="NAME", help="what to call each RUN; equal ones are one line"
+    )
+    parser.add_argument(
+        "--colors", nargs="+", metavar="COLOR", help="colour of each RUN, such as '#0072b2'"
+    )
 
 
 def plot(
@@ -64,6 +82,8 @@ def plot(
     out: Path | None = None,
     form: str = "png",
     only: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
 ) -> str:
     """Draw every figure that runs allow, and write them to a folder.
 
@@ -72,6 +92,8 @@ def plot(
         out: Where to write; by default ``plots`` in the folder of a single run.
         form: ``"pdf"``, ``"png"`` or ``"svg"``.
         only: Names of the figures to draw; by default all that can be.
+        names: What to call each run, in place of its options; of equal names are one line.
+        colors: The colour of each run.
 
     Returns:
         Which figures were written, and which not and why.
@@ -91,7 +113,7 @@ def plot(
     if out is None and len(runs) > 1:
         raise ValueError("Several runs share their figures; possible is --out with a folder.")
     _check_matplotlib()
-    records = read_all(list(runs))
+    records = read_all(list(runs), names, colors)
     folder = runs[0] / FOLDER if out is None else out
     paths = {name: folder / f"{name}.{form}" for name in dict.fromkeys(only or FIGURES)}
     _check_free(folder, list(paths.values()))
@@ -108,11 +130,17 @@ def plot(
     return "\n".join(lines)
 
 
-def images(runs: Sequence[Path]) -> dict[str, str]:
+def images(
+    runs: Sequence[Path],
+    names: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
+) -> dict[str, str]:
     """Every figure that runs allow, for a page: small ones as SVG, others as PNG.
 
     Args:
         runs: Folders of one run, or of several to compare.
+        names: What to call each run, in place of its options.
+        colors: The colour of each run.
 
     Returns:
         By title a ``data:`` address; empty without Matplotlib, and where runs cannot be read.
@@ -120,7 +148,7 @@ def images(runs: Sequence[Path]) -> dict[str, str]:
     if find_spec("matplotlib") is None:
         return {}
     try:
-        records = read_all(list(runs))
+        records = read_all(list(runs), names, colors)
     except ValueError:
         return {}  # whoever makes the page says why
     found = {}

@@ -136,7 +136,7 @@ def fairness(
         if place < 2:
             ax.set_xlabel("")
         axes.append(ax)
-    figure.supylabel(f"of clients' {title(measure)}", fontsize=8)
+    figure.supylabel(f"clients' {title(measure)}", fontsize=8)
     if len(several) > 1:
         legend_of_figure(figure, labelled(axes[0]))
     return axes

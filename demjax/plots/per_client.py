@@ -35,7 +35,8 @@ def clients(run: Run, *, measure: str = "c_gen", ax: "Axes | None" = None) -> "A
         ax: Where to draw; by default in a new figure.
 
     Returns:
-        The axes; the last line is the plain mean of those clients that have a value.
+        The axes; the last line is the plain mean of those clients that have a value, where the
+        measure C-SPE counts each client by its test examples.
 
     Raises:
         ValueError: If the run cannot be read or holds no clients, or the measure is another one.
@@ -51,7 +52,7 @@ def clients(run: Run, *, measure: str = "c_gen", ax: "Axes | None" = None) -> "A
     ax.plot(record.round, values, color=colour, alpha=faint, linewidth=0.5, rasterized=count > 500)
     there = np.isfinite(values)
     mean = np.where(there, values, 0).sum(axis=1) / np.maximum(1, there.sum(axis=1))
-    ax.plot(record.round, mean, color=BLACK, linewidth=2, label="their mean")
+    ax.plot(record.round, mean, color=BLACK, linewidth=2, label="their plain mean")
     whole_rounds(ax)
     ax.set_ylabel(title(measure))
     one = Line2D([], [], color=colour, linewidth=0.5, label=f"each of {count:,} clients")

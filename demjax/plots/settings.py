@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from demjax.experiment.config import WITHOUT, idle
 from demjax.plots.record import Record, Run, read_all
 from demjax.plots.style import BLACK, BLUE, DASHES, GREEN, MARKERS, SERIES, VERMILLION, shade
 from demjax.registry import ALGORITHMS, expand
@@ -128,6 +129,8 @@ def label(one: Record, others: Sequence[Record]) -> str:
     special, variants = _own_options(own)
     for name in dict.fromkeys(name for other in known for name in other.options):
         rivals = same if name in special else known
+        if name in WITHOUT:
+            rivals = [other for other in rivals if name in _seen(other)]
         differ = len({_seen(other).get(name) for other in rivals}) > 1
         if (differ and name != "algorithm") or name in variants:
             words += _word(name, _seen(one).get(name), one.options)
@@ -162,7 +165,8 @@ def _word(name: str, value: Any, options: Mapping[str, Any]) -> list[str]:
 
 
 def _seen(record: Record) -> dict[str, Any]:
-    return {name: value for name, value in record.options.items() if name not in UNSEEN}
+    unseen = UNSEEN | idle(record.options)
+    return {name: value for name, value in record.options.items() if name not in unseen}
 
 
 def _algorithm(record: Record) -> str:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn
 
 from demjax._version import __version__
 from demjax.cli import algorithms, compare, datasets, partition, plot, report, run
@@ -15,11 +15,12 @@ from demjax.runs.writer import DONE, FAILED, INTERRUPTED, WRONG, say
 COMMANDS = (run, partition, compare, plot, report, datasets, algorithms)
 """The modules of all commands, in the order in which help lists them."""
 
-Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
-
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one sentence, like all others here."""
+    """A parser of whole words, whose errors are one sentence, like all others here."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(message[0].upper() + message[1:].rstrip(".") + ".")
@@ -65,9 +66,7 @@ def entry() -> NoReturn:
 
 
 def _do(arguments: Sequence[str]) -> int | str:
-    parser = _Parser(
-        prog="demjax", description="Simulate learning systems of many clients.", allow_abbrev=False
-    )
+    parser = _Parser(prog="demjax", description="Simulate learning systems of many clients.")
     parser.add_argument("--version", action="version", version=f"demjax {__version__}")
     commands = parser.add_subparsers(
         required=True, dest="subcommand", metavar="COMMAND", parser_class=_Parser

@@ -1,26 +1,22 @@
 """``demjax report``: the page of runs, written all of it or not at all."""
 
 import argparse
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from demjax.cli.parsing import Commands
 from demjax.cli.plot import add_looks, images
 from demjax.report.folder import read
 from demjax.report.page import page
-
-if TYPE_CHECKING:
-    from demjax.cli.main import Commands
+from demjax.runs.folder import write_whole
 
 NAME = "report.html"
 """The page's name in its run's folder."""
 
 
-def add(commands: "Commands") -> None:
+def add(commands: Commands) -> None:
     """Add the command to the command line's."""
-    parser = commands.add_parser("report", help="one HTML page about runs", allow_abbrev=False)
+    parser = commands.add_parser("report", help="one HTML page about runs")
     parser.set_defaults(command=_report)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder")
     parser.add_argument(
@@ -60,15 +56,10 @@ def write(
     if out.exists() or out.is_symlink():
         raise ValueError(f"{out} exists and would be overwritten; possible is --out NEW_FILE.")
     text = page(read_runs, figures=figures, names=names, colors=colors)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(out)
+        write_whole(out, text)
     except OSError as error:
         raise ValueError(f"{out} cannot be written: {error.strerror}.") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink()
     return out
 
 

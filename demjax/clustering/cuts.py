@@ -17,10 +17,7 @@ from demjax.base import NO_GROUP, Hierarchy
 from demjax.clustering.dendrogram import numbered, parents_of
 from demjax.clustering.group_sizes import attach_small, first_split, follow
 from demjax.hierarchy import from_groups
-from demjax.registry import CUTS, Range, check_number
-
-Number = Float[Array, ""] | float
-
+from demjax.registry import CUTS, Number, Range, check_number
 
 Size = Annotated[int, Range(1)]
 
@@ -33,11 +30,13 @@ class Cut(NamedTuple):
             The distances are those it was made from; with ``min_size = 1`` they may be None.
         levels: Levels of groups under the root, ``K``.
         slots: Group slots on a level, ``G``.
+        least: Fewest clients of a group that it makes.
     """
 
     take: Callable[[Float[Array, " N-1 4"], Float[Array, " N N"] | None], Hierarchy]
     levels: int
     slots: int
+    least: int = 1
 
 
 @CUTS.register()
@@ -58,7 +57,8 @@ def depth(levels: Annotated[int, Range(0, 20)] = 3, *, min_size: Size = 1) -> Cu
     """
     check_number("The cut by depth", "levels", levels, 0)
     cut = functools.partial(cut_depth, levels=levels, min_size=min_size)
-    return _cut("The cut by depth", cut, levels, 2**levels, min_size)
+    found = _cut("The cut by depth", cut, levels, 2**levels, min_size)
+    return found._replace(least=max(2, min_size))
 
 
 @CUTS.register()
@@ -84,10 +84,7 @@ def counts(groups: Annotated[Sequence[int], Range(1)], *, min_size: Size = 1) ->
 
 @CUTS.register()
 def heights(
-    heights: Annotated[Sequence[Number], Range(0)],
-    *,
-    slots: Annotated[int, Range(1)] = 32,
-    min_size: Size = 1,
+    heights: Annotated[Sequence[Number], Range(0)], *, slots: Size = 32, min_size: Size = 1
 ) -> Cut:
     """Clusters up to a height on each level: ``cut_heights``, none smaller than ``min_size``.
 
@@ -209,7 +206,7 @@ def _cut(whose: str, cut: Callable[..., Hierarchy], levels: int, slots: int, min
     def take(merges, distances):
         return attach_small(cut(merges), distances, min_size)
 
-    return Cut(take, levels, slots)
+    return Cut(take, levels, slots, min_size)
 
 
 def _check_levels(whose: str, what: str, given: Sequence[Number], low: int, sign: int = 1) -> None:

@@ -1,8 +1,7 @@
 """Agglomerative clustering from a matrix of distances, as SciPy's linkage matrix."""
 
-from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -46,20 +45,9 @@ for _method in (
 METHODS = tuple(LINKAGES)
 """Linkage methods, named as SciPy names them."""
 
-BACKENDS = ("xla", "scipy")
+Backend = Literal["xla", "scipy"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 """Where linkage is computed: inside the program, or by SciPy on the host."""
-
-
-def check_backend(backend: str) -> None:
-    """Refuse an unknown backend.
-
-    Raises:
-        ValueError: One sentence that names the possible ones.
-    """
-    if backend not in BACKENDS:
-        raise ValueError(
-            f"The linkage backend {backend!r} is unknown; possible are {', '.join(BACKENDS)}."
-        )
 
 
 def linkage(
@@ -94,7 +82,10 @@ def linkage(
     Source: Müllner, arXiv 1109.2378.
     """
     chosen = LINKAGES[method].make() if isinstance(method, str) else method
-    check_backend(backend)
+    if backend not in BACKENDS:
+        raise ValueError(
+            f"The linkage backend {backend!r} is unknown; possible are {', '.join(BACKENDS)}."
+        )
     distances = jnp.asarray(distances)
     if distances.ndim != 2 or distances.shape[0] != distances.shape[1] or distances.size == 0:
         raise ValueError(f"Linkage needs a square matrix, but its shape is {distances.shape}.")
@@ -102,7 +93,7 @@ def linkage(
         _check_concrete(distances)
     if distances.shape[0] == 1:
         return jnp.zeros((0, 4), jnp.float32)
-    return _BY_BACKEND[backend](distances, chosen)
+    return (_on_device if backend == "xla" else _on_host)(distances, chosen)
 
 
 @jax.jit
@@ -185,11 +176,8 @@ def _as_scipy(merges: Merges) -> Float[Array, " N-1 4"]:
     """Merges sorted by height, clusters numbered in that order; parts stay before wholes."""
     clients = merges.rows.shape[0] + 1
     order = jnp.argsort(merges.rows[:, 2], stable=True)
-    rank = (
-        jnp.zeros(clients - 1, jnp.float32)
-        .at[order]
-        .set(jnp.arange(clients - 1, dtype=jnp.float32))
-    )
+    ranks = jnp.arange(clients - 1, dtype=jnp.float32)
+    rank = jnp.zeros_like(ranks).at[order].set(ranks)
     nodes = merges.rows[:, :2]
     made_by = jnp.maximum(nodes - clients, 0).astype(jnp.int32)
     nodes = jnp.sort(jnp.where(nodes < clients, nodes, clients + rank[made_by]), axis=1)
@@ -207,6 +195,3 @@ def _on_host(distances: Float[Array, " N N"], method: Method) -> Float[Array, " 
     shape = jax.ShapeDtypeStruct((count - 1, 4), jnp.float32)
     merges = jax.pure_callback(merge, shape, distances, vmap_method="sequential")
     return merges.at[-1, 2].set(jnp.where(finite, merges[-1, 2], jnp.inf))
-
-
-_BY_BACKEND: Mapping[str, Callable] = {"xla": _on_device, "scipy": _on_host}

@@ -30,7 +30,6 @@ from demjax.data.sources.synthetic import synthetic, synthetic_iid
 from demjax.data.sources.tfds import PREPARED, prepare, prepared
 from demjax.data.transforms.conflicts import noisy, permuted, planted_clusters, relabelled, rotated
 from demjax.data.transforms.normalization import Normalization, centred, overall, per_pixel, unit
-from demjax.data.transforms.standardize import scale_to_unit, standardize, standardize_pixels
 
 __all__ = [
     "PREPARED",
@@ -72,9 +71,6 @@ __all__ = [
     "relabelled",
     "rotated",
     "save_partition",
-    "scale_to_unit",
-    "standardize",
-    "standardize_pixels",
     "synthetic",
     "synthetic_iid",
     "unit",

@@ -9,33 +9,27 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, Num
 
-from demjax import clustering, data
+from demjax import data
 from demjax.base import Algorithm, ClientData, Task
 from demjax.clients.local_training import local_training
 from demjax.experiment.experiment import Experiment
 from demjax.experiment.load_data import check_range, load, partitioned
 from demjax.metrics import Measures, measure
 from demjax.metrics.selection import TakeMeasures
+from demjax.models.layers import selection_in_words
 from demjax.registry import ALGORITHMS, MODELS, NORMALIZATIONS, OPTIMIZERS, call
 from demjax.tasks.classification import classification
 
-COMPUTE: Mapping[str, Any] = {
-    "bf16": jnp.bfloat16,
-    "float32": jnp.float32,
-    "tf32": jnp.float32,
-}
-PRODUCTS: Mapping[str, str] = {
-    "bf16": "default",
-    "float32": "float32",
-    "tf32": "tensorfloat32",
-}
+COMPUTE: Mapping[str, Any] = {"bf16": jnp.bfloat16, "float32": jnp.float32, "tf32": jnp.float32}
+PRODUCTS: Mapping[str, str] = {"bf16": "default", "float32": "float32", "tf32": "tensorfloat32"}
 """How a device multiplies matrices of single precision: a GPU would round them by default."""
 
 
 class Run(NamedTuple):
     """What ``simulate`` and ``watch`` need of an experiment, and who has which examples.
 
-    ``y`` are the labels that were partitioned, before any conflict.
+    ``y`` are the labels that were partitioned, before any conflict; ``notes`` are lines that a user
+    wants to see, such as what names of layers stand for.
     """
 
     algorithm: Algorithm
@@ -44,6 +38,7 @@ class Run(NamedTuple):
     take_measures: TakeMeasures[Measures]
     partition: data.Partition
     y: Int[np.ndarray, " T"]
+    notes: tuple[str, ...] = ()
 
 
 def build(experiment: Experiment) -> Run:
@@ -72,9 +67,12 @@ def build(experiment: Experiment) -> Run:
         batch_size=experiment.batch_size,
         chunk=experiment.chunk,
     )
-    params = jax.eval_shape(task.init, run_key(experiment))
-    for name in ("average_layers", "feature_layers"):
-        clustering.chosen_layers(params, values.get(name, ()))
+    params = jax.eval_shape(task.init, jax.random.key(0))
+    said = [
+        f"{name}: {selection_in_words(params, values[name])}"
+        for name in ("average_layers", "feature_layers")
+        if values.get(name)
+    ]
     choice = ALGORITHMS.find(experiment.algorithm)
     algorithm = call(choice, ALGORITHMS, values, local=local, cohort=experiment.cohort)
     if not isinstance(algorithm, Algorithm):
@@ -85,12 +83,7 @@ def build(experiment: Experiment) -> Run:
     take_measures = measure(
         task, clients, measures=experiment.measures, true_clusters=found.true_clusters
     )
-    return Run(algorithm, task, clients, take_measures, found.partition, found.y)
-
-
-def run_key(experiment: Experiment) -> jax.Array:
-    """The key of all of a run's randomness but the split."""
-    return jax.random.key(experiment.seed)
+    return Run(algorithm, task, clients, take_measures, found.partition, found.y, tuple(said))
 
 
 def parameters(task: Task) -> int:

@@ -36,7 +36,6 @@ class Experiment:
     tables: Mapping[str, str]
 
     def __getattr__(self, name: str) -> Any:
-        """The value of an option."""
         if name.startswith("_") or name not in self.values:
             raise AttributeError(f"This experiment has no option {name!r}.")
         return self.values[name]

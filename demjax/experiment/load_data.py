@@ -1,8 +1,7 @@
 """From an experiment's options to who has which examples, and what was planted in them."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int, Num
@@ -10,7 +9,7 @@ from jaxtyping import Int, Num
 from demjax import data
 from demjax.data.sources.catalogue import find
 from demjax.experiment.experiment import Experiment
-from demjax.registry import CONFLICTS, DATASETS, MODELS, PARTITIONS, Registry, call, options_of
+from demjax.registry import CONFLICTS, DATASETS, MODELS, PARTITIONS, call, options_of
 
 
 class Partitioned(NamedTuple):
@@ -49,24 +48,16 @@ def load(experiment: Experiment) -> data.Dataset:
                 "folder with the original files."
             )
     given = {"data_dir": folder, "seed": experiment.seed, "clients": experiment.clients}
-    dataset = data.load(name, **given, **taken(experiment.values, DATASETS, name))
+    mine = options_of(DATASETS.find(name).make, DATASETS.given)
+    own = {one.name: experiment.values[one.name] for one in mine if one.name in experiment.values}
+    dataset = data.load(name, **given, **own)
     if "model" in experiment.values:
         _check_images(experiment.model, name, dataset.x)
     return dataset
 
 
-def taken(values: Mapping[str, Any], registry: Registry, name: str) -> dict[str, Any]:
-    """Of all options those that a choice takes."""
-    mine = options_of(registry.find(name).make, registry.given)
-    return {option.name: values[option.name] for option in mine if option.name in values}
-
-
 def partitioned(experiment: Experiment, dataset: data.Dataset) -> Partitioned:
-    """Give clients their examples as an experiment's options say, and plant its conflict.
-
-    Args:
-        experiment: The experiment.
-        dataset: Its data set.
+    """Give clients the examples of its data set as an experiment says, and plant its conflict.
 
     Raises:
         ValueError: If the data cannot be partitioned as asked.
@@ -75,7 +66,7 @@ def partitioned(experiment: Experiment, dataset: data.Dataset) -> Partitioned:
     given = {
         "y": dataset.y,
         "dataset": dataset.name,
-        "owner": getattr(dataset, "owner", None),
+        "owner": dataset.owner,
         "train_count": dataset.train_count,
         "clients": experiment.clients,
         "seed": experiment.seed,
@@ -93,11 +84,7 @@ def partitioned(experiment: Experiment, dataset: data.Dataset) -> Partitioned:
 
 
 def check_range(x: Num[np.ndarray, " T *shape"], option: str) -> None:
-    """Refuse inputs that are neither bytes nor within 0…1, where an option counts on it.
-
-    Raises:
-        ValueError: If some are outside.
-    """
+    """Refuse inputs that are neither bytes nor within 0…1, where an option counts on it."""
     if x.dtype != np.uint8 and x.size and not 0 <= x.min() <= x.max() <= 1:
         raise ValueError(
             f"{option} needs inputs that are bytes or within 0 to 1, but they are {x.min():.3g} to "

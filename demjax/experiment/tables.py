@@ -114,9 +114,6 @@ class Algorithm:
 TABLES = {"run": Run, "data": Data, "model": Model, "training": Training, "algorithm": Algorithm}
 """The tables by name; what a choice takes can be in further ones, such as ``[clustering]``."""
 
-DATA_TABLES = ("data",)
-"""Those that decide who has what."""
-
 
 def all_options(
     values: dict[str, Any], tables: tuple[str, ...] = tuple(TABLES)

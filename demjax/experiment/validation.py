@@ -14,9 +14,6 @@ def check_together(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     Args:
         values: Every option's value.
         given: Those that were given, not filled in.
-
-    Raises:
-        ValueError: One sentence: what was given, and what is possible.
     """
     intervals(values)
     _check_data(values)
@@ -68,11 +65,6 @@ def _check_data(values: Mapping[str, Any]) -> None:
             f"There is no published scale of the data set {dataset!r}; possible is --dataset with "
             f"one of {', '.join(SCALED)}, or another --normalization."
         )
-    if values.get("partition") == "file" and values.get("partition_file") is None:
-        raise ValueError(
-            "The partition is to be read from a file, but none was named; possible is "
-            "--partition-file with a file that demjax partition or a run wrote."
-        )
 
 
 def _check_cut(values: Mapping[str, Any]) -> None:
@@ -105,14 +97,10 @@ def _check_cut(values: Mapping[str, Any]) -> None:
             )
 
 
-def levels_of(values: Mapping[str, Any]) -> int:
-    """Levels of groups under the root that a cut makes."""
-    return len(values.get("groups", values.get("heights", ()))) or values.get("levels", 0)
-
-
 def _check_per_level(values: Mapping[str, Any]) -> None:
     """Refuse lists that are not of one value for each level."""
-    levels = levels_of(values) + 1
+    cut = values.get("groups", values.get("heights", ()))
+    levels = (len(cut) or values.get("levels", 0)) + 1
     for name in ("mix", "weighting"):
         value = values.get(name)
         if isinstance(value, tuple) and len(value) != levels:

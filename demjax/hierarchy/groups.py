@@ -34,6 +34,22 @@ def root_only(clients: int, levels: int, slots: int) -> Hierarchy:
     return from_groups(groups, slots)
 
 
+def without(hierarchy: Hierarchy, absent: Bool[Array, " N"], least: int) -> Hierarchy:
+    """The hierarchy with some clients in its root only, and no group of too few others.
+
+    Args:
+        hierarchy: A tree.
+        absent: Whom it is without.
+        least: Fewest of the others in a group, at least 1; groups of fewer are dissolved, so that
+            they hang under the next above.
+    """
+    groups = jnp.where(absent, NO_GROUP, hierarchy.groups)
+    size = from_groups(groups, hierarchy.size.shape[1]).size
+    few = jnp.take_along_axis(size, jnp.maximum(groups, 0), axis=1) < least
+    groups = jnp.where(few, NO_GROUP, groups).at[-1].set(0)
+    return from_groups(groups, hierarchy.size.shape[1])
+
+
 def flat_index(hierarchy: Hierarchy) -> Int[Array, " L N"]:
     """Flat index of each client's group on each level, ``NO_GROUP`` where it has none."""
     levels, slots = hierarchy.size.shape
@@ -75,17 +91,11 @@ def flat_groups(group: Params) -> Params:
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), group)
 
 
-def single_group(clients: int) -> Hierarchy:
-    """The hierarchy with nothing but a root that holds every client (``L = G = 1``)."""
-    zeros = jax.numpy.zeros((1, clients), jax.numpy.int32)
-    return Hierarchy(groups=zeros, size=jax.numpy.full((1, 1), clients, jax.numpy.int32))
-
-
 def under_one_root(client: Params, root: Params) -> Models:
     """The models of a system with a server: clients under a single group, the global model."""
     count = jax.tree.leaves(client)[0].shape[0]
     group = like(client, jax.tree.map(lambda leaf: leaf[None, None], root))
-    return Models(client, group, single_group(count))
+    return Models(client, group, root_only(count, 0, 1))
 
 
 def no_server(client: Params) -> Models:

@@ -102,8 +102,7 @@ def measure(
     asked = checked(measures)
     if chunk is not None and chunk < 1:
         raise ValueError(f"Scoring needs a chunk of at least 1 model, but {chunk} was given.")
-    test = pooled_test_data(clients, block)
-    example, owner = jnp.asarray(test.example), jnp.asarray(test.owner)
+    example, owner = map(jnp.asarray, pooled_test_data(clients, block))
     count = clients.n_clients
     if true_clusters is None:
         true_clusters = label_sets(clients)

@@ -172,14 +172,14 @@ def _made(model: Any, key: PRNGKeyArray | None = None) -> Any:
     if isinstance(model, nnx.Module) or not callable(model):
         return model
     try:
-        names = inspect.signature(model).parameters.values()
+        takes = inspect.signature(model).parameters
     except ValueError:
         return model
-    needed = [p.name for p in names if p.default is p.empty and p.kind <= p.KEYWORD_ONLY]
-    needed = [name for name in needed if name not in ("args", "kwargs")]
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [p.name for p in takes.values() if p.default is p.empty and p.kind not in several]
     if needed not in ([], ["rngs"]):
         return model
-    if "rngs" not in inspect.signature(model).parameters:
+    if "rngs" not in takes:
         return model()
     return model(rngs=nnx.Rngs(jax.random.key(0) if key is None else key))
 

@@ -1,7 +1,7 @@
 """The measures over rounds: settings compared, seeds as bands."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from demjax.plots.style import (
     ORANGE,
     PAGE,
     VERMILLION,
+    Axes,
+    Figure,
     axes_or_new,
     folded,
     follow,
@@ -25,10 +27,6 @@ from demjax.plots.style import (
     style,
     whole_rounds,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 MEASURES: Mapping[str, str] = {
     "global": "Global",
@@ -57,8 +55,8 @@ def curve(
     names: Sequence[str] | None = None,
     colors: Sequence[str] | None = None,
     legend: bool = True,
-    ax: "Axes | None" = None,
-) -> "Axes":
+    ax: Axes | None = None,
+) -> Axes:
     """Draw one measure over rounds, a line for each setting.
 
     Runs that differ by their seed only are one line, their mean, in a band from the least to the
@@ -88,7 +86,7 @@ def curve(
     return ax
 
 
-def draw_lines(ax: "Axes", several: Sequence[Setting], measure: str) -> int:
+def draw_lines(ax: Axes, several: Sequence[Setting], measure: str) -> int:
     """Draw a measure of all settings that have it; returns how many these are."""
     drawn = 0
     for one, look in zip(several, looks(several), strict=True):
@@ -100,7 +98,7 @@ def draw_lines(ax: "Axes", several: Sequence[Setting], measure: str) -> int:
     return drawn
 
 
-def draw_band(ax: "Axes", rounds: Any, values: Any, look: dict[str, Any], label: str) -> None:
+def draw_band(ax: Axes, rounds: Any, values: Any, look: dict[str, Any], label: str) -> None:
     """Draw the mean of several runs, and a band from the least to the most."""
     every = max(1, len(rounds) // 6)
     (line,) = ax.plot(rounds, values.mean(axis=0), label=label, markevery=every, **look)
@@ -129,11 +127,12 @@ def _columns(several: Sequence[Setting]) -> str:
     return f"possible are {', '.join(known)}"
 
 
-def _missing(several: Sequence[Setting], shown: Sequence[str]) -> str:
-    """Which measures of clients and of the root no run has taken, for below an axis."""
+def _name_missing(ax: Axes, several: Sequence[Setting], shown: Sequence[str]) -> None:
+    """Say below an axis which measures of clients and of the root no run has taken."""
     missing = [MEASURES[name] for name in ("c_spe", "c_gen", "global") if name not in shown]
     known = any(name in r.measures for one in several for r in one.records for name in MEASURES)
-    return f"not measured: {', '.join(missing)}" if missing and known else ""
+    if missing and known:
+        ax.set_xlabel(f"{ax.get_xlabel()}\nnot measured: {', '.join(missing)}")
 
 
 @style()
@@ -143,8 +142,8 @@ def comparison(
     level: int = 1,
     names: Sequence[str] | None = None,
     colors: Sequence[str] | None = None,
-    figure: "Figure | None" = None,
-) -> "list[Axes]":
+    figure: Figure | None = None,
+) -> list[Axes]:
     """Draw all measures over rounds, a panel for each and in it a line for each setting.
 
     Args:
@@ -178,15 +177,10 @@ def comparison(
         if place < len(shown) - 2:
             ax.set_xlabel("")
         axes.append(ax)
-    _say_below(axes[-1], _missing(several, shown))
+    _name_missing(axes[-1], several, shown)
     every = {line.get_label(): line for ax in axes for line in labelled(ax)}
     legend_of_figure(figure, [every[one.label] for one in several if one.label in every])
     return axes
-
-
-def _say_below(ax: "Axes", note: str) -> None:
-    if note:
-        ax.set_xlabel("\n".join([ax.get_xlabel(), note]))
 
 
 @style()
@@ -195,8 +189,8 @@ def measures(
     *,
     level: int = 1,
     names: Sequence[str] | None = None,
-    figure: "Figure | None" = None,
-) -> "list[Axes]":
+    figure: Figure | None = None,
+) -> list[Axes]:
     """Draw all measures over rounds, settings side by side: in each panel a line for each measure.
 
     Args:
@@ -231,7 +225,7 @@ def measures(
         ax.set_title(folded(one.label, wide), parse_math=False)
         ax.set_ylabel("accuracy" if place % columns == 0 else "")
         taken = [name for name in MEASURES if one.values(name) is not None]
-        _say_below(ax, _missing([one], taken))
+        _name_missing(ax, [one], taken)
         axes.append(ax)
     handles = [seen[shown] for shown in MEASURES.values() if shown in seen]
     tight = {"handlelength": 1.9, "columnspacing": 0.8}

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes as Axes
+    from matplotlib.figure import Figure as Figure
+else:  # so that importing demjax stays light
+    Axes = Figure = Any
 
 COLUMN, PAGE = 3.4, 7.0
 """Widths of a printed column and page, in inches."""
@@ -35,6 +37,9 @@ DASHES: tuple[Any, ...] = (
     (0, (8, 2)),
     (0, (4, 1, 1, 1, 1, 1)),
 )
+IMAGE: dict[str, Any] = {"aspect": "auto", "origin": "lower", "interpolation": "nearest"}
+"""How images are drawn: arguments of ``Axes.imshow``."""
+
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 
 _SETTINGS = {
@@ -67,18 +72,18 @@ _SETTINGS = {
 @contextmanager
 def style() -> Iterator[None]:
     """The style of all figures, as a context or a decorator; afterwards all is as before."""
-    import matplotlib  # here, so that importing demjax stays light
+    import matplotlib
 
     with matplotlib.rc_context(_SETTINGS):  # type: ignore[arg-type]
         yield
 
 
-def axes_or_new(ax: "Axes | None", size: tuple[float, float]) -> "Axes":
+def axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:
     """The axes that were given, or those of a new figure of a size in inches."""
     return new_figure(None, size).add_subplot() if ax is None else ax
 
 
-def new_figure(figure: "Figure | None", size: tuple[float, float]) -> "Figure":
+def new_figure(figure: Figure | None, size: tuple[float, float]) -> Figure:
     """The figure that was given, made that size, or a new one; what is drawn keeps inside it."""
     import matplotlib.pyplot as plt
 
@@ -89,7 +94,7 @@ def new_figure(figure: "Figure | None", size: tuple[float, float]) -> "Figure":
     return figure
 
 
-def whole_rounds(ax: "Axes") -> None:
+def whole_rounds(ax: Axes) -> None:
     """Name the axis of rounds, which are whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
@@ -98,7 +103,7 @@ def whole_rounds(ax: "Axes") -> None:
 
 
 def legend_above(
-    ax: "Axes", handles: Sequence[Any] | None = None, *, width: float | None = None, **options: Any
+    ax: Axes, handles: Sequence[Any] | None = None, *, width: float | None = None, **options: Any
 ) -> None:
     """A legend above the axes, over no data, in as many columns as fit.
 
@@ -122,19 +127,19 @@ def legend_above(
         figure.set_figheight(figure.get_figheight() + LINE * (lines - 2))
 
 
-def legend_of_figure(figure: "Figure", handles: Sequence[Any], **options: Any) -> None:
+def legend_of_figure(figure: Figure, handles: Sequence[Any], **options: Any) -> None:
     """A legend above all axes, in as many columns as fit; the figure grows by its lines."""
     lines = explain(figure, handles, figure.get_figwidth(), loc="outside upper center", **options)
     figure.set_figheight(figure.get_figheight() + LINE * lines)
 
 
-def explain(where: "Axes | Figure", handles: Sequence[Any], width: float, **options: Any) -> int:
+def explain(where: Axes | Figure, handles: Sequence[Any], width: float, **options: Any) -> int:
     """A legend with every label as it is, also ``_mine`` or ``$``; returns its lines."""
     handle = 0.2 + 0.1 * options.get("handlelength", 2.2)
     letters = int((width - handle) / LETTER)
     shown = [folded(str(one.get_label()), letters) for one in handles]
     longest = max(len(line) for text in shown for line in text.split("\n"))
-    columns = fitting_columns(longest, width, len(handles), handle)
+    columns = max(1, min(len(handles), int(width / (handle + LETTER * longest))))
     # Matplotlib leaves out labels that begin with "_", so they are written afterwards.
     legend = where.legend(handles, ["-"] * len(shown), ncols=columns, **options)
     for text, words, drawn, line in zip(
@@ -145,7 +150,7 @@ def explain(where: "Axes | Figure", handles: Sequence[Any], width: float, **opti
     return -(-len(shown) // columns) * max(text.count("\n") + 1 for text in shown)
 
 
-def labelled(ax: "Axes") -> list[Any]:
+def labelled(ax: Axes) -> list[Any]:
     """The lines in axes that were given a label."""
     return [one for one in ax.lines if not re.fullmatch(r"_child\d+", str(one.get_label()))]
 
@@ -162,15 +167,6 @@ def follow(line: Any, drawn: Any) -> None:
             before(artist, stale)
 
     line.stale_callback = changed
-
-
-def fitting_columns(longest: int, width: float, most: int, handle: float = 0.42) -> int:
-    """How many columns of a legend fit into a width, if its longest label has so many letters.
-
-    A handle, and the gaps around it, take so many inches; a letter is one of 7 points.
-    """
-    one = handle + LETTER * longest
-    return max(1, min(most, int(width / one)))
 
 
 def hex_color(color: str) -> str:

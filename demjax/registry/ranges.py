@@ -2,7 +2,12 @@
 
 import difflib
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from jaxtyping import Array, Float
+
+Number = Float[Array, ""] | float
+"""A number that may be traced, so that ``vmap`` can sweep it."""
 
 
 class Range(NamedTuple):
@@ -17,7 +22,6 @@ class Range(NamedTuple):
     high: float | None = None
 
     def __contains__(self, value: Any) -> bool:
-        """Whether a number is within."""
         return bool(self.low <= value and (self.high is None or value <= self.high))
 
     @property
@@ -27,12 +31,12 @@ class Range(NamedTuple):
         return f"{low} or more" if self.high is None else f"{low} to {self.high:.12g}"
 
 
-def check_number(whose: str, name: str, value: Any, low: float, high: float | None = None) -> None:
-    """Refuse a plain number outside its range; traced numbers cannot be checked and pass.
+Share = Annotated[Number, Range(0, 1)]
+"""A share of a whole."""
 
-    Raises:
-        ValueError: One sentence: what was given, and what is possible.
-    """
+
+def check_number(whose: str, name: str, value: Any, low: float, high: float | None = None) -> None:
+    """Refuse a plain number outside its range; traced numbers cannot be checked and pass."""
     if isinstance(value, int | float) and value not in Range(low, high):
         possible = f"of at least {low}" if high is None else f"from {low} to {high}"
         raise ValueError(f"{whose} needs {name} {possible}, but {value} was given.")

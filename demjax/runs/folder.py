@@ -114,11 +114,19 @@ def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         raise
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a file, all of it or nothing."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def write_summary(out: Path, summary: Mapping[str, Any]) -> None:
     """Write ``summary.json``, all of it or nothing."""
-    partial = out / f".{SUMMARY}.partial"
-    partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    partial.replace(out / SUMMARY)
+    write_whole(out / SUMMARY, json.dumps(summary, indent=2) + "\n")
 
 
 def read_summary(out: Path) -> dict[str, Any]:

@@ -81,8 +81,8 @@ def _write_rows(history: History, path: Path) -> dict[str, Any]:
 
 
 def _labels(clients: ClientData) -> list[dict[str, int]]:
-    held = [
-        [row[:size] for row, size in zip(np.asarray(rows), np.asarray(sizes), strict=True)]
+    train, test = (
+        tuple(row[:size] for row, size in zip(np.asarray(rows), np.asarray(sizes), strict=True))
         for rows, sizes in ((clients.train, clients.train_size), (clients.test, clients.test_size))
-    ]
-    return labels_rows(Partition(*held), np.asarray(clients.y))
+    )
+    return labels_rows(Partition(train, test), np.asarray(clients.y))

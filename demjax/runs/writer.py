@@ -6,11 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from demjax.backend.compilation import Outcome
 from demjax.experiment.experiment import Experiment
@@ -51,10 +52,11 @@ class Ending(NamedTuple):
     sentence: str = ""
 
 
+@dataclass
 class Recorder:
     """Writes a run down as it happens: the one place of the command line that keeps state.
 
-    Args:
+    Attributes:
         out: The run's folder.
         resolved: Its options.
         parameters: How many numbers a model has.
@@ -65,34 +67,23 @@ class Recorder:
         score: What the task's score is called.
         progress: Where ``watch`` shows the run, which ends here before anything else is said; by
             default it is shown from here.
+        organized: How often clients had grouped themselves when their dendrogram was last written.
     """
 
-    def __init__(
-        self,
-        out: Path,
-        resolved: Experiment,
-        parameters: int | None = None,
-        also: Callable[[Row], None] = lambda row: None,
-        *,
-        compile_cache: Outcome = "off",
-        measures: Sequence[str] = MEASURES,
-        score: str = "accuracy",
-        progress: Progress | None = None,
-    ):
-        self.out = out
-        self.resolved = resolved
-        self.parameters = parameters
-        self.also = also
-        self.compile_cache = compile_cache
-        self.measures = tuple(measures)
-        self.score = score
-        self.progress = progress
-        self.organized = 0  # how often clients had, when their dendrogram was last written
-        self.rows: list[dict[str, Any]] = []
-        self.round_seconds: list[float] = []
-        self.measure_seconds: list[float] = []
-        self.compile_seconds = 0.0
-        self.environment = run_folder.environment()
+    out: Path
+    resolved: Experiment
+    parameters: int | None = None
+    also: Callable[[Row], None] = lambda row: None
+    _: KW_ONLY
+    compile_cache: Outcome = "off"
+    measures: Sequence[str] = MEASURES
+    score: str = "accuracy"
+    progress: Progress | None = None
+    organized: int = field(default=0, init=False)
+    rows: list[dict[str, Any]] = field(default_factory=list, init=False)
+    round_seconds: list[float] = field(default_factory=list, init=False)
+    measure_seconds: list[float] = field(default_factory=list, init=False)
+    compile_seconds: float = field(default=0.0, init=False)
 
     def record(self, moments: Iterator[Moment]) -> int:
         """Follow a run to its end, its failure or its interruption."""
@@ -169,9 +160,6 @@ class Recorder:
         return f"The run failed ({type(error).__name__}): {first_line(error)}"
 
     def _summarize(self, status: str, seconds: float) -> None:
-        def median(values):
-            return float(np.median(values)) if values else None
-
         summary = {
             "status": status,
             "algorithm": self.resolved.algorithm,
@@ -182,10 +170,10 @@ class Recorder:
             "final": self.rows[-1] if self.rows else None,
             "compile_seconds": self.compile_seconds,
             "compile_cache": self.compile_cache,
-            "round_seconds": median(self.round_seconds),
-            "measure_seconds": median(self.measure_seconds),
+            "round_seconds": median(self.round_seconds) if self.round_seconds else None,
+            "measure_seconds": median(self.measure_seconds) if self.measure_seconds else None,
             "total_seconds": seconds,
-            **self.environment,
+            **run_folder.environment(),
         }
         run_folder.write_summary(self.out, summary)
 

@@ -55,18 +55,10 @@ def programs(
 ) -> Programs:
     """Compile what ``watch`` runs, from shapes alone: no model is made.
 
-    Takes the arguments of ``watch`` that a program depends on; ``rounds`` and ``eval_every`` only
-    where measures have intervals of their own, for each set of which there is a program.
-
     Args:
-        algorithm: What to run.
-        task: What is learned, for the measures.
-        clients: Everybody's data.
-        key: All randomness of the run.
-        take_measures: How to measure.
-        rounds: Rounds of the run; needed with ``measures_every``.
-        eval_every: Rounds between two measurements, or the measured rounds.
-        measures_every: Rounds between two measurements of single measures.
+        algorithm, task, clients, key, take_measures: As in ``watch``.
+        rounds, eval_every, measures_every: Likewise; the first two matter only with the last,
+            where there is a program for each set of measures that are taken together.
         progress: Where to show what is being compiled.
 
     Raises:

@@ -37,7 +37,7 @@ def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None 
     measures, not the models, spares memory everywhere.
 
     May itself be called under ``jit``, so that it is compiled once and called often; then
-    ``spread.compiler_options`` says how to compile it.
+    ``sharding.compiler_options`` says how to compile it.
 
     Args:
         function: Traceable: of one experiment's numbers, and what they share, to a pytree of

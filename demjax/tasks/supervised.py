@@ -1,6 +1,7 @@
 """What all tasks share that learn outputs from examples: a network, its loss, and its scores."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -40,14 +41,13 @@ def supervised(
         ValueError: One sentence, if the model is of no known kind.
     """
     net = network(model, example)
+    is_state = net.state or partial(jax.tree.map, lambda leaf: False)
 
     def seen(params, x):
         x = x if inputs is None else inputs(x)
         # The gradient of a conversion is converted back, so that updates are not rounded.
-        if net.state is None:
-            return jax.tree.map(lambda leaf: leaf.astype(compute), (params, x))
         cast = jax.tree.map(
-            lambda s, leaf: leaf if s else leaf.astype(compute), net.state(params), params
+            lambda s, leaf: leaf if s else leaf.astype(compute), is_state(params), params
         )
         return cast, x.astype(compute)
 
@@ -56,13 +56,10 @@ def supervised(
         outputs, after = net.train(cast, x, key)
         each = losses(jnp.asarray(outputs, jnp.float32), y)
         loss = jnp.sum(weight * each) / jnp.maximum(jnp.sum(weight), 1.0)
-        if net.state is None:
-            return loss, params
-        state = net.state(params)
-        after = jax.tree.map(
-            lambda s, new, old: new.astype(old.dtype) if s else old, state, after, params
+        kept = jax.tree.map(
+            lambda s, new, old: new.astype(old.dtype) if s else old, is_state(params), after, params
         )
-        return loss, after
+        return loss, kept
 
     def loss(params, x, y, weight, key):
         return loss_with_state(params, x, y, weight, key)[0]

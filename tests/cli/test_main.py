@@ -131,7 +131,7 @@ ORGANIZED = {
     "--groups": "4,2",
     "--min-size": "2",
     "--features": "updates",
-    "--feature-layers": "Dense_0",
+    "--feature-layers": "Dense_0/bias",
     "--sketch": "16",
     "--start": "parent",
     "--average-layers": "Dense_0/kernel",
@@ -150,7 +150,7 @@ def test_every_way_of_organizing_is_written_down_and_reruns_exactly(tmp_path):
     assert algorithm["start"] == "parent"
     assert (clustering["cut"], clustering["groups"]) == ("counts", [4, 2])
     assert clustering["min_size"] == 2
-    assert clustering["feature_layers"] == ["Dense_0"]
+    assert clustering["feature_layers"] == ["Dense_0/bias"]
     assert (clustering["features"], clustering["sketch"]) == ("updates", 16)
     assert clustering["linkage_backend"] == "scipy"
     assert "heights" not in clustering

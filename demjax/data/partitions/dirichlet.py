@@ -8,7 +8,6 @@ from jaxtyping import Int
 from demjax.data.client_data import Partition
 from demjax.data.partitions.splitting import (
     EXAMPLES_AT_LEAST,
-    check_alpha,
     checked,
     fill_up,
     gathered,
@@ -51,8 +50,7 @@ def dirichlet(
 
     Source: label by label as Yurochkin et al., arXiv 1905.12022, without redrawing.
     """
-    y = checked(y, clients=clients, seed=seed, test_fraction=test_fraction, at_least=min_examples)
-    check_alpha(dirichlet_alpha)
+    y = checked(y, clients=clients, seed=seed, at_least=min_examples)
     rng = np.random.default_rng(seed)
     pools, owners = [], []
     for name in np.unique(y):

@@ -6,10 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 from demjax.data.client_data import Partition
-from demjax.data.partitions.splitting import (
-    checked,
-    split,
-)
+from demjax.data.partitions.splitting import checked, split
 from demjax.registry import PARTITIONS, Range
 
 
@@ -35,7 +32,7 @@ def iid(
     Raises:
         ValueError: An argument is outside its range.
     """
-    y = checked(y, clients=clients, seed=seed, test_fraction=test_fraction)
+    y = checked(y, clients=clients, seed=seed)
     rng = np.random.default_rng(seed)
     sizes = len(y) // clients + (np.arange(clients) < len(y) % clients)
     return split(rng.permutation(len(y)), sizes, y, rng=rng, test_fraction=test_fraction)

@@ -56,7 +56,7 @@ def planted(
     Raises:
         ValueError: An argument is outside its range, or a label has too few examples.
     """
-    y = checked(y, clients=clients, seed=seed, test_fraction=test_fraction)
+    y = checked(y, clients=clients, seed=seed)
     count = len(np.unique(y))
     if not is_whole(true_clusters) or not 1 <= true_clusters <= min(count, clients):
         raise ValueError(

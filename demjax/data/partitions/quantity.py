@@ -6,13 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 from demjax.data.client_data import Partition
-from demjax.data.partitions.splitting import (
-    EXAMPLES_AT_LEAST,
-    check_alpha,
-    checked,
-    split,
-    whole_parts,
-)
+from demjax.data.partitions.splitting import EXAMPLES_AT_LEAST, checked, split, whole_parts
 from demjax.registry import PARTITIONS, Range
 
 
@@ -47,8 +41,7 @@ def quantity(
 
     Source: after the quantity skew of Li et al., arXiv 2102.02079, with a least size.
     """
-    y = checked(y, clients=clients, seed=seed, test_fraction=test_fraction, at_least=min_examples)
-    check_alpha(dirichlet_alpha)
+    y = checked(y, clients=clients, seed=seed, at_least=min_examples)
     rng = np.random.default_rng(seed)
     share = rng.dirichlet(np.full(clients, float(dirichlet_alpha)))
     sizes = min_examples + whole_parts(len(y) - min_examples * clients, share)

@@ -17,15 +17,10 @@ EXAMPLES_AT_LEAST = 2
 
 
 def checked(
-    y: Any, *, clients: int, seed: int, test_fraction: float, at_least: int = EXAMPLES_AT_LEAST
+    y: Any, *, clients: int, seed: int, at_least: int = EXAMPLES_AT_LEAST
 ) -> Int[np.ndarray, " T"]:
-    """The labels as an array, if they and the arguments of every rule are possible."""
+    """The labels as an array, if they are possible, and as many clients, and the seed."""
     y = checked_labels(y)
-    if not is_whole(at_least) or at_least < EXAMPLES_AT_LEAST:
-        raise ValueError(
-            f"The fewest examples of a client, min_examples, must be a whole number of at least "
-            f"{EXAMPLES_AT_LEAST} (one to train on, one to test with), not {at_least}."
-        )
     if not is_whole(clients) or clients < 1:
         raise ValueError(f"The number of clients must be a whole number above 0, not {clients}.")
     if clients * at_least > len(y):
@@ -33,24 +28,14 @@ def checked(
             f"{len(y)} examples are enough for {len(y) // at_least} clients with at least "
             f"{at_least} each, not for {clients}."
         )
-    check_draws(seed=seed, test_fraction=test_fraction)
+    check_seed(seed)
     return y
 
 
-def check_draws(*, seed: int, test_fraction: float) -> None:
-    """Refuse a seed or a test fraction that cannot be."""
+def check_seed(seed: int) -> None:
+    """Refuse what can be no seed."""
     if not is_whole(seed) or seed < 0:
         raise ValueError(f"The seed must be a whole number of at least 0, not {seed}.")
-    if not 0 < test_fraction < 1:
-        raise ValueError(f"The test fraction must be above 0 and below 1, not {test_fraction}.")
-
-
-def check_alpha(alpha: float) -> None:
-    """Refuse a concentration that no Dirichlet distribution has."""
-    if not 1e-300 <= alpha <= 1e300:
-        raise ValueError(
-            f"The concentration dirichlet_alpha must be above 0 (1e-300 to 1e300), not {alpha}."
-        )
 
 
 def is_whole(value: Any) -> bool:

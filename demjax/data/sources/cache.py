@@ -73,8 +73,7 @@ def cached(
     found = _entry(entry, name)
     if found is not None:
         return found
-    if entry.exists():
-        _discard(entry)  # it is damaged
+    shutil.rmtree(entry, ignore_errors=True)  # if there is one, it is damaged
     dataset = read()
     if _states(files) == before:  # else the key may be another content's
         with contextlib.suppress(OSError):
@@ -122,16 +121,6 @@ def _entry(entry: Path, name: str) -> Dataset | None:
         return Dataset(**arrays, classes=classes, train_count=train_count, name=name)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _discard(entry: Path) -> None:
-    """Move an entry away before it is removed, so that nobody finds a part of it."""
-    with contextlib.suppress(OSError):
-        damaged = Path(tempfile.mkdtemp(prefix=".damaged-", dir=entry.parent))
-        try:
-            entry.rename(damaged / entry.name)
-        finally:
-            shutil.rmtree(damaged, ignore_errors=True)
 
 
 def _keep(dataset: Dataset, entry: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from demjax.experiment.config import read_options
-from demjax.plots.style import spread_places
+from demjax.plots.style import hex_color, spread_places
 from demjax.runs.reader import read_clients, read_columns, read_measures
 from demjax.runs.rows import metrics_values
 from demjax.runs.schema import Measured
@@ -32,6 +32,8 @@ class Record(NamedTuple):
         summary: What ``summary.json`` says; empty for a history, or a run that has not ended.
         folder: The run's folder, if it has one.
         score: What the task's score is called.
+        named: Whether ``name`` was given, and stands in place of the options in figures.
+        color: Its colour in figures; by default its algorithm's.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Record(NamedTuple):
     summary: Mapping[str, Any]
     folder: Path | None
     score: str = "accuracy"
+    named: bool = False
+    color: str | None = None
 
     @property
     def levels(self) -> int:
@@ -67,36 +71,55 @@ def read(run: Run, name: str | None = None) -> Record:
         ValueError: If there is no such run, its files are damaged, or a history is of several.
     """
     if isinstance(run, Record):
-        return run if name is None else run._replace(name=name)
-    if isinstance(run, History):
-        return _from_history(run, name or "run")
-    return _from_folder(Path(run), name)
+        record = run
+    elif isinstance(run, History):
+        record = _from_history(run, name or "run")
+    else:
+        record = _from_folder(Path(run), name)
+    return record if name is None else record._replace(name=name, named=True)
 
 
-def read_all(runs: Run | Sequence[Run], names: Sequence[str] | None = None) -> list[Record]:
+def read_all(
+    runs: Run | Sequence[Run],
+    names: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
+) -> list[Record]:
     """Read one run, or several.
 
     Args:
         runs: A run or several.
         names: What to call them, a name each.
+        colors: Their colours in figures, one each.
 
     Raises:
-        ValueError: If there are none, or not as many names, or one cannot be read.
+        ValueError: If there are none, or not as many names or colours, or one cannot be read.
     """
     several = [runs] if isinstance(runs, History | Record | str | Path) else list(runs)
     if not several:
         raise ValueError("A figure needs at least one run, but none was given.")
-    if names is not None and len(names) != len(several):
-        raise ValueError(f"{len(names)} names were given for {len(several)} runs; each takes one.")
-    if names is not None:
-        return [read(run, name) for run, name in zip(several, names, strict=True)]
-    records = [read(run) for run in several]
-    if len(records) > 1:  # histories have no names of their own
+    check_one_each(len(several), names=names, colors=colors)
+    records = [read(run, names[i] if names else None) for i, run in enumerate(several)]
+    if colors is not None:
+        records = [
+            one._replace(color=hex_color(color)) for one, color in zip(records, colors, strict=True)
+        ]
+    if len(records) > 1 and names is None:  # histories have no names of their own
         return [
             record._replace(name=f"run {place + 1}") if isinstance(run, History) else record
             for place, (run, record) in enumerate(zip(several, records, strict=True))
         ]
     return records
+
+
+def check_one_each(count: int, **given: Sequence[str] | None) -> None:
+    """Make sure that names or colours are as many as runs.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    for what, several in given.items():
+        if several is not None and len(several) != count:
+            raise ValueError(f"{len(several)} {what} were given for {count} runs; each takes one.")
 
 
 def places_of(record: Record, moments: int | Sequence[int], first: int = 0) -> list[int]:

@@ -75,9 +75,7 @@ def _table(
     heads = [run.name for run in runs] if heads is None else heads
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     body = "".join(
-        f'<tr><th scope="row">{escape(name)}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in cells[: len(heads)])
-        + "</tr>"
+        f'<tr><th scope="row">{escape(name)}</th>' + _cells(cells[: len(heads)]) + "</tr>"
         for name, cells in rows
     )
     kind = "wide short" if short and len(rows) > 12 else "wide"
@@ -85,6 +83,13 @@ def _table(
         f'<div class="{kind}"><table><caption>{escape(caption)}</caption>'
         f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _cells(cells: Sequence[str]) -> str:
+    """The cells of a row; one for all where they are equal."""
+    if len(cells) > 1 and len(set(cells)) == 1:
+        return f'<td colspan="{len(cells)}">{escape(cells[0])}</td>'
+    return "".join(f"<td>{escape(cell)}</td>" for cell in cells)
 
 
 def _ended(run: Run) -> str:

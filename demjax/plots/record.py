@@ -94,7 +94,7 @@ def read_all(
     Raises:
         ValueError: If there are none, or not as many names or colours, or one cannot be read.
     """
-    several = [runs] if isinstance(runs, History | Record | str | Path) else list(runs)
+    several: list[Any] = [runs] if isinstance(runs, History | Record | str | Path) else list(runs)
     if not several:
         raise ValueError("A figure needs at least one run, but none was given.")
     check_one_each(len(several), names=names, colors=colors)

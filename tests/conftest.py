@@ -10,11 +10,6 @@ from typing import NamedTuple
 
 os.environ["DEMJAX_CACHE"] = ""  # tests that keep data say where
 
-if "DEMJAX_TEST_PROGRAMS" not in os.environ:  # made by the first process, passed on to all others
-    os.environ["DEMJAX_TEST_PROGRAMS"] = tempfile.mkdtemp(prefix="demjax-tests-")
-    atexit.register(shutil.rmtree, os.environ["DEMJAX_TEST_PROGRAMS"], ignore_errors=True)
-KEPT = Path(os.environ["DEMJAX_TEST_PROGRAMS"])
-
 import jax
 import jax.numpy as jnp
 import jaxlib
@@ -33,6 +28,10 @@ if jaxlib.version.__version_info__ < (0, 12):  # XLA stops at a flag that a late
 os.environ["XLA_FLAGS"] = " ".join([*cheap, os.environ.get("XLA_FLAGS", "")])
 jax.config.update("jax_traceback_in_locations_limit", 0)
 # Many tests compile the same programs, and rerun them: each is compiled once in a run of the suite.
+if "DEMJAX_TEST_PROGRAMS" not in os.environ:  # made by the first process, passed on to all others
+    os.environ["DEMJAX_TEST_PROGRAMS"] = tempfile.mkdtemp(prefix="demjax-tests-")
+    atexit.register(shutil.rmtree, os.environ["DEMJAX_TEST_PROGRAMS"], ignore_errors=True)
+KEPT = Path(os.environ["DEMJAX_TEST_PROGRAMS"])
 jax.config.update("jax_compilation_cache_dir", str(KEPT / "programs"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -41,6 +41,11 @@ use_cores(2)  # what is not in the context of spread_over uses the first
 assert len(jax.devices("cpu")) == 2  # now nobody can ask for others
 
 
+def pytest_collection_finish():
+    """What has been imported stays: it is not looked through again."""
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _kept_programs():
     """The command line keeps its programs, as by default, and in the folder of the suite."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Int, Int32, Num
 
@@ -74,13 +74,11 @@ def client_data(
     held = np.unique(indices).astype(np.int64)
     train, train_size = _padded(partition.train, held)
     test, test_size = _padded(partition.test, held)
-    return ClientData(
-        x=jnp.asarray(x[held]),
-        y=jnp.asarray(y[held]),
-        train=jnp.asarray(train),
-        train_size=jnp.asarray(train_size),
-        test=jnp.asarray(test),
-        test_size=jnp.asarray(test_size),
+    # Not jnp.asarray, which compiles a copy for every new shape.
+    return jax.device_put(
+        ClientData(
+            x=x[held], y=y[held], train=train, train_size=train_size, test=test, test_size=test_size
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""What the documentation tells readers to type works as written, but for the number of rounds."""
+"""What the documentation tells readers to type works as written, but for rounds and epochs."""
 
 import importlib.util
 import re
@@ -41,8 +41,8 @@ def test_the_tutorials_python_runs_from_top_to_bottom(capsys):
     assert len(shown) == len(written) - 2  # those about devices and Ctrl-C only sketch
     names = {}
     for block in shown:
-        fewer = block.replace("rounds=60", "rounds=1").replace("eval_every=60", "eval_every=1")
-        exec(compile(fewer.replace("eval_every=10", "eval_every=1"), "tutorial.md", "exec"), names)
+        fewer = re.sub(r"\b(rounds|eval_every|epochs)=\d+", r"\1=1", block)
+        exec(compile(fewer, "tutorial.md", "exec"), names)
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("[0 1] [")
     assert jnp.all(names["history"].measures.hierarchy.size[-1, -1, 0] == 50)

@@ -200,7 +200,7 @@ def test_a_watched_run_tells_of_every_round_and_what_it_took():
             assert moment.info.loss.shape == (COUNT,)
 
 
-def test_a_second_run_from_scratch_has_the_same_bits():
+def test_a_second_run_from_scratch_has_the_same_bits(compiled_anew):
     again = simulate(ALGORITHM, TASK, CLIENTS, rounds=ROUNDS, key=KEY)
     tiny.same_bits((again.measures, again.state), (simulated().measures, simulated().state))
 

@@ -1,16 +1,14 @@
 """The contracts every module speaks, and the letters every shape is written in.
 
-====== =======================================================================
-Letter Meaning
-====== =======================================================================
-``N``  clients (the paper of DemLearn: learning agents)
-``L``  levels of groups, ``K + 1``: row 0 is the lowest level, row ``K`` the root
-``G``  group slots on a level (``2**K`` for a tree of binary splits)
-``T``  pooled examples, held once for all clients
-``M``  most training examples of any client; ``V`` the same for test examples
-``B``  examples in a batch
-``P``  parameters of one model
-====== =======================================================================
+| letter | meaning                                                           |
+|--------|-------------------------------------------------------------------|
+| `N`    | clients (the paper of DemLearn: learning agents)                  |
+| `L`    | levels, `K + 1`: row 0 is the lowest level, row `K` the root      |
+| `G`    | group slots on a level (`2**K` for a tree of binary splits)       |
+| `T`    | pooled examples, held once for all clients                        |
+| `M`    | most training examples of any client; `V` the same for tests      |
+| `B`    | examples in a batch                                               |
+| `P`    | parameters of one model                                           |
 """
 
 from collections.abc import Callable
@@ -119,6 +117,8 @@ class Task(NamedTuple):
         loss_with_state: ``(model, x[B], y[B], weight[B], key) -> (loss, model)``: the same as
             ``loss``, and the model whose state is that after the batch; there wherever ``state``
             is.
+        check: ``(clients) -> None``: refuses data that cannot be learned from, such as labels that
+            the model has no output for, in a ``ValueError``; asked once, before a run.
     """
 
     init: Callable[[PRNGKeyArray], Params]
@@ -127,6 +127,7 @@ class Task(NamedTuple):
     score_name: str = "accuracy"
     state: Callable[[Params], Params] | None = None
     loss_with_state: Callable[..., tuple[Float[Array, ""], Params]] | None = None
+    check: Callable[[ClientData], None] | None = None
 
 
 class Algorithm(NamedTuple):

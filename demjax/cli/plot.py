@@ -1,5 +1,6 @@
 """Draws the figures of runs and writes them: ``demjax plot``."""
 
+import argparse
 import base64
 import io
 import os
@@ -33,10 +34,10 @@ TITLES = {
     "cost": "Time and bytes of a round",
     "dendrograms": "Dendrograms, with the cut of each level",
     "membership": "Who moves where, coloured by first group",
-    "membership_true_clusters": "Who moves where, coloured by kind",
+    "membership_true_clusters": "Who moves where, coloured by true cluster",
     "labels": "Labels of clients, by group",
     "group_sizes": "Sizes of groups, and clients alone",
-    "rand_index": "Agreement with true_clusters, and with the former tree",
+    "rand_index": "Agreement with true clusters, and with the former tree",
 }
 """What a page calls each figure."""
 
@@ -45,13 +46,31 @@ def add(commands: Commands) -> None:
     """Add the command to the command line's."""
     parser = commands.add_parser("plot", help="draw the figures of runs")
     parser.set_defaults(
-        command=lambda given: plot(given.runs, out=given.out, form=given.format, only=given.only)
+        command=lambda given: plot(
+            given.runs,
+            out=given.out,
+            form=given.format,
+            only=given.only,
+            names=given.names,
+            colors=given.colors,
+        )
     )
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for them [RUN/plots]")
     parser.add_argument("--format", default="png", help=f"{', '.join(FORMATS)} [png]")
     names = ", ".join(FIGURES)
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"figures to draw: {names}")
+    add_looks(parser)
+
+
+def add_looks(parser: argparse.ArgumentParser) -> None:
+    """Add what runs are called and their colours, to ``plot`` and ``report``."""
+    parser.add_argument(
+        "--names", nargs="+", metavar="NAME", help="what to call each RUN; equal ones are one line"
+    )
+    parser.add_argument(
+        "--colors", nargs="+", metavar="COLOR", help="colour of each RUN, such as '#0072b2'"
+    )
 
 
 def plot(
@@ -60,6 +79,8 @@ def plot(
     out: Path | None = None,
     form: str = "png",
     only: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
 ) -> str:
     """Draw every figure that runs allow, and write them to a folder.
 
@@ -68,6 +89,8 @@ def plot(
         out: Where to write; by default ``plots`` in the folder of a single run.
         form: ``"pdf"``, ``"png"`` or ``"svg"``.
         only: Names of the figures to draw; by default all that can be.
+        names: What to call each run, in place of its options; of equal names are one line.
+        colors: The colour of each run.
 
     Returns:
         Which figures were written, and which not and why.
@@ -87,7 +110,7 @@ def plot(
     if out is None and len(runs) > 1:
         raise ValueError("Several runs share their figures; possible is --out with a folder.")
     check_matplotlib()
-    records = read_all(list(runs))
+    records = read_all(list(runs), names, colors)
     folder = runs[0] / FOLDER if out is None else out
     paths = {name: folder / f"{name}.{form}" for name in dict.fromkeys(only or FIGURES)}
     _check_free(folder, list(paths.values()))
@@ -104,11 +127,17 @@ def plot(
     return "\n".join(lines)
 
 
-def images(runs: Sequence[Path]) -> dict[str, str]:
+def images(
+    runs: Sequence[Path],
+    names: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
+) -> dict[str, str]:
     """Every figure that runs allow, for a page: small ones as SVG, others as PNG.
 
     Args:
         runs: Folders of one run, or of several to compare.
+        names: What to call each run, in place of its options.
+        colors: The colour of each run.
 
     Returns:
         By title a ``data:`` address; empty without Matplotlib, and where runs cannot be read.
@@ -116,7 +145,7 @@ def images(runs: Sequence[Path]) -> dict[str, str]:
     if find_spec("matplotlib") is None:
         return {}
     try:
-        records = read_all(list(runs))
+        records = read_all(list(runs), names, colors)
     except ValueError:
         return {}  # whoever makes the page says why
     found = {}

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from demjax.cli.parsing import Commands
-from demjax.cli.plot import images
+from demjax.cli.plot import add_looks, images
 from demjax.report.folder import read
 from demjax.report.page import page
 from demjax.runs.folder import write_whole
@@ -25,10 +25,16 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--no-figures", action="store_true", help="without those of demjax plot, so in no time"
     )
+    add_looks(parser)
 
 
 def write(
-    runs: Sequence[Path], out: Path | None = None, *, figures: Mapping[str, str] | None = None
+    runs: Sequence[Path],
+    out: Path | None = None,
+    *,
+    figures: Mapping[str, str] | None = None,
+    names: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
 ) -> Path:
     """Write the report of run folders.
 
@@ -36,6 +42,8 @@ def write(
         runs: The folders, at least one.
         out: New file for the page; by default ``report.html`` in the first folder.
         figures: Further figures by title, each as a ``data:`` address of an image.
+        names: What to call each run; of equal names are one line.
+        colors: The colour of each run.
 
     Returns:
         The file.
@@ -47,7 +55,7 @@ def write(
     out = runs[0] / NAME if out is None else out
     if out.exists() or out.is_symlink():
         raise ValueError(f"{out} exists and would be overwritten; possible is --out NEW_FILE.")
-    text = page(read_runs, figures=figures)
+    text = page(read_runs, figures=figures, names=names, colors=colors)
     try:
         write_whole(out, text)
     except OSError as error:
@@ -56,5 +64,6 @@ def write(
 
 
 def _report(parsed: argparse.Namespace) -> str:
-    figures = {} if parsed.no_figures else images(parsed.runs)
-    return str(write(parsed.runs, parsed.out, figures=figures))
+    looks = {"names": parsed.names, "colors": parsed.colors}
+    figures = {} if parsed.no_figures else images(parsed.runs, **looks)
+    return str(write(parsed.runs, parsed.out, figures=figures, **looks))

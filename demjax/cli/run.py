@@ -21,9 +21,10 @@ from demjax.experiment.validation import intervals
 from demjax.runs import folder as run_folder
 from demjax.runs.tensorboard import Row, event_file
 from demjax.runs.writer import FAILED, Recorder, first_line, say
+from demjax.simulation.ending import interruptible
 from demjax.simulation.programs import programs
 from demjax.simulation.progress import Progress
-from demjax.simulation.run import watch
+from demjax.simulation.rounds import moments
 
 
 def add(commands: Commands) -> None:
@@ -107,18 +108,21 @@ def _watched(
         )
         progress.say(f"needs {memory.gigabytes(needs)} of memory")
         run_folder.create(out, config.to_toml(resolved), built.partition, built.y)
-        moments = watch(
-            built.algorithm, task, clients, **plan, compiled=compiled, progress=progress
-        )
-        recorder = Recorder(
-            out,
-            resolved,
-            build.parameters(task),
-            also,
-            compile_cache=found,
-            measures=built.take_measures.measures,
-            score=task.score_name,
-            clients=count,
-            progress=progress,
-        )
-        return recorder.record(moments)
+        parameters = build.parameters(task)
+        with interruptible() as stop:
+            shown: dict[str, Any] = {"progress": progress, "stop": stop}
+            recorder = Recorder(
+                out,
+                resolved,
+                parameters,
+                also,
+                compile_cache=found,
+                measures=built.take_measures.measures,
+                score=task.score_name,
+                labels=built.labels,
+                clients=count,
+                **shown,
+            )
+            return recorder.record(
+                moments(built.algorithm, task, clients, **plan, compiled=compiled, **shown)
+            )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +19,7 @@ from demjax.clients.proximal import ProximalTerm
 from demjax.clients.statistics import begin_with, check_statistics
 from demjax.clients.step import Added
 from demjax.pytrees import as_pytree, like
-from demjax.registry import check_number
-
-
-def _as_given(own: Params, given: Params) -> Params:
-    return given
+from demjax.registry import OPTIMIZERS, check_made, check_number, configurable
 
 
 class LocalTraining(NamedTuple):
@@ -56,17 +52,24 @@ class LocalTraining(NamedTuple):
 
     init: Callable[[PRNGKeyArray], Params]
     train: Callable[..., tuple[Any, ...]]
-    begin: Callable[[Params, Params], Params] = _as_given
+    begin: Callable[[Params, Params], Params] = lambda own, given: given
 
 
-def chunk_for_backend(clients: int) -> int:
-    """Clients trained at once, as ``policy`` says."""
-    return policy.clients_trained_at_once(clients)
+class TrainingInfo(NamedTuple):
+    """What algorithms tell of a round in which nothing but training is to be told.
+
+    Attributes:
+        loss: Mean training loss of each client in its last epoch, of the personal model where it
+            has one, without proximal terms; NaN outside the cohort.
+    """
+
+    loss: Float[Array, " N"]
 
 
+@configurable
 def local_training(
     task: Task,
-    optimizer: optax.GradientTransformation,
+    optimizer: Annotated[optax.GradientTransformation | str, OPTIMIZERS],
     *,
     epochs: int = 2,
     batch_size: int = 10,
@@ -79,7 +82,7 @@ def local_training(
     are reshuffled each epoch; the last batch of an epoch holds what is left, and its loss is the
     mean over that. (For a model with batch statistics it is filled up with the first examples of
     the epoch, over and over, which count for the statistics alone.) The optimizer starts afresh
-    in each round.
+    in each round, and so does a schedule that it was given; ``over_rounds`` has one that goes on.
 
     Clients are trained ``chunk`` at a time in the order of their sizes, and a chunk stops
     after its largest client's last step, so that few steps are wasted on padding as long as
@@ -90,10 +93,11 @@ def local_training(
 
     Args:
         task: What is learned.
-        optimizer: Any Optax optimizer, such as ``optax.sgd(0.05)``.
+        optimizer: Any Optax optimizer, such as ``optax.sgd(0.05)``; or a name, with what that one
+            takes: ``local_training(task, "adam", lr=0.01)``.
         epochs: Passes over a client's examples in a round, at least 1.
         batch_size: Examples in a batch, at least 1.
-        chunk: Clients trained at once, at least 1; by default ``chunk_for_backend``.
+        chunk: Clients trained at once, at least 1; by default as ``policy`` says.
         statistics: What becomes of a model's state beside parameters, such as batch statistics:
             ``"average"``: averaged and handed out like all else; ``"local"``: each client keeps
             its own; ``"recompute"``: local training starts by taking them anew from the client's
@@ -103,12 +107,16 @@ def local_training(
         The local training, which algorithms are assembled from.
 
     Raises:
-        ValueError: If epochs, batch size or chunk is below 1, or ``statistics`` is not possible.
+        ValueError: If task or optimizer is none, epochs, batch size or chunk is below 1, or
+            ``statistics`` is not possible.
     """
+    made = "a Task, such as classification(model, example) makes"
+    check_made("Local training needs task as", task, Task, made)
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("chunk", chunk)):
         check_number("Local training", name, value, 1)
     check_statistics(task, statistics)
 
+    optimizer = cast(optax.GradientTransformation, optimizer)
     recipe = Recipe(task, optimizer, epochs, batch_size, statistics)
 
     def train_some(
@@ -118,12 +126,12 @@ def local_training(
         key, clients, proximal, common = shared
         models, numbers, own = divided
         count = numbers.shape[0]
-        width = min(chunk or chunk_for_backend(count), count)
+        width = min(chunk or policy.clients_trained_at_once(count), count)
         # Largest first, so that a chunk's clients have about as many steps as each other.
         # Past the end is a row that does not exist: read as an empty client, never written.
         by_size = jnp.argsort(-clients.train_size.at[numbers].get(mode="fill", fill_value=0))
         by_size = jnp.pad(by_size, (0, -count % width), constant_values=count)
-        each: Callable = jax.vmap if width > 1 else _alone
+        each: Callable = jax.vmap if width > 1 else lambda alone: alone  # with no leading axis
 
         def one_chunk(number, carry):
             if width == 1:
@@ -174,12 +182,10 @@ def local_training(
         numbers = participation.numbers(clients.n_clients, cohort)
         divided = participation.rows(models, cohort), numbers, participation.rows(own, cohort)
         some = partial(train_some, added=added, gradients=gradients)
-        models_after, loss, gradient = over_clients(some, shared, divided)
+        new = over_clients(some, shared, divided)
         nothing = jax.tree.map(jnp.zeros_like, models if gradients else None)
-        unknown = jnp.full(clients.n_clients, jnp.nan)
-        new = models_after, loss, gradient
-        new = participation.put((models, unknown, nothing), cohort, new)
-        models, loss, gradient = new
+        old = models, jnp.full(clients.n_clients, jnp.nan), nothing
+        models, loss, gradient = participation.put(old, cohort, new)
         results = like(given, models), loss
         return (*results, like(given, gradient)) if gradients else results
 
@@ -202,8 +208,3 @@ def _per_client(correction: Params | None, models: Params) -> tuple[Params | Non
         "A correction needs the form of one model, or of a model for each client, but it has "
         "axes of neither."
     )
-
-
-def _alone(function: Callable) -> Callable:
-    """What stands in for ``vmap`` when a chunk is a single client without a leading axis."""
-    return function

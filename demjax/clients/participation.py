@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from demjax import keys
 from demjax.base import Params
 from demjax.pytrees import as_pytree, like
-from demjax.registry import check_number
+from demjax.registry import Number, check_made, check_number
 
 Cohort = Int[Array, " c"] | None
 """The clients that train in a round, all different but for ``N``, nobody; ``None`` for everyone."""
@@ -44,6 +45,7 @@ def draw(key: PRNGKeyArray, clients: int, size: Who) -> Cohort:
     own = keys.for_cohort(key)
     if callable(size):
         return size(own, clients)
+    check_made("A round needs a cohort as", size, int | np.integer, "a whole number or a function")
     check_number("A round", "a cohort", size, 1, clients)
     return jnp.sort(jax.random.permutation(own, clients)[:size].astype(jnp.int32))
 
@@ -103,7 +105,7 @@ def attended(last: Attendance, cohort: Cohort, number: Int[Array, ""]) -> Attend
 
 
 def recency(
-    weight: Float[Array, " *L N"], last: Attendance, factor: Float[Array, ""] | float
+    weight: Float[Array, " *L N"], last: Attendance, factor: Number
 ) -> Float[Array, " *L N"]:
     """What clients count in means by how recently they trained: ``v_n ρ^(r − r_n)``.
 
@@ -138,12 +140,12 @@ def stand_ins(last: Int[Array, " N"]) -> Int[Array, " N"]:
     return jnp.where(new, trained[turn % jnp.sum(~new)], jnp.arange(last.shape[0]))
 
 
-def placed(models: Params, last: Attendance, model: Params) -> Params:
-    """Stacked models in which whoever has not trained yet has a given one, leaves ``[...]``."""
+def placed(models: Params, last: Attendance, group: Params) -> Params:
+    """Stacked models in which whoever has not trained yet has the root's of ``[L, G, ...]``."""
     if last is None:
         return models
 
     def one_leaf(own, given):
-        return jnp.where((last < 0).reshape(-1, *[1] * (own.ndim - 1)), given, own)
+        return jnp.where((last < 0).reshape(-1, *[1] * (own.ndim - 1)), given[-1, 0], own)
 
-    return like(models, jax.tree.map(one_leaf, as_pytree(models), as_pytree(model)))
+    return like(models, jax.tree.map(one_leaf, as_pytree(models), as_pytree(group)))

@@ -1,7 +1,7 @@
 """From what clients learn to a hierarchy of groups: features, distances, linkage, cut."""
 
 from collections.abc import Callable
-from typing import Annotated, Literal, NamedTuple, cast
+from typing import Annotated, NamedTuple, cast
 
 import jax.numpy as jnp
 
@@ -12,16 +12,10 @@ from demjax.clustering.cuts import Cut
 from demjax.clustering.dendrogram import cophenetic_correlation
 from demjax.clustering.distances import Metric
 from demjax.clustering.features import Features
-from demjax.clustering.linkage import Method
+from demjax.clustering.linkage import Backend, Method
 from demjax.clustering.linkage import linkage as linkage_matrix
 from demjax.hierarchy import root_only, without
 from demjax.registry import CUTS, DISTANCES, FEATURES, LINKAGES, Slot, configurable
-
-FeaturesChoice = Annotated[Features | str, FEATURES]
-MetricChoice = Annotated[Metric | str, DISTANCES]
-LinkageChoice = Annotated[Method | str, LINKAGES]
-CutChoice = Annotated[Cut | str, Slot(CUTS, inferred=True)]
-Backend = Literal["xla", "scipy"]
 
 
 class SelfOrganization(NamedTuple):
@@ -34,16 +28,30 @@ class SelfOrganization(NamedTuple):
             there is an attendance, those that have not trained yet are in no group but the root.
         levels: Levels of groups under the root, ``K``.
         slots: Group slots on a level, ``G``.
+        needs: Fewest clients that can be so many groups.
     """
 
     features: Features
     organize: Callable[..., tuple[Hierarchy, Organization]]
     levels: int
     slots: int
+    needs: int = 1
 
 
-def unorganized(clients: int, levels: int, slots: int) -> tuple[Hierarchy, Organization]:
-    """Before clients first organise themselves: a tree with room for them, and nobody in it."""
+def unorganized(
+    clients: int, levels: int, slots: int, needs: int = 1
+) -> tuple[Hierarchy, Organization]:
+    """Before clients first organise themselves: a tree with room for them, and nobody in it.
+
+    Raises:
+        ValueError: If there are less clients than it needs.
+    """
+    if clients < needs:
+        raise ValueError(
+            f"A tree of {levels} levels with up to {slots} groups each needs at least {needs} "
+            f"clients, but there are {clients}; possible are fewer levels or groups, or a smaller "
+            "min_size."
+        )
     nobody, merges = root_only(clients, levels, slots), jnp.zeros((clients - 1, 4), jnp.float32)
     return nobody, Organization(nobody.groups, merges, jnp.float32(jnp.nan), jnp.int32(0))
 
@@ -51,11 +59,11 @@ def unorganized(clients: int, levels: int, slots: int) -> tuple[Hierarchy, Organ
 @configurable
 def self_organization(
     *,
-    features: FeaturesChoice = "weights",
-    metric: MetricChoice = "euclidean",
-    linkage: LinkageChoice = "average",
+    features: Annotated[Features | str, FEATURES] = "weights",
+    metric: Annotated[Metric | str, DISTANCES] = "euclidean",
+    linkage: Annotated[Method | str, LINKAGES] = "average",
     linkage_backend: Backend = "xla",
-    cut: CutChoice = "depth",
+    cut: Annotated[Cut | str, Slot(CUTS, inferred=True)] = "depth",
 ) -> SelfOrganization:
     """Say how clients organise themselves; by default as in the DemLearn paper.
 
@@ -70,21 +78,18 @@ def self_organization(
         cut: How the dendrogram is cut into levels: a name, or ``counts((12, 6, 3))``.
 
     Raises:
-        ValueError: If a name is unknown, or a number out of its range.
-        TypeError: If an argument is unknown, or the metric is no function.
+        ValueError: If a name is unknown, a number out of its range, or a choice of another type.
+        TypeError: If an argument is unknown.
     """
     features, cut = cast(Features, features), cast(Cut, cut)
-    if not callable(metric):
-        raise TypeError(
-            f"A metric is a function such as clustering.cosine, but {metric!r} was given."
-        )
+    measured = cast(Metric, metric)
 
     def merged(distances):
         merges = linkage_matrix(distances, linkage, linkage_backend)
         return merges, cophenetic_correlation(merges, distances)
 
     def organize(seen, hierarchy, organization, last=None):
-        distances = everywhere(metric(seen))
+        distances = everywhere(measured(seen))
         if last is not None:
             like = participation.stand_ins(last)
             distances = distances[like][:, like]
@@ -95,4 +100,4 @@ def self_organization(
             found = without(found, last < 0, cut.least)
         return found, now
 
-    return SelfOrganization(features, organize, cut.levels, cut.slots)
+    return SelfOrganization(features, organize, cut.levels, cut.slots, cut.needs)

@@ -5,6 +5,7 @@
 keeps them in a file; ``client_data`` makes of both the ``ClientData`` that all else takes.
 """
 
+from demjax.data.classes import EncodedLabels, encode_labels
 from demjax.data.client_data import Partition, client_data
 from demjax.data.dataset import Dataset
 from demjax.data.partitions.dirichlet import dirichlet
@@ -36,6 +37,7 @@ from demjax.data.transforms.normalization import Normalization, centred, overall
 __all__ = [
     "PREPARED",
     "Dataset",
+    "EncodedLabels",
     "Normalization",
     "Partition",
     "Planted",
@@ -47,6 +49,7 @@ __all__ = [
     "dirichlet",
     "emnist",
     "emnist_balanced",
+    "encode_labels",
     "fashion_mnist",
     "find",
     "iid",

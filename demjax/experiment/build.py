@@ -30,9 +30,9 @@ PRODUCTS: Mapping[str, str] = {"bf16": "default", "float32": "float32", "tf32": 
 class Run(NamedTuple):
     """What ``simulate`` and ``watch`` need of an experiment, and who has which examples.
 
-    ``y`` are the labels that were partitioned, before any conflict; ``experiment`` is as the data
-    settle it; ``notes`` are lines that a user wants to see, such as what became of a test part, or
-    what names of layers stand for.
+    ``y`` are the labels that were partitioned, before any conflict; ``labels`` what they stand
+    for; ``experiment`` is as the data settle it; ``notes`` are lines that a user wants to see, such
+    as what became of a test part, or what names of layers stand for.
     """
 
     algorithm: Algorithm
@@ -41,6 +41,7 @@ class Run(NamedTuple):
     take_measures: TakeMeasures[Measures]
     partition: data.Partition
     y: Int[np.ndarray, " T"]
+    labels: tuple[str, ...]
     experiment: Experiment
     notes: tuple[str, ...] = ()
 
@@ -91,8 +92,11 @@ def build(experiment: Experiment) -> Run:
     take_measures = measure(
         task, clients, measures=experiment.measures, true_clusters=found.true_clusters
     )
+    labels = dataset.labels or tuple(map(str, range(dataset.classes)))
     partition, said = found.partition, (*about_data, *about_layers)
-    return Run(algorithm, task, clients, take_measures, partition, found.y, experiment, said)
+    return Run(
+        algorithm, task, clients, take_measures, partition, found.y, labels, experiment, said
+    )
 
 
 def parameters(task: Task) -> int:

@@ -21,6 +21,19 @@ FOLLOWING = {"dataset": ("normalization", "partition"), "partition": ("normaliza
 """Options whose default follows from another one: where a file's is changed, theirs is too."""
 
 
+WITHOUT = {
+    "amplified_rounds": ("amplification", 1.0),
+    "beta_decay": ("beta", None),
+    "beta_floor": ("beta", None),
+    "nesterov": ("momentum", None),
+    "server_nesterov": ("server_momentum", None),
+}
+"""Options that mean nothing while another one has a value; they are not written down then."""
+
+EMPTY = ("average_layers", "feature_layers", "measures_every")
+"""Lists that say nothing where they are empty."""
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Read options from a TOML file, such as a run folder's ``config.toml``.
 
@@ -100,12 +113,19 @@ def override(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, 
 
 
 def to_toml(experiment: Experiment) -> str:
-    """Write an experiment as TOML, a table each subject; options that are ``None`` are left out."""
+    """Write an experiment as TOML, a table each subject; what has no use in it is left out."""
     tables: dict[str, dict[str, Any]] = {}
     for name, value in experiment.values.items():
-        if value is not None:
+        if value is not None and name not in idle(experiment.values):
             tables.setdefault(experiment.tables[name], {})[name] = value
     return tomli_w.dumps(tables)
+
+
+def idle(options: Mapping[str, Any]) -> set[str]:
+    """Those of some options that have no use beside the others, or say nothing."""
+    nothing = {name for name in EMPTY if options.get(name) in ((), [])}
+    needs = {name for name, (other, value) in WITHOUT.items() if options.get(other, value) == value}
+    return nothing | needs
 
 
 def _parsed(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int, Num
 
 from demjax import data
+from demjax.arrays import to_float32
 from demjax.data.sources.catalogue import find
 from demjax.data.transforms.layout import row_side
 from demjax.experiment.experiment import Experiment
@@ -148,6 +149,8 @@ def _planted(
     conflict = CONFLICTS.find(experiment.conflict)
     if conflict.facts.get("scaled"):
         check_range(dataset.x, f"--conflict {conflict.name}")
+        if dataset.x.dtype != np.uint8:
+            dataset = dataset._replace(x=to_float32(dataset.x))
     given = {"x": dataset.x, "y": dataset.y, "partition": partition, "classes": dataset.classes}
     found = call(conflict, CONFLICTS, experiment.values, **given, seed=experiment.seed)
     return dataset._replace(**{conflict.facts["changes"]: found})

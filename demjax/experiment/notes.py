@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from demjax import data
+from demjax.data.classes import label_note
 from demjax.data.sources.catalogue import find
 from demjax.experiment.experiment import Experiment
 from demjax.registry import DATASETS, PARTITIONS, accepts
@@ -21,7 +22,8 @@ def notes(
         dataset: Its data set.
         partition: Which examples each client has.
     """
-    said = []
+    about_labels = label_note(dataset.name, dataset.y, dataset.classes, dataset.labels)
+    said = [] if about_labels is None else [about_labels]
     tests = len(dataset.y) - dataset.train_count
     if "partition" not in asked.given and dataset.owner is not None:
         said.append(

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
+from demjax.arrays import real_numbers
 from demjax.base import NO_GROUP, Hierarchy, Models, Params
-from demjax.pytrees import as_pytree, like
+from demjax.pytrees import like
 
 
 def from_groups(groups: Int[Array, " L N"], slots: int) -> Hierarchy:
@@ -22,10 +23,30 @@ def from_groups(groups: Int[Array, " L N"], slots: int) -> Hierarchy:
 
     Returns:
         The hierarchy.
+
+    Raises:
+        ValueError: As ``checked_groups``.
     """
-    groups = jnp.asarray(groups, jnp.int32)
+    groups = checked_groups(groups, slots)
     size = jnp.sum(groups[:, :, None] == jnp.arange(slots), axis=1, dtype=jnp.int32)
     return Hierarchy(groups=groups, size=size)
+
+
+def checked_groups(groups: Int[Array, " *shape"], slots: int) -> Int[Array, " *shape"]:
+    """Groups as ``int32``; arrays that are not yet JAX's are checked.
+
+    Raises:
+        ValueError: If they are no whole numbers, or out of their range.
+    """
+    if not isinstance(groups, jax.Array):
+        groups = real_numbers(groups, "Groups")
+        outside = groups[(groups < NO_GROUP) | (groups >= slots) | (groups % 1 != 0)]
+        if outside.size:
+            raise ValueError(
+                f"Groups can be 0 to {slots - 1}, or {NO_GROUP} for none, but {outside[0]} was "
+                "given."
+            )
+    return jnp.asarray(groups, jnp.int32)
 
 
 def root_only(clients: int, levels: int, slots: int) -> Hierarchy:
@@ -91,22 +112,11 @@ def flat_groups(group: Params) -> Params:
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), group)
 
 
-def root_model(group: Params) -> Params:
-    """The global model of group models ``[L, G, ...]``, a plain pytree of leaves ``[...]``."""
-    return jax.tree.map(lambda leaf: leaf[-1, 0], as_pytree(group))
-
-
-def single_group(clients: int) -> Hierarchy:
-    """The hierarchy with nothing but a root that holds every client (``L = G = 1``)."""
-    zeros = jax.numpy.zeros((1, clients), jax.numpy.int32)
-    return Hierarchy(groups=zeros, size=jax.numpy.full((1, 1), clients, jax.numpy.int32))
-
-
 def under_one_root(client: Params, root: Params) -> Models:
     """The models of a system with a server: clients under a single group, the global model."""
     count = jax.tree.leaves(client)[0].shape[0]
     group = like(client, jax.tree.map(lambda leaf: leaf[None, None], root))
-    return Models(client, group, single_group(count))
+    return Models(client, group, root_only(count, 0, 1))
 
 
 def no_server(client: Params) -> Models:

@@ -1,7 +1,7 @@
 """Everybody's test examples, and a model's answers to them in parts that caches hold."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,33 +13,29 @@ from demjax.backend import policy
 from demjax.base import ClientData, Params
 
 
-class PooledExamples(NamedTuple):
-    """Everybody's test examples in one row, padded to whole blocks of even size.
-
-    Attributes:
-        example: Index into ``ClientData.x``, in blocks.
-        owner: Client that each belongs to; ``N`` marks padding.
-    """
-
-    example: Int[np.ndarray, " blocks block"]
-    owner: Int[np.ndarray, " blocks block"]
-
-
-def pooled_test_data(clients: ClientData, block: int = 512) -> PooledExamples:
-    """Gather all clients' test examples, without their padding, in blocks of even size.
+def pooled_test_data(
+    clients: ClientData, block: int = 512
+) -> tuple[Int[np.ndarray, " blocks block"], Int[np.ndarray, " blocks block"]]:
+    """Gather all clients' test examples in one row, padded to whole blocks of even size.
 
     Args:
         clients: Everybody's data; concrete arrays, not traced ones.
         block: Most examples of a block, at least 1.
 
     Returns:
-        The pooled test data.
+        Indices into ``ClientData.x``, and the client that each belongs to; ``N`` marks padding.
 
     Raises:
-        ValueError: If no client has a test example, or ``block`` is below 1.
+        ValueError: If no client has a test example, ``block`` is below 1, or the data are traced.
     """
     if block < 1:
         raise ValueError(f"A block of test examples needs at least 1, but {block} was given.")
+    if isinstance(clients.test, jax.core.Tracer):
+        raise ValueError(
+            "What is measured has to be known before a program is traced, but clients were given "
+            "inside of sweep, jit or vmap; possible is take = demjax.measure(task, clients) "
+            "outside, and simulate(…, take_measures=take) inside."
+        )
     test, size = np.asarray(clients.test), np.asarray(clients.test_size)
     real = np.arange(test.shape[1]) < size[:, None]
     if not real.any():
@@ -54,7 +50,7 @@ def pooled_test_data(clients: ClientData, block: int = 512) -> PooledExamples:
     padding = blocks * block - example.size
     example = np.pad(example, (0, padding)).astype(np.int32)
     owner = np.pad(owner, (0, padding), constant_values=clients.n_clients).astype(np.int32)
-    return PooledExamples(example.reshape(-1, block), owner.reshape(-1, block))
+    return example.reshape(-1, block), owner.reshape(-1, block)
 
 
 def scores(

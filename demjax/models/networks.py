@@ -76,6 +76,8 @@ class Conv2D(nn.Module):
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", init, shape)
         bias = self.param("bias", init, (self.features,))
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            x = x.astype(kernel.dtype)  # images may come as whole numbers
         return (self.conv or conv_for_backend())(x, kernel) + bias
 
 

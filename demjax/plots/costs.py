@@ -1,17 +1,13 @@
 """What a round takes: time, and models sent."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from demjax.plots.record import Record, Run
 from demjax.plots.settings import Setting, looks, settings
-from demjax.plots.style import COLUMN, GREY, folded, new_figure, style
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from demjax.plots.style import COLUMN, GREY, Axes, Figure, folded, new_figure, style
 
 
 class Cost(NamedTuple):
@@ -55,13 +51,15 @@ def cost(
     runs: Run | Sequence[Run],
     *,
     names: Sequence[str] | None = None,
-    figure: "Figure | None" = None,
-) -> "list[Axes]":
+    colors: Sequence[str] | None = None,
+    figure: Figure | None = None,
+) -> list[Axes]:
     """Draw the seconds that a round takes, its measurement apart, and the bytes of models sent.
 
     Args:
         runs: Folders of runs that have ended.
         names: What to call each run, in place of its options.
+        colors: The colour of each run, or of the first of those that are one line.
         figure: Where to draw; by default a new one of a column's width.
 
     Returns:
@@ -71,7 +69,7 @@ def cost(
     Raises:
         ValueError: If a run cannot be read or its summary holds no times.
     """
-    several = settings(runs, names)
+    several = settings(runs, names, colors)
     costs = [_mean(one) for one in several]
     known = all(one.sent is not None for one in costs)
     lines = sum(folded(one.label, 20).count("\n") + 1.6 for one in several)
@@ -80,24 +78,17 @@ def cost(
     axes = list(figure.subplots(1 + known, 1, squeeze=False)[:, 0])
     places = np.arange(len(several))
     colours = [look["color"] for look in looks(several)]
-    training = np.array([one.training for one in costs])
+    training, measuring = (np.array([one[part] for one in costs]) for part in range(2))
+    hatched = {"color": GREY, "hatch": "////", "edgecolor": "white", "linewidth": 0}
     axes[0].barh(places, training, color=colours, height=0.7)
-    axes[0].barh(
-        places,
-        [one.measuring for one in costs],
-        left=training,
-        height=0.7,
-        color=GREY,
-        hatch="////",
-        edgecolor="white",
-        linewidth=0,
-    )
+    axes[0].barh(places, measuring, left=training, height=0.7, **hatched)
     axes[0].set_xlabel("seconds of a round; hatched: of a measurement", loc="right")
     if known:
         axes[1].barh(places, [(one.sent or 0) / 1e6 for one in costs], color=colours, height=0.7)
         axes[1].set_xlabel("MB of models sent in a round, up and down", loc="right")
     for ax in axes:
-        ax.set_yticks(places, [folded(one.label, 20) for one in several])
+        labels = [folded(one.label, 20) for one in several]
+        ax.set_yticks(places, labels, parse_math=False)
         ax.invert_yaxis()
         ax.tick_params(left=False)
         ax.margins(x=0.02)

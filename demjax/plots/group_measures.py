@@ -1,16 +1,32 @@
 """What the tree looks like over the rounds: sizes of groups, and agreement with other ones."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from demjax.plots.record import Record, Run, read
-from demjax.plots.style import COLUMN as WIDTH
-from demjax.plots.style import DASHES, MARKERS, SERIES, new_figure, style, whole_rounds
+from demjax.plots.style import (
+    COLUMN,
+    DASHES,
+    GREY,
+    MARKERS,
+    SERIES,
+    Axes,
+    Figure,
+    new_figure,
+    style,
+    whole_rounds,
+)
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+MANY = 25
+"""More measurements than this are drawn as a mean over neighbouring ones."""
+
+
+def rolling_mean(values: np.ndarray, reach: int) -> np.ndarray:
+    """The mean of each value and of up to ``reach`` on both sides; NaN are left out, and stay."""
+    there = np.isfinite(values)
+    kernel = np.ones(2 * reach + 1)
+    total = np.convolve(np.where(there, values, 0), kernel)[reach:-reach]
+    count = np.convolve(there.astype(float), kernel)[reach:-reach]
+    return np.where(there, total / np.maximum(count, 1), np.nan)
 
 
 def _with_levels(run: Run) -> Record:
@@ -22,11 +38,11 @@ def _with_levels(run: Run) -> Record:
     return record
 
 
-def _panels(record: Record, titles: list[str], figure: "Figure | None") -> "list[Axes]":
+def _panels(record: Record, titles: list[str], figure: Figure | None) -> list[Axes]:
     """Empty panels above one another, and above them a legend of the levels."""
     from matplotlib.lines import Line2D
 
-    figure = new_figure(figure, (WIDTH, 1.15 * len(titles) + 0.45))
+    figure = new_figure(figure, (COLUMN, 1.15 * len(titles) + 0.45))
     axes = list(figure.subplots(len(titles), 1, sharex=True, squeeze=False)[:, 0])
     for ax, title in zip(axes, titles, strict=True):
         whole_rounds(ax)
@@ -51,7 +67,7 @@ def _look(level: int, count: int) -> dict:
 
 
 @style()
-def group_sizes(run: Run, *, figure: "Figure | None" = None) -> "list[Axes]":
+def group_sizes(run: Run, *, figure: Figure | None = None) -> list[Axes]:
     """Draw over rounds, for each level: how many groups, how large, how many clients are alone.
 
     Args:
@@ -97,11 +113,12 @@ def _grouped(record: Record, level: int) -> np.ndarray:
 
 
 @style()
-def rand_index(run: Run, *, figure: "Figure | None" = None) -> "list[Axes]":
+def rand_index(run: Run, *, figure: Figure | None = None) -> list[Axes]:
     """Draw over rounds, for each level, how its groups agree with true clusters and the past.
 
-    Agreement is the adjusted Rand index, ``structure.adjusted_rand``: 1 for the same groups, on
-    average 0 for unrelated ones.
+    Agreement is the adjusted Rand index, ``metrics.adjusted_rand``: 1 for the same groups, on
+    average 0 for unrelated ones. Of more than 25 measurements it is a thin line, below its mean
+    over neighbouring ones.
 
     Args:
         run: A run: its folder, or its history.
@@ -115,11 +132,15 @@ def rand_index(run: Run, *, figure: "Figure | None" = None) -> "list[Axes]":
         ValueError: If the run cannot be read or has no groups under its root.
     """
     record = _with_levels(run)
-    axes = _panels(record, ["Rand index,\nkinds of clients", "Rand index,\nformer groups"], figure)
+    axes = _panels(record, ["Rand index,\ntrue clusters", "Rand index,\nformer groups"], figure)
     for level in range(record.levels):
         look = _look(level, len(record.round))
         for ax, column in zip(axes, ("rand_true", "rand_before"), strict=True):
-            ax.plot(record.round, record.measures[f"{column}_l{level + 1}"], **look)
+            values = record.measures[f"{column}_l{level + 1}"]
+            if len(values) > MANY:  # which jump so much that levels hide each other
+                ax.plot(record.round, values, color=look["color"], alpha=0.3, linewidth=0.5)
+                values = rolling_mean(values, len(values) // MANY)
+            ax.plot(record.round, values, **look)
     for ax in axes:
-        ax.axhline(0, color="#B3B3B3", linewidth=0.6, zorder=0)
+        ax.axhline(0, color=GREY, linewidth=0.6, zorder=0)
     return axes

@@ -1,5 +1,6 @@
 """What figures are drawn from: a run's folder, or a history, read into the same arrays."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,8 +10,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from demjax.experiment.config import read_options
+from demjax.plots.style import hex_color, spread_places
 from demjax.runs.reader import read_clients, read_columns, read_measures
-from demjax.runs.schema import STRUCTURE, told
+from demjax.runs.rows import metrics_values
+from demjax.runs.schema import Measured
 from demjax.simulation.history import History
 
 
@@ -28,6 +31,9 @@ class Record(NamedTuple):
         options: The options of ``config.toml``; empty for a history.
         summary: What ``summary.json`` says; empty for a history, or a run that has not ended.
         folder: The run's folder, if it has one.
+        score: What the task's score is called.
+        named: Whether ``name`` was given, and stands in place of the options in figures.
+        color: Its colour in figures; by default its algorithm's.
     """
 
     name: str
@@ -40,6 +46,9 @@ class Record(NamedTuple):
     options: Mapping[str, Any]
     summary: Mapping[str, Any]
     folder: Path | None
+    score: str = "accuracy"
+    named: bool = False
+    color: str | None = None
 
     @property
     def levels(self) -> int:
@@ -62,36 +71,81 @@ def read(run: Run, name: str | None = None) -> Record:
         ValueError: If there is no such run, its files are damaged, or a history is of several.
     """
     if isinstance(run, Record):
-        return run if name is None else run._replace(name=name)
-    if isinstance(run, History):
-        return _from_history(run, name or "run")
-    return _from_folder(Path(run), name)
+        record = run
+    elif isinstance(run, History):
+        record = _from_history(run, name or "run")
+    else:
+        record = _from_folder(Path(run), name)
+    return record if name is None else record._replace(name=name, named=True)
 
 
-def read_all(runs: Run | Sequence[Run], names: Sequence[str] | None = None) -> list[Record]:
+def read_all(
+    runs: Run | Sequence[Run],
+    names: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
+) -> list[Record]:
     """Read one run, or several.
 
     Args:
         runs: A run or several.
         names: What to call them, a name each.
+        colors: Their colours in figures, one each.
 
     Raises:
-        ValueError: If there are none, or not as many names, or one cannot be read.
+        ValueError: If there are none, or not as many names or colours, or one cannot be read.
     """
-    several = [runs] if isinstance(runs, History | Record | str | Path) else list(runs)
+    several: list[Any] = [runs] if isinstance(runs, History | Record | str | Path) else list(runs)
     if not several:
         raise ValueError("A figure needs at least one run, but none was given.")
-    if names is not None and len(names) != len(several):
-        raise ValueError(f"{len(names)} names were given for {len(several)} runs; each takes one.")
-    if names is not None:
-        return [read(run, name) for run, name in zip(several, names, strict=True)]
-    records = [read(run) for run in several]
-    if len(records) > 1:  # histories have no names of their own
+    check_one_each(len(several), names=names, colors=colors)
+    records = [read(run, names[i] if names else None) for i, run in enumerate(several)]
+    if colors is not None:
+        records = [
+            one._replace(color=hex_color(color)) for one, color in zip(records, colors, strict=True)
+        ]
+    if len(records) > 1 and names is None:  # histories have no names of their own
         return [
             record._replace(name=f"run {place + 1}") if isinstance(run, History) else record
             for place, (run, record) in enumerate(zip(several, records, strict=True))
         ]
     return records
+
+
+def check_one_each(count: int, **given: Sequence[str] | None) -> None:
+    """Make sure that names or colours are as many as runs.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    for what, several in given.items():
+        if several is not None and len(several) != count:
+            raise ValueError(f"{len(several)} {what} were given for {count} runs; each takes one.")
+
+
+def places_of(record: Record, moments: int | Sequence[int], first: int = 0) -> list[int]:
+    """The places of moments among a run's measurements, ascending.
+
+    Args:
+        record: The run.
+        moments: How many, at least 2, evenly from a first place to the last; or measured rounds.
+        first: That place.
+
+    Raises:
+        ValueError: If they are too few, or a round was not measured.
+    """
+    rounds = record.round
+    if isinstance(moments, int):
+        if moments < 2:
+            raise ValueError(f"At least 2 moments are drawn, but {moments} was given.")
+        return [first + place for place in spread_places(len(rounds) - first, moments)]
+    missing = [number for number in moments if number not in rounds]
+    if missing or not moments:
+        what = f"round {missing[0]} was" if missing else "no round was"
+        raise ValueError(
+            f"The run {record.name} was measured after rounds {rounds[0]} to {rounds[-1]}, but "
+            f"{what} asked for that is not among them."
+        )
+    return [int(np.searchsorted(rounds, number)) for number in sorted(moments)]
 
 
 def _from_history(history: History, name: str) -> Record:
@@ -102,30 +156,21 @@ def _from_history(history: History, name: str) -> Record:
             f"{np.shape(measures.c_spe)} were given; possible is jax.tree.map(lambda leaf: "
             "leaf[i], measures) for one of them."
         )
-    columns: dict[str, Any] = {
-        "c_spe": measures.c_spe,
-        "c_gen": measures.c_gen,
-        "global": measures.global_score,
-    }
-    levels = range(np.shape(measures.g_spe)[1] - 1)
-    for column in ("g_spe", "g_gen"):
-        values = np.asarray(getattr(measures, column))
-        columns |= {f"{column}_l{level + 1}": values[:, level] for level in levels}
-    for column in STRUCTURE:
-        values = np.asarray(getattr(measures.structure, column))
-        columns |= {f"{column}_l{level + 1}": values[:, level] for level in levels}
-    rounds, dendrograms = np.asarray(history.round), {}
-    columns |= _told(history.info, rounds, np.shape(measures.client_gen)[1])
+    rounds, measures, info = jax.device_get((history.round, measures, history.info))
+    rows = []
+    for place, number in enumerate(rounds):
+        now = jax.tree.map(lambda leaf: leaf[place], (measures, info))  # noqa: B023
+        rows.append(metrics_values(Measured(int(number), now[0], math.nan, now[1])))
+    columns = {name: np.array([row[name] for row in rows], float) for name in rows[0]}
+    dendrograms = {}
     if (made := measures.organization) is not None:
-        columns["cophenetic"] = made.cophenetic
-        times, merges = np.asarray(made.times), np.asarray(made.merges, float)
-        for place in np.flatnonzero(np.diff(times, prepend=0) > 0):
-            if np.isfinite(merges[place]).all():
-                dendrograms[int(rounds[place])] = merges[place]
+        for new in np.flatnonzero(np.diff(made.times, prepend=0) > 0):
+            if np.isfinite(made.merges[new]).all():
+                dendrograms[int(rounds[new])] = made.merges[new].astype(float)
     return Record(
         name=name,
         round=rounds,
-        measures={column: np.asarray(values, float) for column, values in columns.items()},
+        measures={n: values for n, values in columns.items() if n not in ("round", "seconds")},
         client_spe=np.asarray(measures.client_spe, float),
         client_gen=np.asarray(measures.client_gen, float),
         groups=np.asarray(measures.hierarchy.groups)[:, :-1],
@@ -133,20 +178,8 @@ def _from_history(history: History, name: str) -> Record:
         options={},
         summary={},
         folder=None,
+        score=history.score,
     )
-
-
-def _told(info: Any, rounds: np.ndarray, clients: int) -> dict[str, np.ndarray]:
-    """What rounds told, as ``metrics.csv`` has it: numbers, or means over clients."""
-    columns: dict[str, np.ndarray] = {}
-    for place, number in enumerate(rounds):
-        now = jax.tree.map(lambda leaf: leaf[place], info)  # noqa: B023
-        for name, values in told(now, clients).items():
-            column = columns.setdefault(name, np.full(len(rounds), np.nan))
-            finite = values[np.isfinite(values)]
-            if number and finite.size:
-                column[place] = finite.mean()
-    return columns
 
 
 def _from_folder(folder: Path, name: str | None) -> Record:
@@ -162,6 +195,7 @@ def _from_folder(folder: Path, name: str | None) -> Record:
         raise ValueError(f"{folder / run_folder.METRICS} is damaged: it holds no measurement.")
     rounds = table.pop("round").astype(int)
     clients = read_clients(folder / run_folder.CLIENTS, rounds, whole=whole)
+    summary = run_folder.read_summary(folder) if whole else {}
     return Record(
         name=name or folder.resolve().name,
         round=rounds,
@@ -173,8 +207,9 @@ def _from_folder(folder: Path, name: str | None) -> Record:
         options=read_options(folder / run_folder.CONFIG)
         if (folder / run_folder.CONFIG).exists()
         else {},
-        summary=run_folder.read_summary(folder) if whole else {},
+        summary=summary,
         folder=folder,
+        score=summary.get("score", "accuracy"),
     )
 
 

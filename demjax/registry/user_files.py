@@ -26,7 +26,8 @@ def from_file(word: str, registry: "Registry") -> "Choice":
         ValueError: If there is no such file, it fails on import, has no such function, or one that
             lacks an argument it is given, or has one that nobody gives.
     """
-    from demjax.registry.choices import Choice, configurable
+    from demjax.registry.calls import configurable
+    from demjax.registry.choices import Choice
 
     path, _, name = word.rpartition(":")
     found = _loaded(Path(path), word)

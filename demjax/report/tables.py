@@ -18,6 +18,9 @@ def summary(runs: Sequence[Run]) -> str:
         ("data", [_data(run) for run in runs]),
         ("rounds", [_rounds(run) for run in runs]),
     ]
+    scores = [str(run.summary.get("score", "accuracy")) for run in runs]
+    if set(scores) != {"accuracy"}:
+        rows.append(("measures are means of", scores))
     for name, column in LAST:
         rows.append((name, [_last(run, column) for run in runs]))
     for name, key in (
@@ -72,9 +75,7 @@ def _table(
     heads = [run.name for run in runs] if heads is None else heads
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     body = "".join(
-        f'<tr><th scope="row">{escape(name)}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in cells[: len(heads)])
-        + "</tr>"
+        f'<tr><th scope="row">{escape(name)}</th>' + _cells(cells[: len(heads)]) + "</tr>"
         for name, cells in rows
     )
     kind = "wide short" if short and len(rows) > 12 else "wide"
@@ -82,6 +83,13 @@ def _table(
         f'<div class="{kind}"><table><caption>{escape(caption)}</caption>'
         f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _cells(cells: Sequence[str]) -> str:
+    """The cells of a row; one for all where they are equal."""
+    if len(cells) > 1 and len(set(cells)) == 1:
+        return f'<td colspan="{len(cells)}">{escape(cells[0])}</td>'
+    return "".join(f"<td>{escape(cell)}</td>" for cell in cells)
 
 
 def _ended(run: Run) -> str:
@@ -107,11 +115,9 @@ def _last(run: Run, column: str) -> str:
 
 
 def _seconds(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, int | float) and value < 1000 else _plain(value)
-
-
-def _plain(value: Any) -> str:
-    return f"{value:.0f}" if isinstance(value, int | float) else "–"
+    if not isinstance(value, int | float):
+        return "–"
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
 def _device(device: Any) -> str:

@@ -1,15 +1,13 @@
 """The run folder: the config, the measures as they come, and a summary at the end.
 
-========================= ====================================================================
-``config.toml``           every option; ``demjax run --config`` reruns it exactly
-``partition.npz``         which examples each client has, for ``data.load_partition``
-``labels.csv``            how many training and test examples of each label each client has
-``metrics.csv``           one row a measurement, the moment it is known
-``clients.csv``           each client's measures and groups, likewise
-``dendrograms.csv``       the merges of each dendrogram that clients were grouped by, likewise
-``summary.json``          how the run ended, its last row, times, device and versions
-``events.out.tfevents.*`` the rows of ``metrics.csv`` for TensorBoard, if asked for
-========================= ====================================================================
+- `config.toml`: every option; `demjax run --config` reruns it exactly
+- `partition.npz`: which examples each client has, for `data.load_partition`
+- `labels.csv`: how many training and test examples of each label each client has
+- `metrics.csv`: one row a measurement, the moment it is known
+- `clients.csv`: each client's measures and groups, likewise
+- `dendrograms.csv`: the merges of each dendrogram that clients were grouped by, likewise
+- `summary.json`: how the run ended, its last row, times, device and versions
+- `events.out.tfevents.*`: the rows of `metrics.csv` for TensorBoard, if asked for
 """
 
 import csv

@@ -20,6 +20,7 @@ from demjax.metrics.selection import CLIENT
 from demjax.runs import folder as run_folder
 from demjax.runs.rows import clients_rows, dendrogram_rows, metrics_row
 from demjax.runs.tensorboard import Row
+from demjax.simulation.ending import divergence
 from demjax.simulation.history import Moment
 from demjax.simulation.progress import Progress
 
@@ -65,9 +66,11 @@ class Recorder:
         measures: What is measured, for the summary. Without ``"client"``, nothing is written of
             single clients but the groups of those that have some.
         score: What the task's score is called.
+        labels: What each label stands for, by number.
         clients: How many clients there are, which the data may decide.
         progress: Where ``watch`` shows the run, which ends here before anything else is said; by
             default it is shown from here.
+        stop: Whether the run was stopped by hand, of ``interruptible``.
         organized: How often clients had grouped themselves when their dendrogram was last written.
     """
 
@@ -79,9 +82,12 @@ class Recorder:
     compile_cache: Outcome = "off"
     measures: Sequence[str] = MEASURES
     score: str = "accuracy"
+    labels: Sequence[str] = ()
     clients: int | None = None
     progress: Progress | None = None
+    stop: Callable[[], bool] = lambda: False
     organized: int = field(default=0, init=False)
+    warned: str = field(default="", init=False)  # of losses that diverge, models still finite
     rows: list[dict[str, Any]] = field(default_factory=list, init=False)
     round_seconds: list[float] = field(default_factory=list, init=False)
     measure_seconds: list[float] = field(default_factory=list, init=False)
@@ -96,15 +102,11 @@ class Recorder:
                 shown = moments if self.progress else progress.follow(moments)
                 ending = self._follow(shown, begin)
         except KeyboardInterrupt:
-            # A second Ctrl-C shall not keep the summary from being written.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
             if not self.rows:
                 run_folder.discard(self.out)
                 sentence = "Interrupted before anything was measured; nothing is kept."
                 return say(sentence, INTERRUPTED)
-            done = len(self.round_seconds)
-            sentence = f"Interrupted after {done} rounds; what was measured is kept in {self.out}."
-            ending = Ending("interrupted", INTERRUPTED, sentence)
+            ending = self._interrupted()
         except Exception as error:  # whatever it is, what was measured gets its summary
             ending = Ending("failed", FAILED, self._reason(error))
         try:
@@ -112,6 +114,8 @@ class Recorder:
         except OSError as error:
             sentence = ending.sentence or f"The summary cannot be written: {error.strerror}."
             ending = Ending(ending.status, FAILED, sentence)
+        if self.warned:
+            say(self.warned, ending.code)
         if self.rows:
             print(table([(str(self.out), self.rows[-1], ending.status)]))
         return say(ending.sentence, ending.code) if ending.sentence else ending.code
@@ -125,19 +129,23 @@ class Recorder:
             if moment.measures is None:
                 continue
             self.measure_seconds.append(moment.measure_seconds)
-            diverged = int(moment.measures.diverged)
-            if diverged:
-                return Ending(
-                    "diverged",
-                    FAILED,
-                    f"The run diverged: after round {moment.round} the models of {diverged} of "
-                    f"{self.clients or self.resolved.clients} clients are not finite; what was "
-                    f"measured before is kept in {self.out}.",
-                )
+            found = divergence(moment, self.clients or self.resolved.clients)
+            if int(moment.measures.diverged):
+                sentence = f"{found.rstrip('.')}; what was measured before is kept in {self.out}."
+                return Ending("diverged", FAILED, sentence)
+            self.warned = self.warned or found
             seconds = time.perf_counter() - begin
             with whole():
                 self._keep(moment, seconds)
-        return Ending()
+        stopped = self.stop() and len(self.round_seconds) < self.resolved.rounds
+        return self._interrupted() if stopped else Ending()
+
+    def _interrupted(self) -> Ending:
+        # Another Ctrl-C shall not keep the summary from being written.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        done = len(self.round_seconds)
+        sentence = f"Interrupted after {done} rounds; what was measured is kept in {self.out}."
+        return Ending("interrupted", INTERRUPTED, sentence)
 
     def _keep(self, moment: Moment, seconds: float) -> None:
         done, sent = moment.round, moment.model_bytes
@@ -169,6 +177,7 @@ class Recorder:
             "parameters": self.parameters,
             "measures": list(self.measures),
             "score": self.score,
+            "labels": list(self.labels),
             "rounds_done": len(self.round_seconds),
             "final": self.rows[-1] if self.rows else None,
             "compile_seconds": self.compile_seconds,
@@ -192,7 +201,9 @@ def compare(outs: Sequence[Path]) -> str:
     empty = [out for out, final, _ in finals if not final]
     if empty:
         raise ValueError(f"The run {empty[0]} ended before anything was measured.")
-    return table(finals)
+    scores = dict.fromkeys(summary.get("score", "accuracy") for _, summary in summaries)
+    named = "" if list(scores) == ["accuracy"] else f"\nmeasures: {', '.join(scores)}"
+    return table(finals) + named
 
 
 def table(finals: Sequence[tuple[str, dict[str, Any], str]]) -> str:

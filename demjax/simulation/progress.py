@@ -113,10 +113,11 @@ class Progress:
             self.stream.write(f"{line}\n")
             self.stream.flush()
 
-    def follow(self, moments: Iterator[Moment]) -> Iterator[Moment]:
-        """Pass the moments of a run on, and show how far it is."""
+    def follow(self, moments: Iterator[Moment], score: str = "accuracy") -> Iterator[Moment]:
+        """Pass the moments of a run on, and show how far it is; ``score`` is the task's."""
         for moment in moments:
-            self.done(moment.round, None if moment.measures is None else scores(moment.measures))
+            taken = moment.measures is not None
+            self.done(moment.round, scores(moment.measures, score) if taken else None)
             yield moment
 
     def draw(self) -> None:
@@ -216,10 +217,16 @@ def rounds_a_second(shown: Shown, now: float) -> float | None:
     return (shown.done - shown.first) / (now - shown.begun)
 
 
-def scores(measures: Any) -> dict[str, float]:
-    """Those of a run's measures that are shown, by name; those not taken are left out."""
+def scores(measures: Any, score: str = "accuracy") -> dict[str, float]:
+    """Those of a run's measures that are shown, by name; those not taken are left out.
+
+    The first says what all are means of, unless that is an accuracy.
+    """
     values = {name: float(getattr(measures, field, np.nan)) for name, field in SCORES.items()}
-    return {name: value for name, value in values.items() if np.isfinite(value)}
+    known = [(name, value) for name, value in values.items() if np.isfinite(value)]
+    if known and score != "accuracy":
+        known[0] = (f"{score}: {known[0][0]}", known[0][1])
+    return dict(known)
 
 
 def _doing(shown: Shown, now: float) -> str:

@@ -29,10 +29,20 @@ def test_toml_out_is_toml_in(tmp_path_factory, algorithm, share, lr, seed):
     assert resolve(read_toml(path)) == resolved
 
 
+def test_what_has_no_use_in_a_run_is_not_written_down():
+    plain = to_toml(experiment())
+    for name in ("amplified_rounds", "beta_decay", "beta_floor", "nesterov", "average_layers"):
+        assert f"\n{name} = " not in plain, name
+    assert "\nlevels = 3" in plain
+    assert "\nbeta_decay = 0.7" in to_toml(experiment(beta=1.0))
+    assert "\nnesterov = false" in to_toml(experiment(momentum=0.9))
+    assert "\namplified_rounds = 5" in to_toml(experiment(amplification=1.15))
+
+
 def test_a_file_has_a_table_for_each_subject_and_no_default_is_implied():
     parsed = tomllib.loads(to_toml(experiment(mix=(0.6, 0.5, 0.4, 0.2), conflict="noisy")))
     assert list(parsed) == ["run", "data", "model", "training", "algorithm", "clustering"]
-    every = {"measures": ["client", "group", "global"], "measures_every": []}
+    every = {"measures": ["client", "group", "global"]}
     assert parsed["run"] == {"rounds": 100, "seed": 0, "eval_every": 1, **every}
     assert parsed["data"]["conflict"] == "noisy"
     assert parsed["data"]["true_clusters"] == 4

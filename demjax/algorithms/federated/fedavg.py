@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from demjax.base import Algorithm, ClientData, Models, Params
 from demjax.clients import participation
-from demjax.clients.local_training import LocalTraining
+from demjax.clients.local_training import LocalTraining, TrainingInfo
 from demjax.hierarchy.groups import under_one_root
 from demjax.hierarchy.robust_means import Average, mean_by_examples
 from demjax.pytrees import difference, interpolate, stack_copies
@@ -36,16 +36,6 @@ class FedAvgState(NamedTuple):
     client: Params
     server: Params
     optimizer: optax.OptState
-
-
-class FedAvgInfo(NamedTuple):
-    """What one may want to see of a round.
-
-    Attributes:
-        loss: Mean training loss of each client in its last epoch; NaN outside the cohort.
-    """
-
-    loss: Float[Array, " N"]
 
 
 @ALGORITHMS.register(label="FedAvg", paper="McMahan et al., AISTATS 2017, arXiv 1602.05629")
@@ -93,7 +83,7 @@ def fedavg(
 
     def one_round(
         key: PRNGKeyArray, state: FedAvgState, clients: ClientData
-    ) -> tuple[FedAvgState, FedAvgInfo]:
+    ) -> tuple[FedAvgState, TrainingInfo]:
         who = participation.draw(key, clients.n_clients, cohort)
         start = state.client
         if mix is None:
@@ -112,7 +102,7 @@ def fedavg(
         if mix is not None:
             mixed = interpolate(client, stack_copies(model, clients.n_clients), mix)
             client = participation.kept(client, who, local.begin(client, mixed))
-        return FedAvgState(client, model, optimizer), FedAvgInfo(loss)
+        return FedAvgState(client, model, optimizer), TrainingInfo(loss)
 
     def models(state: FedAvgState) -> Models:
         if client_models == "global":

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from demjax.base import Algorithm, ClientData, Models, Params
 from demjax.clients import participation
-from demjax.clients.local_training import LocalTraining
+from demjax.clients.local_training import LocalTraining, TrainingInfo
 from demjax.clients.proximal import near
 from demjax.hierarchy.groups import under_one_root
 from demjax.hierarchy.robust_means import Average, mean_by_examples
@@ -27,17 +27,6 @@ class FedProxState(NamedTuple):
 
     client: Params
     server: Params
-
-
-class FedProxInfo(NamedTuple):
-    """What one may want to see of a round.
-
-    Attributes:
-        loss: Mean training loss of each client in its last epoch, without the proximal term;
-            NaN outside the cohort.
-    """
-
-    loss: Float[Array, " N"]
 
 
 @ALGORITHMS.register(label="FedProx", paper="Li et al., MLSys 2020, arXiv 1812.06127")
@@ -77,7 +66,7 @@ def fedprox(
 
     def one_round(
         key: PRNGKeyArray, state: FedProxState, clients: ClientData
-    ) -> tuple[FedProxState, FedProxInfo]:
+    ) -> tuple[FedProxState, TrainingInfo]:
         count = clients.n_clients
         who = participation.draw(key, count, cohort)
         start = local.begin(state.client, stack_copies(state.server, count))
@@ -86,7 +75,7 @@ def fedprox(
         mean = mean_by_examples(
             client, clients, who, average=average, reference=state.server, key=key
         )
-        return FedProxState(client, mean), FedProxInfo(loss)
+        return FedProxState(client, mean), TrainingInfo(loss)
 
     def models(state: FedProxState) -> Models:
         if client_models == "global":

@@ -9,25 +9,20 @@ from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
+import optax
 from jax import lax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray
 
 from demjax import hierarchy as tree
 from demjax.base import Algorithm, ClientData, Hierarchy, Models, Organization, Params
-from demjax.clients import participation
-from demjax.clients.local_training import LocalTraining
-from demjax.clients.proximal import ProximalTerm
+from demjax.clients import LocalTraining, ProximalTerm, TrainingInfo, participation
 from demjax.clustering import self_organization, unorganized
 from demjax.hierarchy.aggregation import average_and_mix, mix_chosen
-from demjax.hierarchy.anchors import decaying, guide
-from demjax.hierarchy.mixing import Start, Weighting
-from demjax.hierarchy.robust_means import Average, average_of_groups, check_not_amplified
+from demjax.hierarchy.anchors import guide
+from demjax.hierarchy.robust_means import average_of_groups, check_not_amplified
 from demjax.models.layers import chosen_layers
 from demjax.pytrees import interpolate, select, stack_copies
-from demjax.registry import ALGORITHMS, STARTS, Passes, Range
-
-Number = Float[Array, ""] | float
-Share = Annotated[Number, Range(0, 1)]
+from demjax.registry import ALGORITHMS, STARTS, Number, Passes, Range, Share
 
 
 class DemLearnState(NamedTuple):
@@ -40,12 +35,6 @@ class DemLearnState(NamedTuple):
     memory: Any  # what the features remember of earlier rounds
     round: Int[Array, ""]  # rounds done
     last: participation.Attendance  # when each client trained, where not all always do
-
-
-class DemLearnInfo(NamedTuple):
-    """What one may want to see of a round."""
-
-    loss: Float[Array, " N"]  # mean training loss in the last epoch; NaN outside the cohort
 
 
 @ALGORITHMS.register(label="DemLearn", paper="Nguyen et al., IEEE TNNLS 2022, arXiv 2007.03278")
@@ -61,26 +50,25 @@ def demlearn(
     beta: Share | Callable[[Int[Array, ""]], Number] | None = None,
     beta_decay: Share = 0.7,
     beta_floor: Share = 0.001,
-    start: Annotated[Start | str, STARTS] = "own",
-    weighting: Weighting | tuple[Weighting, ...] = "clients",
+    start: Annotated[tree.Start | str, STARTS] = "own",
+    weighting: tree.Weighting | tuple[tree.Weighting, ...] = "clients",
     average_layers: Sequence[str] = (),
     cohort: int | None = None,
     recency: Share = 0.5,
-    average: Average | None = None,
+    average: tree.Average | None = None,
     **organization: Annotated[Any, Passes(self_organization, table="clustering")],
 ) -> Algorithm:
     """Democratized learning: train, cluster, average bottom-up, mix top-down.
 
     In round ``r = 0, 1, …``, for client ``n`` and groups ``g`` of ``K`` levels and a root:
 
-    1. local training from the client's own model, with ``∇loss(w) + μ (w − w_parent)``;
-       no proximal term in round 0;
+    1. local training from the own model with ``∇loss(w) + μ (w − w_parent)``, ``μ = 0`` in round 0;
     2. when ``r % τ = 0``, linkage of the client models, cut into ``K`` levels;
     3. ``w_g ←`` mean of its clients (when the tree is kept: ``(1−γ) w_g + γ mean``);
     4. from the root down ``w_child ← (1−α) w_child + α w_parent``, at last for the clients.
 
     With ``beta``, the earlier version instead: no step 4, but before training ``w_n`` takes on
-    ``β_r`` of its groups' mean, and all of them are anchors, as in ``anchors.by_ancestors``.
+    ``β_r`` of its groups' mean, and all of them are anchors, as in ``anchors.guide``.
 
     Args:
         local: How clients train on their own.
@@ -92,16 +80,16 @@ def demlearn(
         amplified_rounds: How many rounds that lasts, 0 or more.
         beta: First ``β`` of the earlier version, which it selects in place of ``mix`` and
             ``start``, 0 to 1; or its whole schedule ``r → β_r``. Published for MNIST: 1.
-        beta_decay, beta_floor: Factor on ``β`` each round, and the least ``β``; both 0 to 1.
+        beta_decay: Factor on ``β`` each round, 0 to 1.
+        beta_floor: The least ``β``, 0 to 1.
         start: Where training starts: ``own`` model, ``parent``'s or ``root``'s, or a function.
         weighting: What counts in means: clients or examples; or ``L`` of these, lowest level first.
         average_layers: Layers that are averaged and mixed, such as ``Dense_0``; by default all.
-        cohort: Clients that train in a round; all others keep their models. Whoever has not trained
-            yet is in the root alone, and has its model.
-        recency: With a cohort, factor on what a client counts in means for each round since it
-            trained, 0 to 1.
+        cohort: Clients that train in a round; who has not trained yet is in the root alone.
+        recency: Factor on what a client counts in means for each round since it trained, 0 to 1.
         average: In place of the mean of groups, as in ``hierarchy.robust_means``; not amplified.
-        **organization: Step 2: what clients are grouped by, and how.
+        **organization: Step 2: ``features`` (``feature_layers``, ``sketch``), ``metric``,
+            ``linkage``, ``cut`` (``levels``, ``groups``, ``heights``): see ``self_organization``.
 
     Returns:
         The algorithm. Its models are those after step 4.
@@ -109,28 +97,27 @@ def demlearn(
     Raises:
         ValueError: If a number is out of range, a name unknown, or an average to be amplified.
     """
-    organizing = self_organization(**organization)
-    levels, slots, features = organizing.levels, organizing.slots, organizing.features
+    features, organize, levels, slots, needs = self_organization(**organization)
     mix = tree.per_level("DemLearn", "mix", mix, levels + 1)
     by_examples = tree.by_examples("DemLearn", weighting, levels + 1)
-    schedule = beta if beta is None or callable(beta) else decaying(beta, beta_decay, beta_floor)
+    decaying = partial(optax.exponential_decay, decay_rate=beta_decay, end_value=beta_floor)
+    schedule = beta if beta is None or callable(beta) else decaying(beta, 1)
     check_not_amplified(average, amplification)
 
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnState:
         client = stack_copies(model := local.init(key), clients.n_clients)
         group = stack_copies(model, levels + 1, slots)
-        known = unorganized(clients.n_clients, levels, slots)
-        memory = features.memory(client, cohort)
-        last = participation.nobody_yet(clients.n_clients, cohort)
+        known = unorganized(count := clients.n_clients, levels, slots, needs)
+        memory, last = features.memory(client, cohort), participation.nobody_yet(count, cohort)
         return DemLearnState(client, group, *known, memory, jnp.int32(0), last)
 
     def one_round(
         key: PRNGKeyArray, state: DemLearnState, clients: ClientData
-    ) -> tuple[DemLearnState, DemLearnInfo]:
+    ) -> tuple[DemLearnState, TrainingInfo]:
         own, group, *old = state[:4]
         chosen = chosen_layers(own, average_layers)
         begin, which, weight = guide(*state[:3], state.round, prox=prox, beta=schedule, start=start)
-        begin = participation.placed(begin, state.last, tree.root_model(group))
+        begin = participation.placed(begin, state.last, group)
         who = participation.draw(key, clients.n_clients, cohort)
         begin = participation.kept(own, who, local.begin(own, select(chosen, begin, own)))
         memory = features.before(state.memory, begin, who)
@@ -140,9 +127,7 @@ def demlearn(
         regroup = state.round % period == 0
         seen, memory = features.after(memory, client, *slopes, cohort=who, regroup=regroup)
         last = participation.attended(state.last, who, state.round)
-        hierarchy, known = lax.cond(
-            regroup, organizing.organize, lambda _, *now: (*now[:2],), seen, *old, last
-        )
+        hierarchy, known = lax.cond(regroup, organize, lambda _, *now: now[:2], seen, *old, last)
         factor = jnp.where(state.round < amplified_rounds, amplification, 1.0)
         counts = participation.recency(jnp.where(by_examples, clients.train_size, 1), last, recency)
         rate = jnp.where(regroup, 1.0, soft)
@@ -156,10 +141,10 @@ def demlearn(
             mixed, group = aggregate(client, group, hierarchy, mix=mix, cohort=who, chosen=chosen)
             client = local.begin(client, mixed)
         state = DemLearnState(client, group, hierarchy, known, memory, state.round + 1, last)
-        return state, DemLearnInfo(loss)
+        return state, TrainingInfo(loss)
 
     def models(state: DemLearnState) -> Models:
-        client = participation.placed(state.client, state.last, tree.root_model(state.group))
+        client = participation.placed(state.client, state.last, state.group)
         return Models(client, *state[1:4])
 
     return Algorithm(init=init, round=one_round, models=models)

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int, Num
 
-from demjax.data.dataset import Dataset, checked_classes, checked_inputs, files_in, within
+from demjax.data.classes import checked_classes, without_gaps
+from demjax.data.dataset import Dataset, checked_inputs, files_in, within
 from demjax.data.sources.leaf_json import array, parsed
 from demjax.registry import DATASETS
 
@@ -51,8 +52,8 @@ def leaf(*, data_dir: str | Path) -> Dataset:
         The data set: training examples of all users in the order of their names, then test
         examples likewise. Inputs of a square number of pixels, 8×8 or larger, become images
         ``[T, H, H, 1]``, in uint8 where they are whole 255ths; others stay float32 ``[T, D]``.
-        There are as many labels as the largest tells, but 62 for images of 28×28 with one
-        above 9 (FEMNIST, of which a sample may lack the last letters). ``owner`` counts users.
+        Labels are those that occur, but 62 for images of 28×28 with one above 9 (FEMNIST, of
+        which a sample may lack some letters). ``owner`` counts users.
 
     Raises:
         ValueError: A file is missing or damaged, leads out of the folder, or holds text.
@@ -88,10 +89,10 @@ def leaf(*, data_dir: str | Path) -> Dataset:
     train_count = sum(len(piece.y) for piece in pieces[0])
     del pieces
     x = _joined(every)
-    classes = int(y.max()) + 1
-    if math.prod(x.shape[1:]) == _FEMNIST_PIXELS and 10 < classes < _FEMNIST_CLASSES:
-        classes = _FEMNIST_CLASSES
-    return Dataset(x, y, classes, train_count, name="leaf", owner=owner)
+    if math.prod(x.shape[1:]) == _FEMNIST_PIXELS and 10 <= y.max() < _FEMNIST_CLASSES:
+        return Dataset(x, y, _FEMNIST_CLASSES, train_count, name="leaf", owner=owner)
+    y, labels = without_gaps(y, root)
+    return Dataset(x, y, int(y.max()) + 1, train_count, "leaf", owner, labels)
 
 
 def _all_files(root: Path) -> Sequence[Path] | None:

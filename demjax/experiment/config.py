@@ -10,7 +10,7 @@ import tomli_w
 
 from demjax.experiment.experiment import Experiment, not_taken, with_defaults
 from demjax.experiment.tables import all_options
-from demjax.registry import Option, nearest, slot_of
+from demjax.registry import DATASETS, Option, nearest, slot_of
 
 RENAMED = {"kinds": "true_clusters", "pixels": "normalization", "weigh": "weighting"}
 """What options of demjax 0.1 are called now."""
@@ -155,7 +155,7 @@ def _from_old(options: dict[str, Any]) -> dict[str, Any]:
         "synthetic_beta": real,
     }
     # It pooled the data's own test part, where they have one.
-    own_tests = real and options.get("dataset", "digits") != "digits"
+    own_tests = real and options.get("dataset") in {*DATASETS} - {"digits"}
     rule = options.get("partition") not in ("natural", "published", "file")
     pooled = {"pool_tests": True} if own_tests and rule else {}
     return pooled | {name: value for name, value in options.items() if not unused.get(name)}

@@ -1,15 +1,14 @@
 """``demjax report``: the page of runs, written all of it or not at all."""
 
 import argparse
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demjax.cli.plot import images
 from demjax.report.folder import read
 from demjax.report.page import page
+from demjax.runs.new_files import check_new_file, whole_file
 
 if TYPE_CHECKING:
     from demjax.cli.main import Commands
@@ -47,23 +46,16 @@ def write(
     Raises:
         ValueError: If a folder holds no run or a damaged one, or the file cannot be written.
     """
-    read_runs = [read(folder) for folder in runs]
     out = runs[0] / NAME if out is None else out
-    if out.exists() or out.is_symlink():
-        raise ValueError(f"{out} exists and would be overwritten; possible is --out NEW_FILE.")
-    text = page(read_runs, figures=figures)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
+    check_new_file(out, "--out NEW_FILE")
+    text = page([read(folder) for folder in runs], figures=figures)
+    with whole_file(out) as partial:
         partial.write_text(text, encoding="utf-8")
-        partial.replace(out)
-    except OSError as error:
-        raise ValueError(f"{out} cannot be written: {error.strerror}.") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink()
     return out
 
 
 def _report(parsed: argparse.Namespace) -> str:
     figures = {} if parsed.no_figures else images(parsed.runs)
-    return str(write(parsed.runs, parsed.out, figures=figures))
+    read_runs = [read(folder) for folder in parsed.runs]
+    lacking = [run.missing for run in read_runs if run.missing]
+    return "\n".join([str(write(parsed.runs, parsed.out, figures=figures)), *lacking])

@@ -8,8 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from demjax.experiment.config import read_options
-from demjax.runs.reader import read_clients, read_columns, read_measures
+from demjax.runs.reader import read_columns
 from demjax.runs.schema import STRUCTURE, told
 from demjax.simulation.history import History
 
@@ -28,6 +27,7 @@ class Record(NamedTuple):
         options: The options of ``config.toml``; empty for a history.
         summary: What ``summary.json`` says; empty for a history, or a run that has not ended.
         folder: The run's folder, if it has one.
+        missing: One sentence on what its folder lacks; empty where all is there.
     """
 
     name: str
@@ -40,11 +40,16 @@ class Record(NamedTuple):
     options: Mapping[str, Any]
     summary: Mapping[str, Any]
     folder: Path | None
+    missing: str = ""
 
     @property
     def levels(self) -> int:
         """Levels of groups under the root, ``K``."""
         return sum(name.startswith("groups_l") for name in self.measures)
+
+
+class NothingMeasuredError(ValueError):
+    """There is a run, but no measurement of it to be drawn."""
 
 
 Run = History | Record | str | Path
@@ -150,31 +155,25 @@ def _told(info: Any, rounds: np.ndarray, clients: int) -> dict[str, np.ndarray]:
 
 
 def _from_folder(folder: Path, name: str | None) -> Record:
-    from demjax.runs import folder as run_folder  # here: it asks the package for its version
+    from demjax.runs.folder import DENDROGRAMS  # here: it asks the package for its version
+    from demjax.runs.reader import read_run
 
-    if not folder.is_dir():
-        raise ValueError(f"There is no run {folder}; possible is a folder that demjax run wrote.")
-    if not (folder / run_folder.METRICS).is_file():
-        raise ValueError(f"{folder} is no run: it holds no {run_folder.METRICS}.")
-    whole = (folder / run_folder.SUMMARY).exists()
-    table = read_measures(folder / run_folder.METRICS, (), whole=whole)
-    if not table:
-        raise ValueError(f"{folder / run_folder.METRICS} is damaged: it holds no measurement.")
-    rounds = table.pop("round").astype(int)
-    clients = read_clients(folder / run_folder.CLIENTS, rounds, whole=whole)
+    found = read_run(folder)
+    if not found.measures:
+        raise NothingMeasuredError(found.missing)
+    rounds, clients = found.measures["round"].astype(int), found.clients
     return Record(
         name=name or folder.resolve().name,
         round=rounds,
-        measures=table,
+        measures={column: v for column, v in found.measures.items() if column != "round"},
         client_spe=clients and clients.spe,
         client_gen=clients and clients.gen,
         groups=clients and clients.groups,
-        dendrograms=_dendrograms(folder / run_folder.DENDROGRAMS, rounds, whole=whole),
-        options=read_options(folder / run_folder.CONFIG)
-        if (folder / run_folder.CONFIG).exists()
-        else {},
-        summary=run_folder.read_summary(folder) if whole else {},
+        dendrograms=_dendrograms(folder / DENDROGRAMS, rounds, whole=found.whole),
+        options=found.options,
+        summary=found.summary,
         folder=folder,
+        missing=found.missing,
     )
 
 

@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,10 @@ from demjax.registry.signatures import UNNAMED, accepts, options_of
 
 if TYPE_CHECKING:
     from demjax.registry.choices import Choice, Registry
+
+
+_PREFIX = "demjax_user_file_"
+"""What the modules of users' files are called."""
 
 
 def from_file(word: str, registry: "Registry") -> "Choice":
@@ -80,23 +85,32 @@ def _told(make: Callable[..., Any], whose: str) -> Callable[..., Any]:
         except ValueError:
             raise
         except Exception as error:
-            raise ValueError(f"{whose} failed ({_reason(error)}).") from error
+            raise ValueError(f"{whose} failed{place_of(error)} ({reason(error)}).") from error
 
     told.__signature__ = inspect.signature(make)  # type: ignore[attr-defined]
     return told
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """The kind of an error, and what it says first."""
     said = str(error).strip().split("\n")[0].rstrip(".")
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def place_of(error: BaseException) -> str:
+    """The line of a user's file that an error came from, ``" in mine.py, line 7"``; else empty."""
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if frame.f_globals.get("__name__", "").startswith(_PREFIX):
+            place = f" in {frame.f_code.co_filename}, line {line}"
+    return place
 
 
 def _loaded(path: Path, word: str) -> Any:
     """The module of a file, imported once however often it is asked for."""
     if not path.is_file():
         raise ValueError(f"{word!r} names the file {path}, which does not exist.")
-    name = f"demjax_user_file_{abs(hash(path.resolve()))}"
+    name = f"{_PREFIX}{abs(hash(path.resolve()))}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -110,5 +124,7 @@ def _loaded(path: Path, word: str) -> Any:
         del sys.modules[name]
         if isinstance(error, KeyboardInterrupt):
             raise
-        raise ValueError(f"{path} cannot be imported ({_reason(error)}).") from error
+        raise ValueError(
+            f"{path} cannot be imported{place_of(error)} ({reason(error)})."
+        ) from error
     return module

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ from demjax import keys
 from demjax.backend.sharding import compiler_options, on_every_device
 from demjax.base import Algorithm, ClientData, Models, Task
 from demjax.metrics import Measures, measure
-from demjax.simulation.history import History, Moment, no_info
+from demjax.simulation.history import History, Moment, nan_is_no_value, no_info
 from demjax.simulation.programs import Programs, programs
 from demjax.simulation.progress import Progress
 from demjax.simulation.schedule import Schedule, schedule, takers
@@ -102,7 +103,8 @@ def simulate(
         nothing = no_info(jax.eval_shape(one_round, jnp.int32(0), state)[1])
         return lax.scan(until, (state, nothing), _spans(planned))
 
-    (state, _), (measures, info) = run(key, clients)
+    with nan_is_no_value():
+        (state, _), (measures, info) = run(key, clients)
     return History(np.asarray(planned.rounds), measures, state, info)
 
 
@@ -123,7 +125,8 @@ def _collected(moments: Iterator[Moment]) -> History:
         if moment.measures is not None:
             kept.append((moment.round, moment.measures, moment.info))
     rounds, *rows = zip(*kept, strict=True)
-    measures, info = (jax.tree.map(lambda *leaves: jnp.stack(leaves), *row) for row in rows)
+    with nan_is_no_value():
+        measures, info = (jax.tree.map(lambda *leaves: jnp.stack(leaves), *row) for row in rows)
     return History(np.asarray(rounds), measures, moment.state, info)
 
 
@@ -211,20 +214,24 @@ def _moments(
     shown: Progress | None,
 ) -> Iterator[Moment]:
     """The rounds of ``watch``, measured by what is due after each."""
-    state = jax.block_until_ready(parts.init(keys.for_initial_model(key), clients))
+
+    def done(program: Callable[..., Any], *arguments: Any) -> Any:
+        with nan_is_no_value():
+            return jax.block_until_ready(program(*arguments))
+
+    state = done(parts.init, keys.for_initial_model(key), clients)
     info, round_seconds = parts.info, 0.0
     for number in range(rounds + 1):
         if number > 0:
             start = time.perf_counter()
-            advanced = parts.round(key, jnp.int32(number - 1), state, clients)
-            state, info = jax.block_until_ready(advanced)
+            state, info = done(parts.round, key, jnp.int32(number - 1), state, clients)
             round_seconds = time.perf_counter() - start
         measures, measure_seconds = None, 0.0
         if number in due:
             if shown:
                 shown.begin(f"measuring after round {number}")
             start = time.perf_counter()
-            measures = jax.block_until_ready(due[number](state, clients))
+            measures = done(due[number], state, clients)
             measure_seconds = time.perf_counter() - start
         yield Moment(
             number,

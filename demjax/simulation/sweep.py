@@ -26,6 +26,7 @@ from jaxtyping import Array
 from demjax.backend import policy
 from demjax.backend.sharding import compiler_options, over_clients
 from demjax.registry import check_number
+from demjax.simulation.history import nan_is_no_value
 
 
 def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None = None) -> Any:
@@ -89,7 +90,8 @@ def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None 
     def run(shared, experiments):
         return over_clients(some, shared, experiments)
 
-    return run(shared, experiments)
+    with nan_is_no_value():
+        return run(shared, experiments)
 
 
 def grid(**values: Sequence[Any] | Array) -> dict[str, Array]:

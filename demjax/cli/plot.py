@@ -125,6 +125,8 @@ def images(runs: Sequence[Path]) -> dict[str, str]:
         records = _readable(runs)[0]
     except ValueError:
         records = []  # whoever makes the page says why
+    if not records:
+        return {}
     found = {}
     with style():
         for name, figure in _draw(records, list(FIGURES))[0].items():

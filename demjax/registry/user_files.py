@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from demjax.registry.ranges import nearest
@@ -85,7 +86,7 @@ def _told(make: Callable[..., Any], whose: str) -> Callable[..., Any]:
         except ValueError:
             raise
         except Exception as error:
-            raise ValueError(f"{whose} failed{place_of(error)} ({reason(error)}).") from error
+            raise ValueError(f"{whose} failed{_line_of(error)} ({reason(error)}).") from error
 
     told.__signature__ = inspect.signature(make)  # type: ignore[attr-defined]
     return told
@@ -99,11 +100,19 @@ def reason(error: BaseException) -> str:
 
 def place_of(error: BaseException) -> str:
     """The line of a user's file that an error came from, ``" in mine.py, line 7"``; else empty."""
-    place = ""
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        if frame.f_globals.get("__name__", "").startswith(_PREFIX):
-            place = f" in {frame.f_code.co_filename}, line {line}"
-    return place
+    places = [(frame.f_code.co_filename, line) for frame, line in _own_frames(error)]
+    return " in {}, line {}".format(*places[-1]) if places else ""
+
+
+def _line_of(error: BaseException) -> str:
+    """The same without the file, ``" on line 7"``."""
+    lines = [line for _, line in _own_frames(error)]
+    return f" on line {lines[-1]}" if lines else ""
+
+
+def _own_frames(error: BaseException) -> list[tuple[FrameType, int]]:
+    steps = traceback.walk_tb(error.__traceback__)
+    return [s for s in steps if s[0].f_globals.get("__name__", "").startswith(_PREFIX)]
 
 
 def _loaded(path: Path, word: str) -> Any:
@@ -125,6 +134,6 @@ def _loaded(path: Path, word: str) -> Any:
         if isinstance(error, KeyboardInterrupt):
             raise
         raise ValueError(
-            f"{path} cannot be imported{place_of(error)} ({reason(error)})."
+            f"{path} cannot be imported{_line_of(error)} ({reason(error)})."
         ) from error
     return module

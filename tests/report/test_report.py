@@ -166,11 +166,9 @@ def test_how_it_ended_is_said(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        (run_folder.CONFIG, None, "no run folder"),
-        (run_folder.CONFIG, "rounds = ", "damaged"),
+        (run_folder.CONFIG, "rounds = ", "not valid TOML"),
         (run_folder.SUMMARY, "{", "no summary of a run"),
-        (run_folder.METRICS, None, "holds no metrics.csv"),
-        (run_folder.METRICS, "round,c_spe\n0,1\n", "no column 'c_gen'"),
+        (run_folder.METRICS, "seconds\n0\n", "no column 'round'"),
         (run_folder.METRICS, "round,c_spe,c_gen,global\n0,1,1\n", "row 1 is not 4 numbers"),
         (run_folder.METRICS, "round,c_spe,c_gen,global\n0,1,x,1\n", "row 1 is not 4 numbers"),
         (run_folder.METRICS, "round,c_spe,c_gen,global\n1,1,1,1\n1,1,1,1\n", "count upwards"),
@@ -222,7 +220,7 @@ def test_the_command_writes_one_new_file(tmp_path, capsys):
     assert main.main(["report", str(out), "--out", str(nowhere)]) == 2
     assert "cannot be written" in capsys.readouterr().err
     assert main.main(["report", str(tmp_path / "none")]) == 2
-    assert "does not exist" in capsys.readouterr().err
+    assert "There is no run" in capsys.readouterr().err
     assert main.main(["report", str(out), "--output", str(nowhere)]) == 2
     assert "perhaps '--out' was meant" in capsys.readouterr().err
 
@@ -285,5 +283,5 @@ def test_all_parts_of_the_page_are_installed_with_it():
 
 def test_folders_that_hold_no_run_are_told_apart(tmp_path):
     (tmp_path / "file").write_text("")
-    failure(lambda: report.read(tmp_path / "file"), "does not exist")
+    failure(lambda: report.read(tmp_path / "file"), "There is no run")
     failure(lambda: report.read(tmp_path), "no run folder")

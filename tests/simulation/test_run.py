@@ -399,3 +399,23 @@ def test_a_watched_run_shows_itself_on_the_standard_error_stream(capsys):
     assert len(list(watch(counting(), TASK, CLIENTS, **options, progress=True))) == 4
     lines = capsys.readouterr().err.splitlines()
     assert [line.split("  ")[0] for line in lines] == ["round 0/3", "round 3/3"]
+
+
+# ---- missing values -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("switch", [jax.debug_nans, jax.debug_infs])
+def test_values_that_are_missing_are_no_divergence(switch):
+    """Outside the cohort there is no loss, nor C-SPE without test data, which JAX may look for."""
+    some = fedavg(LOCAL, cohort=3)
+    options = {"rounds": 1, "key": KEY}
+    plain = simulate(some, TASK, CLIENTS, **options)
+    assert np.isnan(plain.info.loss).any()
+    with switch(True):
+        found = [
+            simulate(some, TASK, CLIENTS, **options),
+            simulate(some, TASK, CLIENTS, **options, progress=Progress(1, stream=io.StringIO())),
+        ]
+    for history in found:
+        np.testing.assert_allclose(history.info.loss, plain.info.loss, rtol=1e-6)
+        np.testing.assert_allclose(history.measures.c_gen, plain.measures.c_gen, atol=1e-6)

@@ -14,9 +14,9 @@ from partitions_alike import failure
 
 from demjax import data, report
 from demjax.cli import main
-from demjax.report import encode, folder
+from demjax.report import encode
 from demjax.runs import folder as run_folder
-from demjax.runs.reader import Clients
+from demjax.runs.reader import UNFINISHED, Clients
 
 STRANGE = '<b>&"x'
 """A folder whose name is HTML."""
@@ -136,7 +136,7 @@ def test_runs_side_by_side_and_options_that_differ_first(tmp_path):
 def test_a_run_that_goes_on_is_shown_as_far_as_it_is(tmp_path):
     out = run_folders.small(tmp_path / "run", finished=False, labels=False)
     whole = report.read(out)
-    assert whole.status == folder.UNFINISHED
+    assert whole.status == UNFINISHED
     assert "not finished" in report.page([whole])
     for name, end in (
         (run_folder.METRICS, "3,0.9"),

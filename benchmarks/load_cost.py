@@ -95,7 +95,7 @@ def measure_here(point: Point, data_dir: Path, cache_dir: str) -> dict[str, Any]
     loaded = time.perf_counter()
     if point.clients is not None:
         partition = data.iid(dataset.y, clients=point.clients, seed=0)
-        data.client_data(data.scale_to_unit(dataset.x), dataset.y, partition)
+        data.client_data(data.unit()(dataset.x), dataset.y, partition)
     dealt = time.perf_counter()
     return {
         "at": point._asdict(),

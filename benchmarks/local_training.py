@@ -33,7 +33,7 @@ RESULTS = Path(__file__).parent / "results" / "local_training.json"
 def published_clients(data_dir: str) -> demjax.ClientData:
     """The published split of MNIST."""
     mnist = demjax.data.mnist(data_dir=data_dir)
-    x = demjax.data.standardize_pixels(mnist.x)
+    x = demjax.data.per_pixel(mnist.x)(mnist.x)
     return demjax.data.client_data(x, mnist.y, demjax.data.published_mnist(mnist.y))
 
 

@@ -128,11 +128,12 @@ def load(data: str, data_dir: str) -> tuple[Any, Any]:
     if data == "published":
         mnist = sets.mnist(data_dir=data_dir)
         split = sets.published_mnist(mnist.y)
-        return sets.client_data(sets.standardize_pixels(mnist.x), mnist.y, split), None
+        return sets.client_data(sets.per_pixel(mnist.x)(mnist.x), mnist.y, split), None
     if data == "digits":
         digits = sets.digits()
         split = sets.labels(digits.y, clients=50, labels_per_client=2, seed=0)
-        x = sets.standardize(digits.x, by=digits.x[np.concatenate(split.train)])
+        known = np.concatenate(split.train)
+        x = sets.overall(digits.x, rows=known, maximum=1.0)(digits.x)
         return sets.client_data(x, digits.y, split), None
     mnist = sets.mnist(data_dir=data_dir)
     few = np.random.default_rng(0).permutation(len(mnist.y))[:4000]
@@ -142,8 +143,8 @@ def load(data: str, data_dir: str) -> tuple[Any, Any]:
         y = sets.relabelled(y, split, 4, classes=10)
     else:
         x = sets.rotated(x, split, 4)
-    x = sets.scale_to_unit(x, maximum=255.0)
-    x = sets.standardize(x, by=x[np.concatenate(split.train)])
+    x = sets.unit()(x)
+    x = sets.overall(x, rows=np.concatenate(split.train), maximum=1.0)(x)
     return sets.client_data(x, y, split), sets.planted_clusters(40, 4)
 
 

@@ -69,9 +69,8 @@ def run_one(name: str, seed: int, data_dir: str, rounds: int, out: Path) -> None
     import demjax
 
     mnist = demjax.data.mnist(data_dir=data_dir)
-    clients = demjax.data.client_data(
-        demjax.data.standardize_pixels(mnist.x), mnist.y, demjax.data.published_mnist(mnist.y)
-    )
+    x = demjax.data.per_pixel(mnist.x)(mnist.x)
+    clients = demjax.data.client_data(x, mnist.y, demjax.data.published_mnist(mnist.y))
     task = demjax.classification(demjax.models.CNN(classes=10), clients.x[0])
     local = demjax.local_training(task, optax.sgd(0.05), epochs=2, batch_size=10)
     measured = [number for number in MEASURED if number <= rounds]

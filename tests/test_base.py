@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from demjax.base import NO_GROUP
-from demjax.hierarchy.groups import single_group
+from demjax.hierarchy.groups import root_only
 from demjax.pytrees import finite_clients, stack_copies
 
 
@@ -22,7 +22,7 @@ def test_stacked_copies_are_each_the_model_itself(count):
 
 @pytest.mark.parametrize("count", [1, 5])
 def test_single_group_is_a_root_that_holds_everyone(count):
-    hierarchy = single_group(count)
+    hierarchy = root_only(count, 0, 1)
     np.testing.assert_array_equal(hierarchy.groups, [[0] * count])
     np.testing.assert_array_equal(hierarchy.size, [[count]])
     assert hierarchy.groups.dtype == hierarchy.size.dtype == jnp.int32

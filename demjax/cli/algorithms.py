@@ -1,26 +1,16 @@
 """``demjax algorithms``: all learning systems by family, with their papers."""
 
-import argparse
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from demjax import algorithms  # noqa: F401 (registers them)
+from demjax.cli.parsing import Commands
 from demjax.registry import ALGORITHMS
 
-if TYPE_CHECKING:
-    from demjax.cli.main import Commands
 
-
-def add(commands: "Commands") -> None:
+def add(commands: Commands) -> None:
     """Add the command to the command line's."""
-    parser = commands.add_parser(
-        "algorithms", help="which learning systems there are, by family", allow_abbrev=False
-    )
-    parser.set_defaults(command=_algorithms)
-
-
-def _algorithms(parsed: argparse.Namespace) -> str:
-    return listing()
+    parser = commands.add_parser("algorithms", help="which learning systems there are, by family")
+    parser.set_defaults(command=lambda parsed: listing())
 
 
 def listing() -> str:

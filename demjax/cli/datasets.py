@@ -2,22 +2,17 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from demjax import data
+from demjax.cli.parsing import Commands
 from demjax.registry import DATASETS, Choice
-
-if TYPE_CHECKING:
-    from demjax.cli.main import Commands
 
 _HEAD = ("name", "here", "download", "examples", "shape", "classes", "licence", "source")
 
 
-def add(commands: "Commands") -> None:
+def add(commands: Commands) -> None:
     """Add the command to the command line's."""
-    parser = commands.add_parser(
-        "datasets", help="which data sets there are, and which are here", allow_abbrev=False
-    )
+    parser = commands.add_parser("datasets", help="which data sets there are, and which are here")
     parser.set_defaults(command=_datasets)
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="folder to search")
     parser.add_argument("--fetch", metavar="NAME", help="download one to that folder")

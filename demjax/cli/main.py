@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NoReturn, TextIO, TypeAlias
+from typing import Any, NoReturn, TextIO
 
 import jax
 
@@ -22,11 +22,12 @@ from demjax.simulation.plain_letters import PLAIN
 COMMANDS = (run, partition, compare, plot, report, datasets, algorithms)
 """The modules of all commands, in the order in which help lists them."""
 
-Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
-
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one sentence, like all others here."""
+    """A parser of whole words, whose errors are one sentence, like all others here."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(message[0].upper() + message[1:].rstrip(".") + ".")
@@ -75,6 +76,7 @@ def entry() -> NoReturn:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # what it warns of is no user's affair
+    logging.getLogger("jax._src.xla_bridge").addFilter(_in_one_line)
     sys.stdout, sys.stderr = (_able(stream) for stream in (sys.stdout, sys.stderr))
     code = FAILED
     try:
@@ -90,6 +92,14 @@ def entry() -> NoReturn:
     if code == INTERRUPTED:
         os._exit(code)
     sys.exit(code)
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Let JAX tell of a plug-in that is broken, but without a trace."""
+    if record.exc_info and record.exc_info[1]:
+        record.msg = f"{record.getMessage()} failed ({reason(record.exc_info[1])})."
+        record.args, record.exc_info = (), None
+    return True
 
 
 def _able(stream: TextIO | None) -> TextIO:
@@ -108,9 +118,7 @@ def _do(arguments: Sequence[str]) -> int | str:
                 f"The argument {word!a} is no text in {sys.getfilesystemencoding()}; possible are "
                 "names that are."
             )
-    parser = _Parser(
-        prog="demjax", description="Simulate learning systems of many clients.", allow_abbrev=False
-    )
+    parser = _Parser(prog="demjax", description="Simulate learning systems of many clients.")
     parser.add_argument("--version", action="version", version=f"demjax {__version__}")
     commands = parser.add_subparsers(
         required=True, dest="subcommand", metavar="COMMAND", parser_class=_Parser

@@ -2,17 +2,20 @@
 
 import argparse
 import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from demjax.experiment.config import override, presets, read_preset, read_toml
 from demjax.experiment.experiment import not_taken, with_defaults
 from demjax.experiment.tables import TABLES, all_options
-from demjax.registry import Option, read_word, slot_of
+from demjax.registry import REQUIRED, Option, read_word, slot_of
 
 NOTHING = "none"
 """The word for no value of an option that can have none: ``--conflict none``."""
+
+Commands: TypeAlias = "argparse._SubParsersAction[Any]"
+"""What each command adds its parser to."""
 
 METAVARS = {int: "N", float: "X", str: "NAME", bool: "true|false"}
 
@@ -30,8 +33,15 @@ class Given(NamedTuple):
     flags: dict[str, Any]
 
 
-def add_sources(parser: argparse.ArgumentParser) -> None:
-    """Add where options come from besides flags."""
+def take_options(parser: argparse.ArgumentParser, command: Callable[..., int | str]) -> None:
+    """Let a command take an experiment's options, from flags, a file and a preset.
+
+    Args:
+        parser: The command's, made with ``add_help=False``: its help depends on what is chosen.
+        command: What is called with the parsed words and the rest, for ``read_given``.
+    """
+    parser.set_defaults(command=command, takes_options=True, parser=parser)
+    parser.add_argument("--help", "-h", action="store_true", help="show the options and exit")
     parser.add_argument(
         "--config",
         type=Path,
@@ -73,6 +83,8 @@ def read_given(
         if name not in options:
             others = list(parsed.parser._option_string_actions)
             raise ValueError(_unknown(name, together, options, others))
+        if word is None and options[name].single is bool:
+            word = "true"  # the flag alone
         if word is None:
             raise ValueError(f"The option {options[name].flag} needs a value, but none was given.")
         nothing = options[name].optional and word == NOTHING
@@ -80,8 +92,8 @@ def read_given(
     return Given(override(filed, flags), flags)
 
 
-def add_options(parser: argparse.ArgumentParser, options: Mapping[str, Option]) -> None:
-    """Add a flag for each option, in a group for each table, to show them."""
+def help_of(parser: argparse.ArgumentParser, options: Mapping[str, Option]) -> str:
+    """A command's help, with a flag for each option in a group for each table."""
     groups: dict[str, Any] = {}
     for option in options.values():
         if option.table not in groups:
@@ -90,24 +102,17 @@ def add_options(parser: argparse.ArgumentParser, options: Mapping[str, Option]) 
         kind = METAVARS[option.single or option.several or str]
         possible = tuple(slot.registry) if slot else option.words
         choices = f": {', '.join(possible)}" if possible else ""
-        shown = not (
-            option.default in (None, (), "") or option.default.__class__.__name__ == "_Required"
-        )
-        words = _shown(option.default) if shown else ""
-        text = option.help.rstrip(".") + choices + (f" [{words}]" if words else "")
+        default = option.default
+        words = ",".join(map(str, default)) if isinstance(default, tuple | list) else str(default)
+        words = words.lower() if isinstance(default, bool) else words
+        shown = default not in (None, (), "", REQUIRED)
+        text = option.help.rstrip(".") + choices + (f" [{words}]" if shown else "")
+        text = text if text[:2] == text[:2].upper() else text[:1].lower() + text[1:]
+        metavar = kind if option.single else f"{kind},…"
         groups[option.table].add_argument(
-            option.flag,
-            metavar=kind if option.single else f"{kind},…",
-            help=(text[:1].lower() + text[1:] if text[:2] != text[:2].upper() else text).replace(
-                "%", "%%"
-            ),
+            option.flag, metavar=metavar, help=text.replace("%", "%%")
         )
-
-
-def _shown(default: Any) -> str:
-    if isinstance(default, tuple | list):
-        return ",".join(map(str, default))
-    return str(default).lower() if isinstance(default, bool) else str(default)
+    return parser.format_help().rstrip()
 
 
 def _pairs(words: Sequence[str]) -> dict[str, str | None]:

@@ -1,24 +1,24 @@
 """``demjax partition``: who gets which examples of a data set, described and drawn."""
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from demjax import plots
-from demjax.cli.parsing import add_options, add_sources, read_given
+from demjax.cli.parsing import Commands, help_of, read_given, take_options
+from demjax.cli.plot import check_matplotlib
 from demjax.data import save_partition
-from demjax.experiment.experiment import resolve, with_defaults
+from demjax.experiment.experiment import resolve, settled, with_defaults
 from demjax.experiment.load_data import Partitioned, load, partitioned
+from demjax.experiment.notes import notes
 from demjax.experiment.tables import all_options
 from demjax.plots.labels_by_client import label_counts, size
 from demjax.plots.style import in_silence
 from demjax.runs.new_files import check_new_file, whole_file
-
-if TYPE_CHECKING:
-    from demjax.cli.main import Commands
 
 TABLES = ("run", "data")
 """The tables that decide who has what."""
@@ -29,22 +29,19 @@ TRAINING = ("rounds", "eval_every")
 IMAGES = (".pdf", ".png", ".svg")
 
 
-def add(commands: "Commands") -> None:
+def add(commands: Commands) -> None:
     """Add the command to the command line's."""
     parser = commands.add_parser(
         "partition",
         help="partition a data set over clients, and show who has what",
-        allow_abbrev=False,
         add_help=False,
         usage="demjax partition [--out FILE] [--image FILE] [OPTION VALUE …]",
     )
-    parser.set_defaults(command=_partition, takes_options=True, parser=parser)
-    parser.add_argument("--help", "-h", action="store_true", help="show the options and exit")
     parser.add_argument("--out", type=Path, metavar="FILE", help="new .npz file for it")
     parser.add_argument(
         "--image", type=Path, metavar="FILE", help="new .png, .svg or .pdf file of it"
     )
-    add_sources(parser)
+    take_options(parser, _partition)
 
 
 def _partition(parsed: argparse.Namespace, words: Sequence[str]) -> str:
@@ -52,8 +49,7 @@ def _partition(parsed: argparse.Namespace, words: Sequence[str]) -> str:
     options = all_options(with_defaults(given), TABLES)
     if parsed.help:
         shown = {name: option for name, option in options.items() if name not in TRAINING}
-        add_options(parsed.parser, shown)
-        return parsed.parser.format_help().rstrip()
+        return help_of(parsed.parser, shown)
     mine = {name: value for name, value in given.items() if name in options}
     return show(mine, out=parsed.out, image=parsed.image)
 
@@ -72,9 +68,13 @@ def show(given: Mapping[str, Any], *, out: Path | None = None, image: Path | Non
     Raises:
         ValueError: If the data cannot be partitioned as asked, or a file cannot be written.
     """
-    resolved = resolve(given, tables=TABLES)
+    asked = resolve(given, tables=TABLES)
     _check_new(out, image)
-    found = partitioned(resolved, load(resolved))
+    dataset = load(asked)
+    resolved = settled(asked, owners=dataset.owner is not None)
+    found = partitioned(resolved, dataset)
+    for note in notes(asked, resolved, dataset, found.partition):
+        print(note, file=sys.stderr)
     if out is not None:
         with whole_file(out) as partial:
             save_partition(found.partition, partial, y=found.y)
@@ -119,22 +119,14 @@ def _check_new(out: Path | None, image: Path | None) -> None:
         raise ValueError(
             f"The image {image} cannot be made; its name can end in {', '.join(IMAGES)}."
         )
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise ValueError(
-            "An image needs matplotlib, which is not installed; possible is pip install "
-            "'demjax[plots]', or no --image."
-        ) from None
+    check_matplotlib()
 
 
 def _draw(found: Partitioned, path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     count, labels = len(found.partition.train), len(np.unique(found.y))
     figure = Figure(figsize=size(count, labels), layout="constrained")
-    FigureCanvasAgg(figure)
     plots.labels_by_client(found.partition, found.y, ax=figure.add_subplot())
     with in_silence(), whole_file(path) as partial:
         figure.savefig(partial, dpi=150)

@@ -1,6 +1,5 @@
 """Draws the figures of runs and writes them: ``demjax plot``."""
 
-import argparse
 import base64
 import io
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from demjax.cli.parsing import Commands
 from demjax.plots.figures import FIGURES
 from demjax.plots.record import NothingMeasuredError, Record, read
 from demjax.plots.style import style
@@ -16,8 +16,6 @@ from demjax.runs.new_files import check_folder, is_there, whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from demjax.cli.main import Commands
 
 FORMATS = ("pdf", "png", "svg")
 FOLDER = "plots"
@@ -43,19 +41,17 @@ TITLES = {
 """What a page calls each figure."""
 
 
-def add(commands: "Commands") -> None:
+def add(commands: Commands) -> None:
     """Add the command to the command line's."""
-    parser = commands.add_parser("plot", help="draw the figures of runs", allow_abbrev=False)
-    parser.set_defaults(command=_plot)
+    parser = commands.add_parser("plot", help="draw the figures of runs")
+    parser.set_defaults(
+        command=lambda given: plot(given.runs, out=given.out, form=given.format, only=given.only)
+    )
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for them [RUN/plots]")
     parser.add_argument("--format", default="png", help=f"{', '.join(FORMATS)} [png]")
     names = ", ".join(FIGURES)
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"figures to draw: {names}")
-
-
-def _plot(parsed: argparse.Namespace) -> str:
-    return plot(parsed.runs, out=parsed.out, form=parsed.format, only=parsed.only)
 
 
 def plot(
@@ -90,7 +86,7 @@ def plot(
         raise ValueError(f"The run {doubled[0]} was named twice; once is enough.")
     if out is None and len(runs) > 1:
         raise ValueError("Several runs share their figures; possible is --out with a folder.")
-    _check_matplotlib()
+    check_matplotlib()
     records, lacking = _readable(runs)
     if not records:
         raise ValueError(f"Nothing can be drawn: {' '.join(lacking)}")
@@ -157,13 +153,11 @@ def _draw(
     records: Sequence[Record], names: Sequence[str]
 ) -> tuple[dict[str, "Figure"], dict[str, str]]:
     """The figures that can be drawn, and why the others cannot."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     drawn, reasons = {}, {}
     for name in names:
         figure = Figure()
-        FigureCanvasAgg(figure)
         try:
             FIGURES[name](records, figure)
             drawn[name] = figure
@@ -192,11 +186,10 @@ def _check_free(folder: Path, paths: Sequence[Path]) -> None:
     check_folder(folder)
 
 
-def _check_matplotlib() -> None:
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
+def check_matplotlib() -> None:
+    """Refuse to draw without Matplotlib."""
+    if find_spec("matplotlib") is None:
         raise ValueError(
             "Figures need matplotlib, which is not installed; possible is pip install "
             "'demjax[plots]'."
-        ) from None
+        )

@@ -3,23 +3,20 @@
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from demjax.cli.parsing import Commands
 from demjax.cli.plot import images
 from demjax.report.folder import read
 from demjax.report.page import page
 from demjax.runs.new_files import check_new_file, whole_file
 
-if TYPE_CHECKING:
-    from demjax.cli.main import Commands
-
 NAME = "report.html"
 """The page's name in its run's folder."""
 
 
-def add(commands: "Commands") -> None:
+def add(commands: Commands) -> None:
     """Add the command to the command line's."""
-    parser = commands.add_parser("report", help="one HTML page about runs", allow_abbrev=False)
+    parser = commands.add_parser("report", help="one HTML page about runs")
     parser.set_defaults(command=_report)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder")
     parser.add_argument(

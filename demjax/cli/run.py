@@ -5,15 +5,14 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
-from jax.extend.backend import backends
 
 from demjax.backend import memory, policy
 from demjax.backend.compilation import compile_once
 from demjax.backend.sharding import spread_over, use_cores
-from demjax.cli.parsing import add_options, add_sources, read_given
+from demjax.cli.parsing import Commands, help_of, read_given, take_options
 from demjax.data.sources.cache import default_folder
 from demjax.experiment import build, config
 from demjax.experiment.experiment import Experiment, resolve, with_defaults
@@ -27,23 +26,17 @@ from demjax.simulation.programs import programs
 from demjax.simulation.progress import Progress
 from demjax.simulation.run import watch
 
-if TYPE_CHECKING:
-    from demjax.cli.main import Commands
 
-
-def add(commands: "Commands") -> None:
+def add(commands: Commands) -> None:
     """Add the command to the command line's."""
     run = commands.add_parser(
         "run",
         help="run one experiment",
-        allow_abbrev=False,
         add_help=False,
         usage="demjax run --out DIR [--config FILE] [--preset NAME] [OPTION VALUE …]",
         description="Run one experiment. What is chosen says which options there are: --algorithm "
         "fedavg --help shows FedAvg's.",
     )
-    run.set_defaults(command=_run, takes_options=True)
-    run.add_argument("--help", "-h", action="store_true", help="show the options and exit")
     run.add_argument("--out", type=Path, metavar="DIR", help="new folder for the results")
     run.add_argument(
         "--devices", type=int, metavar="N", help="devices to spread clients over [all; CPU cores]"
@@ -54,15 +47,13 @@ def add(commands: "Commands") -> None:
     run.add_argument(
         "--no-compile-cache", action="store_true", help="compile anew what an earlier run compiled"
     )
-    add_sources(run)
-    run.set_defaults(parser=run)
+    take_options(run, _run)
 
 
 def _run(parsed: argparse.Namespace, words: Sequence[str]) -> int | str:
     given = read_given(parsed, words)
     if parsed.help:
-        add_options(parsed.parser, all_options(with_defaults(given.options)))
-        return parsed.parser.format_help().rstrip()
+        return help_of(parsed.parser, all_options(with_defaults(given.options)))
     if parsed.out is None:
         raise ValueError("The option --out is needed: a new folder for the results.")
     resolved = resolve(given.options)
@@ -94,6 +85,8 @@ def _devices(asked: int | None) -> AbstractContextManager:
 
 def _no_start(error: Exception) -> str:
     """Why JAX finds no device, and where it would."""
+    from jax.extend.backend import backends  # here, as it is hardly ever needed
+
     asked = os.environ.get("JAX_PLATFORMS")
     why = first_line(error).split(" (")[0].rstrip(".") if str(error) else "there is no such device"
     jax.config.update("jax_platforms", "")
@@ -109,15 +102,18 @@ def _watched(
     out: Path, resolved: Experiment, also: Callable[[Row], None], kept: Path | None
 ) -> int:
     built = build.build(resolved)
-    key, task, clients = build.run_key(resolved), built.task, built.clients
+    resolved, count = built.experiment, len(built.partition.train)
+    task, clients = built.task, built.clients
     plan: dict[str, Any] = {
         "rounds": resolved.rounds,
-        "key": key,
+        "key": jax.random.key(resolved.seed),  # of all randomness but the partition
         "eval_every": resolved.eval_every,
         "measures_every": intervals(resolved.values),
         "take_measures": built.take_measures,
     }
     with Progress(resolved.rounds) as progress:
+        for note in built.notes:
+            progress.say(note)
         progress.say("compiling")
         try:
             with build.products(resolved):
@@ -130,7 +126,7 @@ def _watched(
             return say(f"The run cannot be compiled: {first_line(error)}", FAILED)
         needs, present = memory.needed(*compiled[:3]), memory.free()
         memory.check_fits(
-            needs, present, clients=resolved.clients, examples=memory.whole(clients.x, clients.y)
+            needs, present, clients=count, examples=memory.whole(clients.x, clients.y)
         )
         progress.say(f"needs {memory.gigabytes(needs)} of memory")
         run_folder.create(out, config.to_toml(resolved), built.partition, built.y)
@@ -145,6 +141,8 @@ def _watched(
             compile_cache=found,
             measures=built.take_measures.measures,
             score=task.score_name,
+            labels=built.labels,
+            clients=count,
             progress=progress,
         )
         return recorder.record(moments)

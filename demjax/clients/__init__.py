@@ -5,17 +5,12 @@ here. What happens between clients (averaging, groups) does not: see ``hierarchy
 ``clustering``.
 """
 
-from demjax.clients.local_training import LocalTraining, local_training
-from demjax.clients.optimizers import adagrad, adam, adamw, sgd, yogi
-from demjax.clients.proximal import ProximalTerm
-
-__all__ = [
-    "LocalTraining",
-    "ProximalTerm",
-    "adagrad",
-    "adam",
-    "adamw",
-    "local_training",
-    "sgd",
-    "yogi",
-]
+from demjax.clients.local_training import LocalTraining as LocalTraining
+from demjax.clients.local_training import TrainingInfo as TrainingInfo
+from demjax.clients.local_training import local_training as local_training
+from demjax.clients.optimizers import adagrad as adagrad
+from demjax.clients.optimizers import adam as adam
+from demjax.clients.optimizers import adamw as adamw
+from demjax.clients.optimizers import sgd as sgd
+from demjax.clients.optimizers import yogi as yogi
+from demjax.clients.proximal import ProximalTerm as ProximalTerm

@@ -22,10 +22,6 @@ from demjax.pytrees import as_pytree, like
 from demjax.registry import check_number
 
 
-def _as_given(own: Params, given: Params) -> Params:
-    return given
-
-
 class LocalTraining(NamedTuple):
     """How clients learn on their own.
 
@@ -56,12 +52,18 @@ class LocalTraining(NamedTuple):
 
     init: Callable[[PRNGKeyArray], Params]
     train: Callable[..., tuple[Any, ...]]
-    begin: Callable[[Params, Params], Params] = _as_given
+    begin: Callable[[Params, Params], Params] = lambda own, given: given
 
 
-def chunk_for_backend(clients: int) -> int:
-    """Clients trained at once, as ``policy`` says."""
-    return policy.clients_trained_at_once(clients)
+class TrainingInfo(NamedTuple):
+    """What algorithms tell of a round in which nothing but training is to be told.
+
+    Attributes:
+        loss: Mean training loss of each client in its last epoch, of the personal model where it
+            has one, without proximal terms; NaN outside the cohort.
+    """
+
+    loss: Float[Array, " N"]
 
 
 def local_training(
@@ -93,7 +95,7 @@ def local_training(
         optimizer: Any Optax optimizer, such as ``optax.sgd(0.05)``.
         epochs: Passes over a client's examples in a round, at least 1.
         batch_size: Examples in a batch, at least 1.
-        chunk: Clients trained at once, at least 1; by default ``chunk_for_backend``.
+        chunk: Clients trained at once, at least 1; by default as ``policy`` says.
         statistics: What becomes of a model's state beside parameters, such as batch statistics:
             ``"average"``: averaged and handed out like all else; ``"local"``: each client keeps
             its own; ``"recompute"``: local training starts by taking them anew from the client's
@@ -118,12 +120,12 @@ def local_training(
         key, clients, proximal, common = shared
         models, numbers, own = divided
         count = numbers.shape[0]
-        width = min(chunk or chunk_for_backend(count), count)
+        width = min(chunk or policy.clients_trained_at_once(count), count)
         # Largest first, so that a chunk's clients have about as many steps as each other.
         # Past the end is a row that does not exist: read as an empty client, never written.
         by_size = jnp.argsort(-clients.train_size.at[numbers].get(mode="fill", fill_value=0))
         by_size = jnp.pad(by_size, (0, -count % width), constant_values=count)
-        each: Callable = jax.vmap if width > 1 else _alone
+        each: Callable = jax.vmap if width > 1 else lambda alone: alone  # with no leading axis
 
         def one_chunk(number, carry):
             if width == 1:
@@ -174,12 +176,10 @@ def local_training(
         numbers = participation.numbers(clients.n_clients, cohort)
         divided = participation.rows(models, cohort), numbers, participation.rows(own, cohort)
         some = partial(train_some, added=added, gradients=gradients)
-        models_after, loss, gradient = over_clients(some, shared, divided)
+        new = over_clients(some, shared, divided)
         nothing = jax.tree.map(jnp.zeros_like, models if gradients else None)
-        unknown = jnp.full(clients.n_clients, jnp.nan)
-        new = models_after, loss, gradient
-        new = participation.put((models, unknown, nothing), cohort, new)
-        models, loss, gradient = new
+        old = models, jnp.full(clients.n_clients, jnp.nan), nothing
+        models, loss, gradient = participation.put(old, cohort, new)
         results = like(given, models), loss
         return (*results, like(given, gradient)) if gradients else results
 
@@ -202,8 +202,3 @@ def _per_client(correction: Params | None, models: Params) -> tuple[Params | Non
         "A correction needs the form of one model, or of a model for each client, but it has "
         "axes of neither."
     )
-
-
-def _alone(function: Callable) -> Callable:
-    """What stands in for ``vmap`` when a chunk is a single client without a leading axis."""
-    return function

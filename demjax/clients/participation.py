@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from demjax import keys
 from demjax.base import Params
-from demjax.registry import check_number
+from demjax.pytrees import as_pytree, like
+from demjax.registry import Number, check_number
 
 Cohort = Int[Array, " c"] | None
 """The clients that train in a round, all different but for ``N``, nobody; ``None`` for everyone."""
@@ -85,3 +86,64 @@ def put(stacked: Params, cohort: Cohort, new: Params) -> Params:
 def kept(old: Params, cohort: Cohort, new: Params) -> Params:
     """Of stacked arrays the new rows for the cohort, and the old ones for all others."""
     return put(old, cohort, rows(new, cohort))
+
+
+Attendance = Int[Array, " N"] | None
+"""The round in which each client last trained, −1 before that; ``None`` where all always do."""
+
+
+def nobody_yet(clients: int, size: Who) -> Attendance:
+    """The attendance before the first round."""
+    return None if size is None else jnp.full(clients, -1, jnp.int32)
+
+
+def attended(last: Attendance, cohort: Cohort, number: Int[Array, ""]) -> Attendance:
+    """The attendance once a cohort has trained in round ``number``."""
+    return None if last is None else last.at[cohort].set(number, mode="drop")
+
+
+def recency(
+    weight: Float[Array, " *L N"], last: Attendance, factor: Number
+) -> Float[Array, " *L N"]:
+    """What clients count in means by how recently they trained: ``v_n ρ^(r − r_n)``.
+
+    ``r_n`` is the round in which client ``n`` last trained, ``r`` the latest of all. Whoever has
+    never trained counts 0; however long ago it is, at least ``10⁻²⁰ v_n`` is left, so that a group
+    in which nobody trained lately keeps a mean.
+
+    Args:
+        weight: ``v``, above 0.
+        last: The attendance.
+        factor: ``ρ``, 0 to 1; 1 for all that have trained alike.
+    """
+    if last is None:
+        return weight
+    age = (jnp.max(last) - last).astype(jnp.float32)
+    share = jnp.maximum(jnp.float32(factor) ** age, 1e-20)
+    return weight * jnp.where(last < 0, 0.0, share)
+
+
+def stand_ins(last: Int[Array, " N"]) -> Int[Array, " N"]:
+    """For whoever has not trained yet a client that has, each for about as many; for others itself.
+
+    Distances of clients and stand-ins, ``d[s][:, s]``, have the dendrogram of those that have
+    trained, each with as many copies at distance 0.
+
+    Args:
+        last: The attendance; at least one client has trained.
+    """
+    new = last < 0
+    trained = jnp.argsort(new, stable=True)  # those that have trained come first
+    turn = jnp.cumsum(new) - 1
+    return jnp.where(new, trained[turn % jnp.sum(~new)], jnp.arange(last.shape[0]))
+
+
+def placed(models: Params, last: Attendance, group: Params) -> Params:
+    """Stacked models in which whoever has not trained yet has the root's of ``[L, G, ...]``."""
+    if last is None:
+        return models
+
+    def one_leaf(own, given):
+        return jnp.where((last < 0).reshape(-1, *[1] * (own.ndim - 1)), given[-1, 0], own)
+
+    return like(models, jax.tree.map(one_leaf, as_pytree(models), as_pytree(group)))

@@ -22,11 +22,7 @@ CHOICES = ("average", "local", "recompute")
 
 
 def check_statistics(task: Task, statistics: str) -> None:
-    """Refuse an unknown choice, and one for a task without state.
-
-    Raises:
-        ValueError: One sentence.
-    """
+    """Refuse an unknown choice, and one for a task without state."""
     if statistics not in CHOICES:
         raise ValueError(
             f"Local training needs statistics to be one of {', '.join(CHOICES)}, but "

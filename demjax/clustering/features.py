@@ -4,7 +4,7 @@
 ``updates(sketch(256, of=layers("Dense_1")))``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from demjax.base import Params
 from demjax.clients import participation
 from demjax.clustering.projection import Selection, everything, sketch
-from demjax.pytrees import as_pytree
+from demjax.models.layers import chosen_layers
 from demjax.registry import FEATURES, Range
 
 
@@ -140,13 +140,13 @@ def _selection(
 
 
 def layers(*names: str) -> Selection:
-    """The leaves whose path holds one of the names.
+    """The leaves whose path begins with one of the names, as in ``models.chosen_layers``.
 
     Args:
-        names: Layers such as ``"Dense_0"``, or paths such as ``"Dense_1/Dense_0/kernel"``.
+        names: Layers such as ``"Dense_0"``, or paths such as ``"Dense_1/kernel"``.
 
     Returns:
-        The selection; it raises a ``ValueError`` where a name is in no path.
+        The selection; it raises ``chosen_layers``' errors.
     """
 
     def select(params):
@@ -155,29 +155,3 @@ def layers(*names: str) -> Selection:
         return [leaf for leaf, wanted in pairs if wanted]
 
     return select
-
-
-def chosen_layers(params: Params, names: Sequence[str]) -> Params:
-    """For each leaf of a model whether its path holds one of the names, as plain truth values.
-
-    No names at all choose every leaf.
-
-    Raises:
-        ValueError: One sentence with the possible paths, if a name is in none.
-    """
-    names = (names,) if isinstance(names, str) else tuple(names)
-    params = as_pytree(params)
-    paths = ["/".join(_key(key) for key in path) for path, _ in jax.tree.leaves_with_path(params)]
-    for name in names:
-        if not any(f"/{name}/" in f"/{path}/" for path in paths):
-            raise ValueError(
-                f"The model has no layer {name!r}; possible are {', '.join(paths)}, or the names "
-                "between their slashes."
-            )
-    chosen = [not names or any(f"/{n}/" in f"/{path}/" for n in names) for path in paths]
-    return jax.tree.unflatten(jax.tree.structure(params), chosen)
-
-
-def _key(key: Any) -> str:
-    """What an entry of a path is called, without its brackets."""
-    return str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key))))

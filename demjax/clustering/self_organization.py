@@ -1,26 +1,21 @@
 """From what clients learn to a hierarchy of groups: features, distances, linkage, cut."""
 
 from collections.abc import Callable
-from typing import Annotated, Literal, NamedTuple, cast
+from typing import Annotated, NamedTuple, cast
 
 import jax.numpy as jnp
 
 from demjax.backend.sharding import everywhere, on_one
-from demjax.base import Hierarchy, Organization, Params
+from demjax.base import Hierarchy, Organization
+from demjax.clients import participation
 from demjax.clustering.cuts import Cut
 from demjax.clustering.dendrogram import cophenetic_correlation
 from demjax.clustering.distances import Metric
 from demjax.clustering.features import Features
-from demjax.clustering.linkage import Method
+from demjax.clustering.linkage import Backend, Method
 from demjax.clustering.linkage import linkage as linkage_matrix
-from demjax.hierarchy import root_only
+from demjax.hierarchy import root_only, without
 from demjax.registry import CUTS, DISTANCES, FEATURES, LINKAGES, Slot, configurable
-
-FeaturesChoice = Annotated[Features | str, FEATURES]
-MetricChoice = Annotated[Metric | str, DISTANCES]
-LinkageChoice = Annotated[Method | str, LINKAGES]
-CutChoice = Annotated[Cut | str, Slot(CUTS, inferred=True)]
-Backend = Literal["xla", "scipy"]
 
 
 class SelfOrganization(NamedTuple):
@@ -28,14 +23,15 @@ class SelfOrganization(NamedTuple):
 
     Attributes:
         features: What their likeness is judged by.
-        organize: ``(seen, hierarchy, organization) -> (hierarchy, organization)``: from their
-            features, and how they were organised before, to how they are now; traceable.
+        organize: ``(seen, hierarchy, organization, last) -> (hierarchy, organization)``: from their
+            features, and how they were organised before, to how they are now; traceable. Where
+            there is an attendance, those that have not trained yet are in no group but the root.
         levels: Levels of groups under the root, ``K``.
         slots: Group slots on a level, ``G``.
     """
 
     features: Features
-    organize: Callable[[Params, Hierarchy, Organization], tuple[Hierarchy, Organization]]
+    organize: Callable[..., tuple[Hierarchy, Organization]]
     levels: int
     slots: int
 
@@ -49,11 +45,11 @@ def unorganized(clients: int, levels: int, slots: int) -> tuple[Hierarchy, Organ
 @configurable
 def self_organization(
     *,
-    features: FeaturesChoice = "weights",
-    metric: MetricChoice = "euclidean",
-    linkage: LinkageChoice = "average",
+    features: Annotated[Features | str, FEATURES] = "weights",
+    metric: Annotated[Metric | str, DISTANCES] = "euclidean",
+    linkage: Annotated[Method | str, LINKAGES] = "average",
     linkage_backend: Backend = "xla",
-    cut: CutChoice = "depth",
+    cut: Annotated[Cut | str, Slot(CUTS, inferred=True)] = "depth",
 ) -> SelfOrganization:
     """Say how clients organise themselves; by default as in the DemLearn paper.
 
@@ -81,10 +77,16 @@ def self_organization(
         merges = linkage_matrix(distances, linkage, linkage_backend)
         return merges, cophenetic_correlation(merges, distances)
 
-    def organize(seen, hierarchy, organization):
+    def organize(seen, hierarchy, organization, last=None):
         distances = everywhere(metric(seen))
+        if last is not None:
+            like = participation.stand_ins(last)
+            distances = distances[like][:, like]
         merges, cophenetic = on_one(merged, distances)
         now = Organization(hierarchy.groups, merges, cophenetic, organization.times + 1)
-        return cut.take(merges, distances), now
+        found = cut.take(merges, distances)
+        if last is not None:
+            found = without(found, last < 0, cut.least)
+        return found, now
 
     return SelfOrganization(features, organize, cut.levels, cut.slots)

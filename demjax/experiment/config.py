@@ -15,6 +15,8 @@ from demjax.registry import Option, check_value, nearest, slot_of
 RENAMED = {"kinds": "true_clusters", "pixels": "normalization", "weigh": "weighting"}
 """What options of demjax 0.1 are called now."""
 
+_PRESETS = resources.files("demjax.experiment").joinpath("presets")
+
 FOLLOWING = {"dataset": ("normalization", "partition"), "partition": ("normalization",)}
 """Options whose default follows from another one: where a file's is changed, theirs is too."""
 
@@ -58,16 +60,16 @@ def read_options(path: Path) -> dict[str, Any]:
 
 def flat(parsed: Mapping[str, Any]) -> dict[str, Any]:
     """Options of a parsed file by name, whatever their table; lists as tuples."""
-    if _is_old(parsed):
-        return _from_old({RENAMED.get(name, name): value for name, value in parsed.items()})
-    tables = [table if isinstance(table, dict) else {} for table in parsed.values()]
+    tables = [table for table in parsed.values() if isinstance(table, dict)]
     found = {name: value for table in tables for name, value in table.items()}
+    if _is_old(parsed):
+        found = _from_old({RENAMED.get(name, name): value for name, value in parsed.items()})
     return {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
 
 
 def presets() -> list[str]:
     """The names of all presets."""
-    return sorted(file.name.removesuffix(".toml") for file in _presets().iterdir())
+    return sorted(file.name.removesuffix(".toml") for file in _PRESETS.iterdir())
 
 
 def read_preset(name: str) -> dict[str, Any]:
@@ -78,7 +80,7 @@ def read_preset(name: str) -> dict[str, Any]:
     """
     if name not in presets():
         raise ValueError(f"The preset {name!r} is unknown; {nearest(name, presets())}.")
-    return flat(tomllib.loads((_presets() / f"{name}.toml").read_text(encoding="utf-8")))
+    return flat(tomllib.loads((_PRESETS / f"{name}.toml").read_text(encoding="utf-8")))
 
 
 def override(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,20 +136,21 @@ def _is_old(parsed: Mapping[str, Any]) -> bool:
 
 def _from_old(options: dict[str, Any]) -> dict[str, Any]:
     """Options of demjax 0.1, which wrote all that an algorithm takes, also what had no use."""
-    options = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
-    if options.get("conflict") == "none":
-        del options["conflict"]
-    if "groups" in options or "heights" in options:
-        options.pop("levels", None)
-    if "beta" not in options:
-        options = {
-            name: v for name, v in options.items() if name not in ("beta_decay", "beta_floor")
-        }
-    if "heights" not in options:
-        options.pop("slots", None)
-    if not str(options.get("dataset")).startswith("synthetic"):
-        options = {name: v for name, v in options.items() if not name.startswith("synthetic_")}
-    return options
+    real, constant = not str(options.get("dataset")).startswith("synthetic"), "beta" not in options
+    unused = {
+        "conflict": options.get("conflict") == "none",
+        "levels": "groups" in options or "heights" in options,
+        "slots": "heights" not in options,
+        "beta_decay": constant,
+        "beta_floor": constant,
+        "synthetic_alpha": real,
+        "synthetic_beta": real,
+    }
+    # It pooled the data's own test part, where they have one.
+    own_tests = real and options.get("dataset", "digits") != "digits"
+    rule = options.get("partition") not in ("natural", "published", "file")
+    pooled = {"pool_tests": True} if own_tests and rule else {}
+    return pooled | {name: value for name, value in options.items() if not unused.get(name)}
 
 
 def _check_flat(path: Path, options: Mapping[str, Any], known: Mapping[str, Option]) -> None:
@@ -193,7 +196,3 @@ def _check_value(path: Path, name: str, value: Any) -> None:
             f"The config file {path} holds the option {name!r} as {value!r}; possible is a "
             "single value, or a list of them."
         )
-
-
-def _presets() -> Any:
-    return resources.files("demjax.experiment").joinpath("presets")

@@ -4,54 +4,29 @@ Anything that averages or mixes models over a given tree belongs here. How a tre
 not: see ``clustering``.
 """
 
-from demjax.hierarchy.groups import (
-    flat_groups,
-    flat_index,
-    from_groups,
-    lowest_group,
-    membership,
-    no_server,
-    parent_group,
-    root_only,
-    single_group,
-    under_one_root,
-)
-from demjax.hierarchy.means import group_means, mean_of_all, mean_shares, soft_update
-from demjax.hierarchy.mixing import (
-    by_examples,
-    from_own,
-    from_parent,
-    from_root,
-    mix_down,
-    mixing,
-    per_level,
-)
-from demjax.hierarchy.robust_means import Average, clipped, noised, weighted_mean
-
-__all__ = [
-    "Average",
-    "by_examples",
-    "clipped",
-    "flat_groups",
-    "flat_index",
-    "from_groups",
-    "from_own",
-    "from_parent",
-    "from_root",
-    "group_means",
-    "lowest_group",
-    "mean_of_all",
-    "mean_shares",
-    "membership",
-    "mix_down",
-    "mixing",
-    "no_server",
-    "noised",
-    "parent_group",
-    "per_level",
-    "root_only",
-    "single_group",
-    "soft_update",
-    "under_one_root",
-    "weighted_mean",
-]
+from demjax.hierarchy.groups import flat_groups as flat_groups
+from demjax.hierarchy.groups import flat_index as flat_index
+from demjax.hierarchy.groups import from_groups as from_groups
+from demjax.hierarchy.groups import lowest_group as lowest_group
+from demjax.hierarchy.groups import membership as membership
+from demjax.hierarchy.groups import no_server as no_server
+from demjax.hierarchy.groups import parent_group as parent_group
+from demjax.hierarchy.groups import root_only as root_only
+from demjax.hierarchy.groups import under_one_root as under_one_root
+from demjax.hierarchy.groups import without as without
+from demjax.hierarchy.means import group_means as group_means
+from demjax.hierarchy.means import mean_of_all as mean_of_all
+from demjax.hierarchy.means import mean_shares as mean_shares
+from demjax.hierarchy.mixing import Start as Start
+from demjax.hierarchy.mixing import Weighting as Weighting
+from demjax.hierarchy.mixing import by_examples as by_examples
+from demjax.hierarchy.mixing import from_own as from_own
+from demjax.hierarchy.mixing import from_parent as from_parent
+from demjax.hierarchy.mixing import from_root as from_root
+from demjax.hierarchy.mixing import mix_down as mix_down
+from demjax.hierarchy.mixing import mixing as mixing
+from demjax.hierarchy.mixing import per_level as per_level
+from demjax.hierarchy.robust_means import Average as Average
+from demjax.hierarchy.robust_means import clipped as clipped
+from demjax.hierarchy.robust_means import noised as noised
+from demjax.hierarchy.robust_means import weighted_mean as weighted_mean

@@ -14,7 +14,7 @@ from demjax.backend.blocks import fold
 from demjax.backend.sharding import AXIS, devices_at_work
 from demjax.base import Hierarchy, Params
 from demjax.clients import participation
-from demjax.pytrees import select
+from demjax.pytrees import interpolate, select
 from demjax.registry import check_number
 
 
@@ -33,10 +33,10 @@ def average_and_mix(
 ) -> tuple[Params, Params]:
     """Average clients upwards and mix groups downwards: the second half of a round.
 
-    The same as three functions of ``hierarchy``, one after another::
+    The same as three functions, one after another::
 
         means = group_means(client, hierarchy, weight, amplification)
-        client, group = mix_down(client, soft_update(group, means, soft), hierarchy, mix)
+        client, group = mix_down(client, interpolate(group, means, soft), hierarchy, mix)
 
     Each parameter's numbers depend on that parameter's alone. So on a CPU a block of them goes all
     the way before the next one starts, and is written over the old ones: no group model is made
@@ -44,13 +44,9 @@ def average_and_mix(
     number that is not finite spoils its parameter, of up to 128 groups in all models.
 
     Args:
-        client: One model for each client, leaves ``[N, ...]``.
-        group: One model for each group, leaves ``[L, G, ...]``.
-        hierarchy: Who is in which group.
-        mix: ``α``, as in ``mix_down``.
-        soft: ``γ``, as in ``soft_update``.
-        weight: What each client counts, as in ``group_means``.
-        amplification: The factor ``a`` of ``group_means``.
+        client, group, hierarchy, mix: As in ``mix_down``.
+        soft: ``γ``, from 0 to 1: what groups take of their means.
+        weight, amplification: As in ``group_means``.
         cohort: The clients that take part in groups' models, all of which count in means; by
             default everyone.
         chosen: Leaves that clients take from groups, as a pytree of plain truth values; by
@@ -76,7 +72,7 @@ def average_and_mix(
     chosen = jax.tree.map(lambda _: True, client) if chosen is None else chosen
     if width is None:
         means = tree.group_means(client, hierarchy, weight, amplification)
-        group = tree.soft_update(group, means, soft)
+        group = interpolate(group, means, soft)
         return mix_chosen(client, group, hierarchy, mix=mix, cohort=cohort, chosen=chosen)
     share = tree.mean_shares(hierarchy, weight, amplification).reshape(slots, count)
     takes = None if cohort is None else jnp.zeros(count, bool).at[cohort].set(True)
@@ -89,8 +85,8 @@ def average_and_mix(
         def one_block(own, flat):
             mean = jnp.matmul(share.T, own, precision=lax.Precision.HIGHEST)
             mean = lax.psum(mean, AXIS) if divided else mean
-            flat = down(tree.soft_update(flat, mean, soft))
-            mixed = tree.soft_update(own, flat[lowest], own_mix)
+            flat = down(interpolate(flat, mean, soft))
+            mixed = interpolate(own, flat[lowest], own_mix)
             return mixed if takes is None else jnp.where(takes[:, None], mixed, own), flat
 
         def one_leaf(own, flat, is_chosen):
@@ -106,12 +102,8 @@ def average_and_mix(
 
     if divided:
         parts, whole = PartitionSpec(AXIS), PartitionSpec()
-        one_device = jax.shard_map(
-            one_device,
-            in_specs=(parts, whole, parts, whole),
-            out_specs=(parts, whole),
-            check_vma=False,
-        )
+        given, made = (parts, whole, parts, whole), (parts, whole)
+        one_device = jax.shard_map(one_device, in_specs=given, out_specs=made, check_vma=False)
     client, flat = one_device(client, tree.flat_groups(group), of_clients, of_all)
     return client, jax.tree.map(lambda flat, old: flat.reshape(old.shape), flat, group)
 

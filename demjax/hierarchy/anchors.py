@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import lax
 from jaxtyping import Array, Float, Int
 
 from demjax.base import NO_GROUP, Hierarchy, Params
-from demjax.hierarchy import flat_groups, flat_index, lowest_group, soft_update
+from demjax.hierarchy import flat_groups, flat_index, lowest_group
+from demjax.pytrees import interpolate
 
 
 class Guidance(NamedTuple):
@@ -37,9 +37,12 @@ def guide(
     beta: Callable[[Int[Array, ""]], Float[Array, ""] | float] | None,
     start: Any,
 ) -> Guidance:
-    """Guidance in a round: ``by_ancestors`` with a schedule ``beta``, else ``by_parent``.
+    """What clients take in a round from the groups that hold them.
 
-    In round 0, before there are groups, there is no anchor and nothing is taken on.
+    Without ``beta`` the lowest group that holds a client is its anchor, ``μ (w − w_parent)``. With
+    it all of them are, of ``N^(k)`` clients with the strength ``μ / N^(k)``, and training starts
+    from ``(1 − β) w_n + β w̄_n``, where ``w̄`` is ``ancestors_mean``. In round 0, before there are
+    groups, there is no anchor and nothing is taken on.
 
     Args:
         client: One model for each client, leaves ``[N, ...]``.
@@ -49,76 +52,16 @@ def guide(
         prox: ``μ``, 0 or more.
         beta: The schedule ``r → β_r``, from 0 to 1, or ``None``.
         start: What training starts from without it, such as ``hierarchy.from_own``.
+
+    Source: Nguyen et al., arXiv 2007.03278, equation 3; arXiv 2003.09301, equation 2.
     """
     strength = jnp.where(number > 0, prox, 0.0)
     if beta is None:
-        return by_parent(client, group, hierarchy, strength=strength, start=start)
+        which = lowest_group(hierarchy)[:, None]
+        return Guidance(start(client, group, hierarchy), which, jnp.full(which.shape, strength))
     share = jnp.where(number > 0, beta(number), 0.0)
-    return by_ancestors(client, group, hierarchy, strength=strength, share=share)
-
-
-def decaying(
-    first: Float[Array, ""] | float,
-    decay: Float[Array, ""] | float,
-    floor: Float[Array, ""] | float,
-) -> Callable[[Int[Array, ""]], Float[Array, ""] | float]:
-    """The schedule ``β_r = max(β decay^r, floor)`` of DemLearn's earlier version.
-
-    Args:
-        first: ``β``, 0 to 1; published for MNIST: 1.
-        decay: Factor each round, 0 to 1; published for MNIST: 0.7.
-        floor: Least ``β``, 0 to 1; published for MNIST: 0.001.
-    """
-    return optax.exponential_decay(first, 1, decay, end_value=floor)
-
-
-def by_parent(
-    client: Params,
-    group: Params,
-    hierarchy: Hierarchy,
-    *,
-    strength: Float[Array, ""],
-    start: Any,
-) -> Guidance:
-    """The lowest group that holds a client is its anchor, ``strength · (w − w_parent)``.
-
-    Args:
-        client: One model for each client, leaves ``[N, ...]``.
-        group: One model for each group, leaves ``[L, G, ...]``.
-        hierarchy: Who is in which group.
-        strength: ``μ``, 0 or more.
-        start: What training starts from, such as ``hierarchy.from_own``.
-
-    Source: Nguyen et al., arXiv 2007.03278, equation 3.
-    """
-    which = lowest_group(hierarchy)[:, None]
-    return Guidance(start(client, group, hierarchy), which, jnp.full(which.shape, strength))
-
-
-def by_ancestors(
-    client: Params,
-    group: Params,
-    hierarchy: Hierarchy,
-    *,
-    strength: Float[Array, ""],
-    share: Float[Array, ""],
-) -> Guidance:
-    """All groups that hold a client are its anchors; training starts from some of their mean.
-
-    ``(1 − β) w_n + β w̄_n``, where ``w̄`` is ``ancestors_mean``; a group of ``N^(k)`` clients
-    has the strength ``μ / N^(k)``.
-
-    Args:
-        client: One model for each client, leaves ``[N, ...]``.
-        group: One model for each group, leaves ``[L, G, ...]``.
-        hierarchy: Who is in which group.
-        strength: ``μ``, 0 or more.
-        share: ``β``, from 0 to 1.
-
-    Source: Nguyen et al., arXiv 2003.09301, equation 2.
-    """
     which, weight = ancestors(hierarchy)
-    begin = soft_update(client, ancestors_mean(group, hierarchy), share)
+    begin = interpolate(client, ancestors_mean(group, hierarchy), share)
     return Guidance(begin, which, strength * weight)
 
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
+from demjax.arrays import real_numbers
 from demjax.base import NO_GROUP, Hierarchy, Models, Params
 from demjax.pytrees import like
 
@@ -22,16 +23,52 @@ def from_groups(groups: Int[Array, " L N"], slots: int) -> Hierarchy:
 
     Returns:
         The hierarchy.
+
+    Raises:
+        ValueError: As ``checked_groups``.
     """
-    groups = jnp.asarray(groups, jnp.int32)
+    groups = checked_groups(groups, slots)
     size = jnp.sum(groups[:, :, None] == jnp.arange(slots), axis=1, dtype=jnp.int32)
     return Hierarchy(groups=groups, size=size)
+
+
+def checked_groups(groups: Int[Array, " *shape"], slots: int) -> Int[Array, " *shape"]:
+    """Groups as ``int32``; arrays that are not yet JAX's are checked.
+
+    Raises:
+        ValueError: If they are no whole numbers, or out of their range.
+    """
+    if not isinstance(groups, jax.Array):
+        groups = real_numbers(groups, "Groups")
+        outside = groups[(groups < NO_GROUP) | (groups >= slots) | (groups % 1 != 0)]
+        if outside.size:
+            raise ValueError(
+                f"Groups can be 0 to {slots - 1}, or {NO_GROUP} for none, but {outside[0]} was "
+                "given."
+            )
+    return jnp.asarray(groups, jnp.int32)
 
 
 def root_only(clients: int, levels: int, slots: int) -> Hierarchy:
     """A hierarchy with room for ``levels`` below the root, and nobody in them yet."""
     groups = jnp.full((levels + 1, clients), NO_GROUP, jnp.int32).at[-1].set(0)
     return from_groups(groups, slots)
+
+
+def without(hierarchy: Hierarchy, absent: Bool[Array, " N"], least: int) -> Hierarchy:
+    """The hierarchy with some clients in its root only, and no group of too few others.
+
+    Args:
+        hierarchy: A tree.
+        absent: Whom it is without.
+        least: Fewest of the others in a group, at least 1; groups of fewer are dissolved, so that
+            they hang under the next above.
+    """
+    groups = jnp.where(absent, NO_GROUP, hierarchy.groups)
+    size = from_groups(groups, hierarchy.size.shape[1]).size
+    few = jnp.take_along_axis(size, jnp.maximum(groups, 0), axis=1) < least
+    groups = jnp.where(few, NO_GROUP, groups).at[-1].set(0)
+    return from_groups(groups, hierarchy.size.shape[1])
 
 
 def flat_index(hierarchy: Hierarchy) -> Int[Array, " L N"]:
@@ -75,17 +112,11 @@ def flat_groups(group: Params) -> Params:
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), group)
 
 
-def single_group(clients: int) -> Hierarchy:
-    """The hierarchy with nothing but a root that holds every client (``L = G = 1``)."""
-    zeros = jax.numpy.zeros((1, clients), jax.numpy.int32)
-    return Hierarchy(groups=zeros, size=jax.numpy.full((1, 1), clients, jax.numpy.int32))
-
-
 def under_one_root(client: Params, root: Params) -> Models:
     """The models of a system with a server: clients under a single group, the global model."""
     count = jax.tree.leaves(client)[0].shape[0]
     group = like(client, jax.tree.map(lambda leaf: leaf[None, None], root))
-    return Models(client, group, single_group(count))
+    return Models(client, group, root_only(count, 0, 1))
 
 
 def no_server(client: Params) -> Models:

@@ -1,4 +1,4 @@
-"""Mean models of groups: bottom-up averaging, and the soft update towards new means."""
+"""Mean models of groups: bottom-up averaging."""
 
 from functools import partial
 
@@ -8,8 +8,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from demjax.base import NO_GROUP, Hierarchy, Params
-from demjax.hierarchy.groups import membership, single_group
-from demjax.pytrees import as_pytree, interpolate
+from demjax.hierarchy.groups import membership, root_only
+from demjax.pytrees import as_pytree
 
 
 def group_means(
@@ -62,18 +62,5 @@ def mean_shares(
 def mean_of_all(params: Params, weight: Float[Array, " N"] | None = None) -> Params:
     """Mean model of all clients, ``Σ_n v_n w_n / Σ_n v_n``: the root's mean, a plain pytree."""
     count = jax.tree.leaves(params)[0].shape[0]
-    means = group_means(params, single_group(count), weight)
+    means = group_means(params, root_only(count, 0, 1), weight)
     return jax.tree.map(lambda leaf: leaf[0, 0], as_pytree(means))
-
-
-def soft_update(old: Params, new: Params, rate: Float[Array, ""] | float) -> Params:
-    """Move models towards new ones: ``(1 − γ) old + γ new``; with ``γ = 1``, the new ones.
-
-    The old ones stay in the sum even then: what is not finite in them stays so.
-
-    Args:
-        old: Models.
-        new: Models of the same shapes.
-        rate: ``γ``, from 0 to 1.
-    """
-    return interpolate(old, new, rate)

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from demjax.base import Hierarchy, Params
 from demjax.hierarchy.groups import flat_groups, lowest_group, parent_group
-from demjax.hierarchy.means import soft_update
+from demjax.pytrees import interpolate
 from demjax.registry import STARTS
 
 Start = Callable[[Params, Params, Hierarchy], Params]
@@ -55,7 +55,7 @@ def mix_down(
     """
     down, lowest = mixing(hierarchy, mix), lowest_group(hierarchy)
     flat = jax.tree.map(down, flat_groups(group))
-    mixed = jax.tree.map(lambda own, flat: soft_update(own, flat[lowest], mix[0]), client, flat)
+    mixed = jax.tree.map(lambda own, flat: interpolate(own, flat[lowest], mix[0]), client, flat)
     return mixed, jax.tree.map(lambda flat, old: flat.reshape(old.shape), flat, group)
 
 
@@ -84,7 +84,7 @@ def _mixed_by_level(
     levels, slots = parents.shape
     for level in range(levels - 2, -1, -1):
         rows = slice(level * slots, (level + 1) * slots)
-        mixed = soft_update(flat[rows], flat[parents[level]], mix[level + 1])
+        mixed = interpolate(flat[rows], flat[parents[level]], mix[level + 1])
         flat = flat.at[rows].set(mixed)
     return flat
 

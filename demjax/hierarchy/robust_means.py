@@ -104,44 +104,13 @@ def noised(average: Average, std: Float[Array, ""] | float) -> Average:
 
 
 def check_not_amplified(average: Average | None, amplification: Float[Array, ""] | float) -> None:
-    """Refuse to amplify any average but the default mean.
-
-    Raises:
-        ValueError: One sentence.
-    """
+    """Refuse to amplify any average but the default mean."""
     plain = isinstance(amplification, int | float) and amplification == 1
     if average is not None and not plain:
         raise ValueError(
             "Only the default mean of groups can be amplified: with another average, "
             f"amplification must be 1, but {amplification} was given."
         )
-
-
-def average_key(key: PRNGKeyArray) -> PRNGKeyArray:
-    """A round's key for its averages, which is no client's."""
-    return keys.for_noise(key)
-
-
-def average_of_all(
-    average: Average,
-    models: Params,
-    weight: Float[Array, " N"],
-    *,
-    reference: Params,
-    key: PRNGKeyArray,
-) -> Params:
-    """One model of all clients by an average of one's own, as a plain pytree.
-
-    Args:
-        average: What averages.
-        models: One model for each client, leaves ``[N, ...]``.
-        weight: What each counts, 0 or more.
-        reference: The single model that is replaced.
-        key: The round's.
-    """
-    one = like(models, jax.tree.map(lambda leaf: leaf[None], reference))
-    mean = average(models, weight[None], reference=one, key=average_key(key))
-    return jax.tree.map(lambda leaf: leaf[0], as_pytree(mean))
 
 
 def mean_by_examples(
@@ -155,6 +124,8 @@ def mean_by_examples(
 ) -> Params:
     """One model of a round's cohort, ``Σ_n m_n w_n / Σ_n m_n`` with ``m_n`` training examples.
 
+    It is a plain pytree; the key of an average is no client's.
+
     Args:
         models: One model for each client, leaves ``[N, ...]``.
         clients: Everybody's data.
@@ -167,7 +138,9 @@ def mean_by_examples(
     sent = participation.rows(models, cohort)
     if average is None:
         return mean_of_all(sent, examples)
-    return average_of_all(average, sent, examples, reference=reference, key=key)
+    one = like(models, jax.tree.map(lambda leaf: leaf[None], reference))
+    mean = average(sent, examples[None], reference=one, key=keys.for_noise(key))
+    return jax.tree.map(lambda leaf: leaf[0], as_pytree(mean))
 
 
 def average_of_groups(
@@ -199,7 +172,7 @@ def average_of_groups(
     counts = membership(hierarchy) * (weight if weight.ndim < 2 else weight[:, None, :])
     counts = counts.reshape(slots, -1)
     flat = flat_groups(group)
-    means = average(client, counts, reference=flat, key=average_key(key))
+    means = average(client, counts, reference=flat, key=keys.for_noise(key))
     exists = jnp.any(counts > 0, axis=1)
 
     def there(leaf, old):

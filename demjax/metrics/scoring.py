@@ -1,7 +1,7 @@
 """Everybody's test examples, and a model's answers to them in parts that caches hold."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,27 +13,17 @@ from demjax.backend import policy
 from demjax.base import ClientData, Params
 
 
-class PooledExamples(NamedTuple):
-    """Everybody's test examples in one row, padded to whole blocks of even size.
-
-    Attributes:
-        example: Index into ``ClientData.x``, in blocks.
-        owner: Client that each belongs to; ``N`` marks padding.
-    """
-
-    example: Int[np.ndarray, " blocks block"]
-    owner: Int[np.ndarray, " blocks block"]
-
-
-def pooled_test_data(clients: ClientData, block: int = 512) -> PooledExamples:
-    """Gather all clients' test examples, without their padding, in blocks of even size.
+def pooled_test_data(
+    clients: ClientData, block: int = 512
+) -> tuple[Int[np.ndarray, " blocks block"], Int[np.ndarray, " blocks block"]]:
+    """Gather all clients' test examples in one row, padded to whole blocks of even size.
 
     Args:
         clients: Everybody's data; concrete arrays, not traced ones.
         block: Most examples of a block, at least 1.
 
     Returns:
-        The pooled test data.
+        Indices into ``ClientData.x``, and the client that each belongs to; ``N`` marks padding.
 
     Raises:
         ValueError: If no client has a test example, or ``block`` is below 1.
@@ -43,14 +33,18 @@ def pooled_test_data(clients: ClientData, block: int = 512) -> PooledExamples:
     test, size = np.asarray(clients.test), np.asarray(clients.test_size)
     real = np.arange(test.shape[1]) < size[:, None]
     if not real.any():
-        raise ValueError("The measures need test examples, but no client has any.")
+        raise ValueError(
+            "The measures need test examples, but no client has any; possible is a partition that "
+            "gives them some, such as natural with all examples as train_count where the test part "
+            "is of other owners."
+        )
     example, owner = test[real], np.nonzero(real)[0]
     blocks = -(-example.size // block)
     block = -(-example.size // blocks)
     padding = blocks * block - example.size
     example = np.pad(example, (0, padding)).astype(np.int32)
     owner = np.pad(owner, (0, padding), constant_values=clients.n_clients).astype(np.int32)
-    return PooledExamples(example.reshape(-1, block), owner.reshape(-1, block))
+    return example.reshape(-1, block), owner.reshape(-1, block)
 
 
 def scores(

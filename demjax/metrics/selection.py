@@ -74,9 +74,6 @@ def check_intervals(
         every: Rounds between two measurements, at least 1, by the name of the measure.
         take: What takes the measures; ``None`` for ``measure``'s.
         measures: What it takes.
-
-    Raises:
-        ValueError: One sentence.
     """
     if not every:
         return

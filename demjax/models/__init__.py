@@ -1,6 +1,7 @@
 """Models as Flax modules, and the convolution that stays fast for many of them."""
 
 from demjax.models.convolution import conv_direct, conv_for_backend, conv_product, conv_tiles
+from demjax.models.layers import chosen_layers, layer_paths
 from demjax.models.networks import CNN, MLP, CifarCNN, Linear
 
 __all__ = [
@@ -8,8 +9,10 @@ __all__ = [
     "MLP",
     "CifarCNN",
     "Linear",
+    "chosen_layers",
     "conv_direct",
     "conv_for_backend",
     "conv_product",
     "conv_tiles",
+    "layer_paths",
 ]

@@ -13,9 +13,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Num, PRNGKeyArray
+from jax.typing import DTypeLike
+from jaxtyping import Array, Num, PRNGKeyArray
 
 from demjax import keys
+from demjax.arrays import on_device
 from demjax.base import Params
 
 
@@ -53,7 +55,7 @@ def network(model: Any, example: Num[Array, " *shape"]) -> Network:
               ``apply(params, x[B, ...], train=bool, key=key)``.
 
             ``train`` and ``key`` are given to those only that take them.
-        example: One input, for its shape.
+        example: One input, for its shape and whether it is of whole numbers, as ``unrounded``.
 
     Returns:
         The network.
@@ -61,7 +63,7 @@ def network(model: Any, example: Num[Array, " *shape"]) -> Network:
     Raises:
         ValueError: One sentence, if the model is of no such kind.
     """
-    one = jnp.asarray(example, jnp.float32)[None]
+    one = unrounded(on_device(example, "The example"), jnp.float32)[None]
     if isinstance(model, nn.Module):
         return _linen(model, one)
     if isinstance(model, tuple | list) and len(model) == 2 and all(map(callable, model)):
@@ -77,7 +79,18 @@ def network(model: Any, example: Num[Array, " *shape"]) -> Network:
     )
 
 
-def _linen(model: nn.Module, one: Float[Array, " 1 *shape"]) -> Network:
+def unrounded(x: Num[Array, " *shape"], compute: DTypeLike) -> Num[Array, " *shape"]:
+    """Inputs as a model sees them: whole numbers as such, all else in what it computes with.
+
+    Whole numbers may be those of words, which 16 bits would confuse. Bytes are pixels: every
+    float holds them, and differences of them.
+    """
+    if jnp.issubdtype(x.dtype, jnp.integer) and x.dtype != jnp.uint8:
+        return x if x.dtype == jnp.uint32 else x.astype(jnp.int32)
+    return x.astype(compute)
+
+
+def _linen(model: nn.Module, one: Num[Array, " 1 *shape"]) -> Network:
     takes = partial(_taken, type(model).__call__)
     variables = jax.eval_shape(partial(model.init, **takes(train=False)), jax.random.key(0), one)
     collections = [name for name in variables if name != "params"]
@@ -102,7 +115,7 @@ def _linen(model: nn.Module, one: Float[Array, " 1 *shape"]) -> Network:
     return Network(init, train, predict, _state_mask if collections else None)
 
 
-def _pair(init: Callable, apply: Callable, one: Float[Array, " 1 *shape"]) -> Network:
+def _pair(init: Callable, apply: Callable, one: Num[Array, " 1 *shape"]) -> Network:
     takes = partial(_taken, apply)
 
     def train(params, x, key):
@@ -172,14 +185,14 @@ def _made(model: Any, key: PRNGKeyArray | None = None) -> Any:
     if isinstance(model, nnx.Module) or not callable(model):
         return model
     try:
-        names = inspect.signature(model).parameters.values()
+        takes = inspect.signature(model).parameters
     except ValueError:
         return model
-    needed = [p.name for p in names if p.default is p.empty and p.kind <= p.KEYWORD_ONLY]
-    needed = [name for name in needed if name not in ("args", "kwargs")]
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [p.name for p in takes.values() if p.default is p.empty and p.kind not in several]
     if needed not in ([], ["rngs"]):
         return model
-    if "rngs" not in inspect.signature(model).parameters:
+    if "rngs" not in takes:
         return model()
     return model(rngs=nnx.Rngs(jax.random.key(0) if key is None else key))
 

@@ -70,11 +70,14 @@ class Conv2D(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, " B H W C"]) -> Float[Array, " B H W F"]:
-        """Apply the layer."""
+        """Apply the layer, also to images of bytes."""
+        x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
         init = uniform_fan_in(self.size**2 * x.shape[-1])
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", init, shape)
         bias = self.param("bias", init, (self.features,))
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            x = x.astype(kernel.dtype)  # images may come as whole numbers
         return (self.conv or conv_for_backend())(x, kernel) + bias
 
 
@@ -121,7 +124,8 @@ class CNN(nn.Module):
 
     Two blocks of a 5×5 convolution with 32 filters, ReLU, 2×2 max-pool and dropout, then a
     hidden dense layer of 512 with ReLU and the output layer. (Pooling before the ReLU gives
-    the same numbers and a quarter of the work.)
+    the same numbers and a quarter of the work.) By name ``Dense_0`` is the output layer,
+    ``Dense_1`` the hidden one.
 
     Attributes:
         classes: Number of labels.
@@ -142,8 +146,6 @@ class CNN(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, " B H W C"], *, train: bool) -> Float[Array, " B classes"]:
         """Logits of each input; ``train`` turns dropout on, where there is any."""
-        if not jnp.issubdtype(x.dtype, jnp.floating):
-            x = x.astype(jnp.float32)  # images may come as bytes
         for features in self.filters:
             x = nn.relu(max_pool(Conv2D(features, size=5, conv=self.conv)(x)))
             if train and self.dropout > 0:
@@ -178,8 +180,6 @@ class CifarCNN(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, " B H W C"], *, train: bool) -> Float[Array, " B classes"]:
         """Logits of each input; ``train`` turns dropout on, where there is any."""
-        if not jnp.issubdtype(x.dtype, jnp.floating):
-            x = x.astype(jnp.float32)  # images may come as bytes
         for features in self.filters:
             x = nn.relu(max_pool(Conv2D(features, size=3, conv=self.conv)(x)))
         x = x.reshape(x.shape[0], prod(x.shape[1:]))

@@ -1,17 +1,13 @@
 """What a round takes: time, and models sent."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from demjax.plots.record import Record, Run
 from demjax.plots.settings import Setting, looks, settings
-from demjax.plots.style import COLUMN, GREY, folded, new_figure, style
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from demjax.plots.style import COLUMN, GREY, Axes, Figure, folded, new_figure, style
 
 
 class Cost(NamedTuple):
@@ -41,7 +37,7 @@ def cost_of(record: Record) -> Cost | None:
     if seconds[0] is None or seconds[1] is None:
         return None
     parameters, options = record.summary.get("parameters"), record.options
-    participants = options.get("cohort") or options.get("clients")
+    participants = options.get("cohort") or record.summary.get("clients", options.get("clients"))
     sent = None
     if options.get("algorithm") == "local_only":
         sent = 0
@@ -55,8 +51,8 @@ def cost(
     runs: Run | Sequence[Run],
     *,
     names: Sequence[str] | None = None,
-    figure: "Figure | None" = None,
-) -> "list[Axes]":
+    figure: Figure | None = None,
+) -> list[Axes]:
     """Draw the seconds that a round takes, its measurement apart, and the bytes of models sent.
 
     Args:
@@ -80,18 +76,10 @@ def cost(
     axes = list(figure.subplots(1 + known, 1, squeeze=False)[:, 0])
     places = np.arange(len(several))
     colours = [look["color"] for look in looks(several)]
-    training = np.array([one.training for one in costs])
+    training, measuring = (np.array([one[part] for one in costs]) for part in range(2))
+    hatched = {"color": GREY, "hatch": "////", "edgecolor": "white", "linewidth": 0}
     axes[0].barh(places, training, color=colours, height=0.7)
-    axes[0].barh(
-        places,
-        [one.measuring for one in costs],
-        left=training,
-        height=0.7,
-        color=GREY,
-        hatch="////",
-        edgecolor="white",
-        linewidth=0,
-    )
+    axes[0].barh(places, measuring, left=training, height=0.7, **hatched)
     axes[0].set_xlabel("seconds of a round; hatched: of a measurement", loc="right")
     if known:
         axes[1].barh(places, [(one.sent or 0) / 1e6 for one in costs], color=colours, height=0.7)

@@ -1,7 +1,7 @@
 """The measures over rounds: settings compared, seeds as bands."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,18 +15,17 @@ from demjax.plots.style import (
     ORANGE,
     PAGE,
     VERMILLION,
+    Axes,
+    Figure,
     axes_or_new,
-    fitting_columns,
     folded,
     legend_above,
+    legend_columns,
+    legend_height,
     new_figure,
     style,
     whole_rounds,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 MEASURES: Mapping[str, str] = {
     "global": "Global",
@@ -54,8 +53,8 @@ def curve(
     measure: str = "c_gen",
     names: Sequence[str] | None = None,
     legend: bool = True,
-    ax: "Axes | None" = None,
-) -> "Axes":
+    ax: Axes | None = None,
+) -> Axes:
     """Draw one measure over rounds, a line for each setting.
 
     Runs that differ by their seed only are one line, their mean, in a band from the least to the
@@ -84,7 +83,7 @@ def curve(
     return ax
 
 
-def draw_lines(ax: "Axes", several: Sequence[Setting], measure: str) -> int:
+def draw_lines(ax: Axes, several: Sequence[Setting], measure: str) -> int:
     """Draw a measure of all settings that have it; returns how many these are."""
     drawn = 0
     for one, look in zip(several, looks(several), strict=True):
@@ -96,7 +95,7 @@ def draw_lines(ax: "Axes", several: Sequence[Setting], measure: str) -> int:
     return drawn
 
 
-def draw_band(ax: "Axes", rounds: Any, values: Any, look: dict[str, Any], label: str) -> None:
+def draw_band(ax: Axes, rounds: Any, values: Any, look: dict[str, Any], label: str) -> None:
     """Draw the mean of several runs, and a band from the least to the most."""
     every = max(1, len(rounds) // 6)
     ax.plot(rounds, values.mean(axis=0), label=label, markevery=every, **look)
@@ -124,11 +123,12 @@ def _columns(several: Sequence[Setting]) -> str:
     return f"possible are {', '.join(known)}"
 
 
-def _missing(several: Sequence[Setting], shown: Sequence[str]) -> str:
-    """Which measures of clients and of the root no run has taken, for below an axis."""
+def _name_missing(ax: Axes, several: Sequence[Setting], shown: Sequence[str]) -> None:
+    """Say below an axis which measures of clients and of the root no run has taken."""
     missing = [MEASURES[name] for name in ("c_spe", "c_gen", "global") if name not in shown]
     known = any(name in r.measures for one in several for r in one.records for name in MEASURES)
-    return f"not measured: {', '.join(missing)}" if missing and known else ""
+    if missing and known:
+        ax.set_xlabel(f"{ax.get_xlabel()}\nnot measured: {', '.join(missing)}")
 
 
 @style()
@@ -137,8 +137,8 @@ def comparison(
     *,
     level: int = 1,
     names: Sequence[str] | None = None,
-    figure: "Figure | None" = None,
-) -> "list[Axes]":
+    figure: Figure | None = None,
+) -> list[Axes]:
     """Draw all measures over rounds, a panel for each and in it a line for each setting.
 
     Args:
@@ -162,10 +162,8 @@ def comparison(
     if not shown:
         raise ValueError(f"None of the runs has a measure to compare; {_columns(several)}.")
     rows = -(-len(shown) // 2)
-    longest = max(len(one.label) for one in several)
-    columns = fitting_columns(longest, COLUMN, len(several))
-    height = 1.35 * rows + 0.14 * -(-len(several) // columns) + 0.15
-    figure = new_figure(figure, (COLUMN, height))
+    labels = [one.label for one in several]
+    figure = new_figure(figure, (COLUMN, 1.35 * rows + legend_height(labels) + 0.15))
     axes: list[Axes] = []
     for place, column in enumerate(shown):
         ax = figure.add_subplot(rows, 2, place + 1, sharex=axes[0] if axes else None)
@@ -174,15 +172,10 @@ def comparison(
         if place < len(shown) - 2:
             ax.set_xlabel("")
         axes.append(ax)
-    _say_below(axes[-1], _missing(several, shown))
+    _name_missing(axes[-1], several, shown)
     handles = axes[0].get_legend_handles_labels()[0]
-    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+    figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(labels))
     return axes
-
-
-def _say_below(ax: "Axes", note: str) -> None:
-    if note:
-        ax.set_xlabel("\n".join([ax.get_xlabel(), note]))
 
 
 @style()
@@ -191,8 +184,8 @@ def measures(
     *,
     level: int = 1,
     names: Sequence[str] | None = None,
-    figure: "Figure | None" = None,
-) -> "list[Axes]":
+    figure: Figure | None = None,
+) -> list[Axes]:
     """Draw all measures over rounds, settings side by side: in each panel a line for each measure.
 
     Args:
@@ -227,7 +220,7 @@ def measures(
         ax.set_title(folded(one.label, wide))
         ax.set_ylabel("accuracy" if place % columns == 0 else "")
         taken = [name for name in MEASURES if one.values(name) is not None]
-        _say_below(ax, _missing([one], taken))
+        _name_missing(ax, [one], taken)
         axes.append(ax)
     handles = [seen[shown] for shown in MEASURES.values() if shown in seen]
     tight = {"handlelength": 1.9, "columnspacing": 0.8}

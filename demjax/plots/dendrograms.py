@@ -1,10 +1,10 @@
 """Dendrograms of a run, with the levels at which they were cut."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.cluster import hierarchy
 
 from demjax.plots.record import Record, Run, read
 from demjax.plots.style import (
@@ -12,16 +12,14 @@ from demjax.plots.style import (
     COLUMN,
     DASHES,
     SERIES,
+    Axes,
+    Figure,
     axes_or_new,
     legend_above,
     new_figure,
     spread_places,
     style,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 def leaves_and_heights(
@@ -33,20 +31,13 @@ def leaves_and_heights(
         merges: SciPy's linkage matrix of ``N`` clients.
     """
     count = len(merges) + 1
-    children = merges[:, :2].astype(int)
-    order, waiting = [], [2 * count - 2]
-    while waiting:
-        node = waiting.pop()
-        if node < count:
-            order.append(node)
-        else:
-            waiting += children[node - count][::-1].tolist()
+    order = hierarchy.leaves_list(np.asarray(merges, float))
     place, height = np.zeros(2 * count - 1), np.zeros(2 * count - 1)
     place[order] = np.arange(count)
-    for number, pair in enumerate(children):
+    height[count:] = merges[:, 2]
+    for number, pair in enumerate(merges[:, :2].astype(int)):
         place[count + number] = place[pair].mean()
-        height[count + number] = merges[number, 2]
-    return np.array(order), place, height
+    return order, place, height
 
 
 def cut_heights(
@@ -87,8 +78,8 @@ def cut_heights(
 
 @style()
 def dendrogram(
-    run: Run, *, moment: int | None = None, cuts: bool = True, ax: "Axes | None" = None
-) -> "Axes":
+    run: Run, *, moment: int | None = None, cuts: bool = True, ax: Axes | None = None
+) -> Axes:
     """Draw the dendrogram of a round: clients to the right, the height of a merge its distance.
 
     A line for each level passes between the groups of that level and the merges above them; where
@@ -121,7 +112,7 @@ def dendrogram(
     return ax
 
 
-def draw(ax: "Axes", record: Record, moment: int, *, cuts: bool = True) -> None:
+def draw(ax: Axes, record: Record, moment: int, *, cuts: bool = True) -> None:
     """Draw the dendrogram that was first seen after a round, and its cuts."""
     from matplotlib.collections import LineCollection
 
@@ -178,8 +169,8 @@ def dendrograms(
     *,
     moments: int | Sequence[int] = 10,
     cuts: bool = True,
-    figure: "Figure | None" = None,
-) -> "list[Axes]":
+    figure: Figure | None = None,
+) -> list[Axes]:
     """Draw how the dendrogram changes: ten moments of a run, evenly, all at one scale.
 
     Args:

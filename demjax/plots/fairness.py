@@ -1,20 +1,24 @@
 """How fairly accuracy is shared out among clients."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from demjax.plots.curves import draw_band, title
-from demjax.plots.per_client import of_clients, where_measured
+from demjax.plots.curves import draw_lines, title
+from demjax.plots.per_client import of_clients
 from demjax.plots.record import Run
-from demjax.plots.settings import looks, settings
-from demjax.plots.style import COLUMN, fitting_columns, new_figure, style, whole_rounds
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from demjax.plots.settings import settings
+from demjax.plots.style import (
+    COLUMN,
+    Axes,
+    Figure,
+    legend_columns,
+    legend_height,
+    new_figure,
+    style,
+)
 
 
 class Fairness(NamedTuple):
@@ -85,8 +89,8 @@ def fairness(
     *,
     measure: str = "c_spe",
     names: Sequence[str] | None = None,
-    figure: "Figure | None" = None,
-) -> "list[Axes]":
+    figure: Figure | None = None,
+) -> list[Axes]:
     """Draw over rounds how fairly accuracy is shared out among clients, a line for each setting.
 
     Panels: the mean of the worst tenth of the clients, the standard deviation, the Gini
@@ -107,25 +111,19 @@ def fairness(
     several = settings(runs, names)
     found = []
     for one in several:
-        records = [where_measured(record) for record in one.records]
-        own = [fairness_of(of_clients(record, measure)) for record in records]
-        columns = [
-            record._replace(measures={name: getattr(fair, name) for name in NAMES})
-            for record, fair in zip(records, own, strict=True)
-        ]
-        found.append(one._replace(records=tuple(columns)))
-    longest = max(len(one.label) for one in several)
-    ncols = fitting_columns(longest, COLUMN, len(several))
-    above = 0.14 * -(-len(several) // ncols) if len(several) > 1 else 0
+        records = []
+        for record in one.records:
+            rounds, values = of_clients(record, measure)
+            fair = fairness_of(values)._asdict()
+            records.append(record._replace(round=rounds, measures=fair))
+        found.append(one._replace(records=tuple(records)))
+    labels = [one.label for one in several]
+    above = legend_height(labels) if len(several) > 1 else 0
     figure = new_figure(figure, (COLUMN, 3.1 + above))
     axes: list[Axes] = []
     for place, (name, shown) in enumerate(NAMES.items()):
         ax = figure.add_subplot(2, 2, place + 1)
-        for one, look in zip(found, looks(several), strict=True):
-            values = one.values(name)
-            if values is not None:
-                draw_band(ax, *values, look, one.label)
-        whole_rounds(ax)
+        draw_lines(ax, found, name)
         ax.set_title(shown)
         if place < 2:
             ax.set_xlabel("")
@@ -133,5 +131,5 @@ def fairness(
     figure.supylabel(f"of clients' {title(measure)}", fontsize=8)
     if len(several) > 1:
         handles = axes[0].get_legend_handles_labels()[0]
-        figure.legend(handles=handles, loc="outside upper center", ncols=ncols)
+        figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(labels))
     return axes

@@ -1,7 +1,7 @@
 """All figures by name, each drawn from the records of one run or of several."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +12,9 @@ from demjax.plots.labels_by_group import held, labels_by_group
 from demjax.plots.membership import membership
 from demjax.plots.record import Record
 from demjax.plots.settings import settings
-from demjax.plots.style import COLUMN, fitting_columns, new_figure
+from demjax.plots.style import COLUMN, Figure, legend_columns, legend_height, new_figure
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-Drawing = Callable[[Sequence[Record], "Figure"], Any]
+Drawing = Callable[[Sequence[Record], Figure], Any]
 
 CLUSTERS_AT_MOST = 12
 """More true clusters than this cannot be told apart by colour."""
@@ -39,13 +36,13 @@ def _single(draw: Callable[..., Any], width: float, height: float) -> Drawing:
     return drawing
 
 
-def _comparison(records: Sequence[Record], figure: "Figure") -> Any:
+def _comparison(records: Sequence[Record], figure: Figure) -> Any:
     if len(settings(records)) < 2:
         raise ValueError("It compares settings, but there is only one.")
     return curves.comparison(records, figure=figure)
 
 
-def _clients(records: Sequence[Record], figure: "Figure") -> Any:
+def _clients(records: Sequence[Record], figure: Figure) -> Any:
     one = _one(records)
     axes = new_figure(figure, (COLUMN, 4.4)).subplots(2, 1)
     per_client.clients(one, measure="c_spe", ax=axes[0])
@@ -54,21 +51,19 @@ def _clients(records: Sequence[Record], figure: "Figure") -> Any:
     axes[1].get_legend().remove()
 
 
-def _distribution(records: Sequence[Record], figure: "Figure") -> Any:
-    several = len(settings(records))
-    longest = max(len(one.label) for one in settings(records))
-    lines = -(-several // fitting_columns(longest, COLUMN, several)) if len(records) > 1 else 1
-    axes = new_figure(figure, (COLUMN, 2.0 + 0.14 * lines)).subplots(1, 2, sharey=True)
+def _distribution(records: Sequence[Record], figure: Figure) -> Any:
+    labels = [one.label for one in settings(records)]
+    above = legend_height(labels) if len(records) > 1 else 0.14
+    axes = new_figure(figure, (COLUMN, 2.0 + above)).subplots(1, 2, sharey=True)
     per_client.distribution(records, measure="c_spe", legend=False, ax=axes[0])
     per_client.distribution(records, measure="c_gen", legend=False, ax=axes[1])
     axes[1].set_ylabel("")
-    handles = axes[0].get_legend_handles_labels()[0]
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    ncols = fitting_columns(longest, COLUMN, len(handles))
-    figure.legend(handles=handles, loc="outside upper center", ncols=ncols, fontsize=7)
+    handles, labels = axes[0].get_legend_handles_labels()
+    ncols = legend_columns(labels)
+    figure.legend(handles, labels, loc="outside upper center", ncols=ncols, fontsize=7)
 
 
-def _kinds(records: Sequence[Record], figure: "Figure") -> Any:
+def _kinds(records: Sequence[Record], figure: Figure) -> Any:
     one = _one(records)
     true_clusters = held(one)[2]
     found = len(np.unique(true_clusters))

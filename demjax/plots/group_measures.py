@@ -1,16 +1,20 @@
 """What the tree looks like over the rounds: sizes of groups, and agreement with other ones."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from demjax.plots.record import Record, Run, read
-from demjax.plots.style import COLUMN as WIDTH
-from demjax.plots.style import DASHES, MARKERS, SERIES, new_figure, style, whole_rounds
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from demjax.plots.style import (
+    COLUMN,
+    DASHES,
+    GREY,
+    MARKERS,
+    SERIES,
+    Axes,
+    Figure,
+    new_figure,
+    style,
+    whole_rounds,
+)
 
 
 def _with_levels(run: Run) -> Record:
@@ -22,11 +26,11 @@ def _with_levels(run: Run) -> Record:
     return record
 
 
-def _panels(record: Record, titles: list[str], figure: "Figure | None") -> "list[Axes]":
+def _panels(record: Record, titles: list[str], figure: Figure | None) -> list[Axes]:
     """Empty panels above one another, and above them a legend of the levels."""
     from matplotlib.lines import Line2D
 
-    figure = new_figure(figure, (WIDTH, 1.15 * len(titles) + 0.45))
+    figure = new_figure(figure, (COLUMN, 1.15 * len(titles) + 0.45))
     axes = list(figure.subplots(len(titles), 1, sharex=True, squeeze=False)[:, 0])
     for ax, title in zip(axes, titles, strict=True):
         whole_rounds(ax)
@@ -51,7 +55,7 @@ def _look(level: int, count: int) -> dict:
 
 
 @style()
-def group_sizes(run: Run, *, figure: "Figure | None" = None) -> "list[Axes]":
+def group_sizes(run: Run, *, figure: Figure | None = None) -> list[Axes]:
     """Draw over rounds, for each level: how many groups, how large, how many clients are alone.
 
     Args:
@@ -97,7 +101,7 @@ def _grouped(record: Record, level: int) -> np.ndarray:
 
 
 @style()
-def rand_index(run: Run, *, figure: "Figure | None" = None) -> "list[Axes]":
+def rand_index(run: Run, *, figure: Figure | None = None) -> list[Axes]:
     """Draw over rounds, for each level, how its groups agree with true clusters and the past.
 
     Agreement is the adjusted Rand index, ``structure.adjusted_rand``: 1 for the same groups, on
@@ -121,5 +125,5 @@ def rand_index(run: Run, *, figure: "Figure | None" = None) -> "list[Axes]":
         for ax, column in zip(axes, ("rand_true", "rand_before"), strict=True):
             ax.plot(record.round, record.measures[f"{column}_l{level + 1}"], **look)
     for ax in axes:
-        ax.axhline(0, color="#B3B3B3", linewidth=0.6, zorder=0)
+        ax.axhline(0, color=GREY, linewidth=0.6, zorder=0)
     return axes

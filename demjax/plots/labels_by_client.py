@@ -1,28 +1,24 @@
 """Who has what, as an image."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
 from demjax.base import ClientData
 from demjax.data import Partition
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from demjax.plots.style import BLUE, IMAGE, ORANGE, Axes, axes_or_new
 
 CLIENTS_AT_MOST = 200
 """More columns than this would be narrower than what a screen shows."""
-
-_TRAIN, _TEST = "#0072b2", "#e69f00"  # blue and orange, which colour-blind people tell apart
 
 
 def labels_by_client(
     clients: ClientData | Partition,
     y: Int[np.ndarray, " T"] | None = None,
     *,
-    ax: "Axes | None" = None,
-) -> "Axes":
+    ax: Axes | None = None,
+) -> Axes:
     """Draw how many examples of each label each client has, and above it how many it has in all.
 
     Colours are logarithmic; white is none. Of more than 200 clients a random 200 are drawn, in
@@ -39,26 +35,23 @@ def labels_by_client(
     Raises:
         ValueError: A partition came without its labels.
     """
-    import matplotlib.pyplot as plt  # here, so that importing demjax stays light
-
     train, test, names = label_counts(clients, y)
     count = len(train)
     shown = np.arange(count)
     if count > CLIENTS_AT_MOST:
         shown = np.sort(np.random.default_rng(0).choice(count, CLIENTS_AT_MOST, replace=False))
     train, test = train[shown], test[shown]
-    if ax is None:
-        _, ax = plt.subplots(figsize=size(count, len(names)), layout="constrained")
+    ax = axes_or_new(ax, size(count, len(names)))
     heat_map(ax, train + test, "examples of a label")
     what = f"client ({CLIENTS_AT_MOST} of {count:,}, at random)" if count > len(shown) else "client"
     ax.set(xlabel=what, ylabel="label")
-    _tick(ax.xaxis, shown, 10)
-    _tick(ax.yaxis, names, 16)
+    tick(ax.xaxis, shown, 10)
+    tick(ax.yaxis, names, 16)
 
     bars = ax.inset_axes((0, 1.03, 1, 0.28), sharex=ax)
     places, trained = np.arange(len(shown)), train.sum(axis=1)
-    bars.bar(places, trained, width=1.0, color=_TRAIN, label="training")
-    bars.bar(places, test.sum(axis=1), width=1.0, bottom=trained, color=_TEST, label="test")
+    bars.bar(places, trained, width=1.0, color=BLUE, label="training")
+    bars.bar(places, test.sum(axis=1), width=1.0, bottom=trained, color=ORANGE, label="test")
     bars.tick_params(labelbottom=False, bottom=False)
     bars.set(ylabel="examples", xlim=(-0.5, len(shown) - 0.5))
     bars.spines[["top", "right"]].set_visible(False)
@@ -66,7 +59,7 @@ def labels_by_client(
     return ax
 
 
-def heat_map(ax: "Axes", counts: Int[np.ndarray, " N C"], label: str) -> None:
+def heat_map(ax: Axes, counts: Int[np.ndarray, " N C"], label: str) -> None:
     """Draw numbers of examples as colours, logarithmic and white for none, with their bar.
 
     Args:
@@ -78,18 +71,11 @@ def heat_map(ax: "Axes", counts: Int[np.ndarray, " N C"], label: str) -> None:
     from matplotlib.ticker import LogLocator
 
     shown = counts.T.astype(float)
-    image = ax.imshow(
-        np.where(shown > 0, shown, np.nan),
-        norm=LogNorm(1, max(2.0, shown.max())),
-        cmap="viridis_r",
-        aspect="auto",
-        origin="lower",
-        interpolation="nearest",
-    )
+    norm = LogNorm(1, max(2.0, shown.max()))
+    image = ax.imshow(np.where(shown > 0, shown, np.nan), norm=norm, cmap="viridis_r", **IMAGE)
     ticks = LogLocator(subs=(1.0, 2.0, 5.0))
-    ax.figure.colorbar(
-        image, ax=ax, label=label, ticks=ticks, format="%d", pad=0.02
-    ).minorticks_off()
+    bar = ax.figure.colorbar(image, ax=ax, label=label, ticks=ticks, format="%d", pad=0.02)
+    bar.minorticks_off()
 
 
 def size(clients: int, labels: int) -> tuple[float, float]:
@@ -112,12 +98,10 @@ def label_counts(
     """
     if isinstance(clients, ClientData):
         y = np.asarray(clients.y)
+        tables = (clients.train, clients.train_size), (clients.test, clients.test_size)
         parts = [
-            _held(np.asarray(table), np.asarray(size))
-            for table, size in (
-                (clients.train, clients.train_size),
-                (clients.test, clients.test_size),
-            )
+            (rows[np.arange(rows.shape[1]) < sizes[:, np.newaxis]], sizes)
+            for rows, sizes in ((np.asarray(rows), np.asarray(sizes)) for rows, sizes in tables)
         ]
     elif y is None:
         raise ValueError("A partition holds no labels, so say with y which each example has.")
@@ -128,20 +112,16 @@ def label_counts(
         ]
     y = np.asarray(y)
     names = np.unique(y)
-    tables = []
+    found = []
     for held, sizes in parts:
         code = np.repeat(np.arange(len(sizes)), sizes) * len(names)
         code += np.searchsorted(names, y[held.astype(np.int64)])
         counts = np.bincount(code, minlength=len(sizes) * len(names))
-        tables.append(counts.reshape(len(sizes), len(names)))
-    return tables[0], tables[1], names
+        found.append(counts.reshape(len(sizes), len(names)))
+    return found[0], found[1], names
 
 
-def _held(table: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return table[np.arange(table.shape[1]) < size[:, np.newaxis]], size
-
-
-def _tick(axis: Any, names: np.ndarray, most: int) -> None:
+def tick(axis: Any, names: np.ndarray, most: int) -> None:
     """Name at most so many places of an axis, evenly."""
     places = np.arange(0, len(names), -(-len(names) // most))
     axis.set_ticks(places, [str(name) for name in names[places]])

@@ -1,6 +1,6 @@
 """Who has which labels, with the groups drawn on."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -9,12 +9,9 @@ from demjax.data import load_partition
 from demjax.experiment.experiment import resolve, with_defaults
 from demjax.experiment.load_data import load, partitioned
 from demjax.experiment.tables import all_options
-from demjax.plots.labels_by_client import heat_map, label_counts
-from demjax.plots.record import Record, Run, read
-from demjax.plots.style import COLUMN, FILLS, GREY, axes_or_new, style
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from demjax.plots.labels_by_client import heat_map, label_counts, tick
+from demjax.plots.record import Record, Run, places_of, read
+from demjax.plots.style import COLUMN, FILLS, GREY, IMAGE, Axes, axes_or_new, style
 
 
 def held(
@@ -57,8 +54,8 @@ def labels_by_group(
     *,
     counts: Int[np.ndarray, " N C"] | None = None,
     moment: int | None = None,
-    ax: "Axes | None" = None,
-) -> "Axes":
+    ax: Axes | None = None,
+) -> Axes:
     """Draw which labels each client has, clients next to their group's, groups as bars below.
 
     Args:
@@ -78,9 +75,7 @@ def labels_by_group(
     record = read(run)
     if record.groups is None or not record.groups.shape[1]:
         raise ValueError(f"The run {record.name} has no levels of groups under its root.")
-    if moment is not None and moment not in record.round:
-        raise ValueError(f"The run {record.name} was not measured after round {moment}.")
-    place = -1 if moment is None else int(np.searchsorted(record.round, moment))
+    place = -1 if moment is None else places_of(record, [moment])[0]
     groups, names = record.groups[place], None
     if counts is None:
         counts, names, _ = held(record)
@@ -91,8 +86,7 @@ def labels_by_group(
     ax = axes_or_new(ax, (COLUMN, 2.5))
     heat_map(ax, counts[order], "examples")
     names = np.arange(counts.shape[1]) if names is None else names
-    ticks = np.arange(0, len(names), -(-len(names) // 12))
-    ax.set_yticks(ticks, [str(name) for name in names[ticks]])
+    tick(ax.yaxis, names, 12)
     ax.set(ylabel="label", xticks=[])
     edges = np.flatnonzero(np.diff(last[0][order])) + 0.5
     thin = min(0.5, 8 / max(1, len(edges)))
@@ -102,13 +96,8 @@ def labels_by_group(
     levels = len(groups)
     high = 0.055 * levels
     bars = ax.inset_axes((0, -high - 0.02, 1, high), sharex=ax)
-    bars.imshow(
-        [_row(row[order]) for row in groups],
-        aspect="auto",
-        origin="lower",
-        interpolation="nearest",
-        extent=(-0.5, len(order) - 0.5, -0.5, levels - 0.5),
-    )
+    extent = (-0.5, len(order) - 0.5, -0.5, levels - 0.5)
+    bars.imshow([_row(row[order]) for row in groups], extent=extent, **IMAGE)
     bars.set_yticks(range(levels), [f"level {level + 1}" for level in range(levels)], fontsize=7)
     bars.tick_params(length=0)
     bars.spines[:].set_visible(False)

@@ -1,27 +1,23 @@
 """Who is in which group over the rounds: an alluvial map."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
 from demjax.plots.alluvial import ALONE, Ribbon, flows
-from demjax.plots.record import Run, read
+from demjax.plots.record import Run, places_of, read
 from demjax.plots.style import (
     COLUMN,
     FILLS,
     GREY,
+    Axes,
     axes_or_new,
     legend_above,
-    spread_places,
     style,
     whole_rounds,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.path import Path
 
 
 @style()
@@ -31,8 +27,8 @@ def membership(
     level: int = 1,
     moments: int | Sequence[int] = 10,
     true_clusters: Int[np.ndarray, " N"] | None = None,
-    ax: "Axes | None" = None,
-) -> "Axes":
+    ax: Axes | None = None,
+) -> Axes:
     """Draw who is in which group over the rounds, and who moves where: an alluvial map.
 
     A bar is a group, as high as it has clients; a ribbon are the clients that go from one group to
@@ -66,7 +62,8 @@ def membership(
     every = record.groups[:, level - 1]
     if (every == ALONE).all():
         raise ValueError(f"The clients of the run {record.name} were never in groups.")
-    places = _places(record.round, every, moments)
+    first = int(np.argmax((every >= 0).any(axis=1)))
+    places = places_of(record, moments, first)
     shown, rounds = every[places], record.round[places]
     count = every.shape[1]
     if true_clusters is not None and np.shape(true_clusters) != (count,):
@@ -81,22 +78,13 @@ def membership(
     ax = axes_or_new(ax, (COLUMN, 2.9))
     paint = [colour for colour, _ in legend]
     width = 0.07 * max(1, len(rounds) - 1) / 9
-    ax.add_collection(
-        PathCollection(
-            [_path(ribbon, width) for ribbon in ribbons],
-            facecolors=[paint[ribbon.colour] for ribbon in ribbons],
-            alpha=0.6,
-            linewidths=0,
-        )
-    )
+    paths = [_path(ribbon, width) for ribbon in ribbons]
+    fills = [paint[ribbon.colour] for ribbon in ribbons]
+    ax.add_collection(PathCollection(paths, facecolors=fills, alpha=0.6, linewidths=0))
+    sides = [(block.moment - width, block.moment + width, block) for block in blocks]
     corners = [
-        [
-            (block.moment - width, block.bottom),
-            (block.moment + width, block.bottom),
-            (block.moment + width, block.top),
-            (block.moment - width, block.top),
-        ]
-        for block in blocks
+        [(left, one.bottom), (right, one.bottom), (right, one.top), (left, one.top)]
+        for left, right, one in sides
     ]
     fills = ["#999999" if block.group == ALONE else "#222222" for block in blocks]
     ax.add_collection(PolyCollection(corners, facecolors=fills, linewidths=0))
@@ -112,23 +100,6 @@ def membership(
     title = f"group in round {rounds[0]}" if true_clusters is None else "true cluster"
     legend_above(ax, handles, title=title, title_fontsize=7, alignment="left", handlelength=1.0)
     return ax
-
-
-def _places(rounds: np.ndarray, groups: np.ndarray, moments: int | Sequence[int]) -> list[int]:
-    """The places of the moments among the measured rounds."""
-    if isinstance(moments, int):
-        if moments < 2:
-            raise ValueError(f"At least 2 moments are drawn, but {moments} was given.")
-        first = int(np.argmax((groups >= 0).any(axis=1)))
-        return [first + place for place in spread_places(len(rounds) - first, moments)]
-    missing = [number for number in moments if number not in rounds]
-    if missing or not moments:
-        what = f"round {missing[0]} was" if missing else "no round was"
-        raise ValueError(
-            f"The run was measured after rounds {rounds[0]} to {rounds[-1]}, but {what} asked for "
-            "that is not among them."
-        )
-    return [int(np.searchsorted(rounds, number)) for number in sorted(moments)]
 
 
 def _colours(
@@ -151,7 +122,7 @@ def _colours(
     return colours, legend
 
 
-def _path(ribbon: Ribbon, width: float) -> "Path":
+def _path(ribbon: Ribbon, width: float) -> Any:
     """A ribbon's outline: two S-shaped edges between two bars."""
     from matplotlib import path
 

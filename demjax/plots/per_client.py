@@ -1,32 +1,29 @@
 """How different clients are: each one's curve, and how their measures are distributed."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from demjax.plots.curves import title
-from demjax.plots.record import Record, Run, read
+from demjax.plots.record import Record, Run, places_of, read
 from demjax.plots.settings import COLOURS, looks, settings
 from demjax.plots.style import (
     BLACK,
     BLUE,
     COLUMN,
     DASHES,
+    Axes,
     axes_or_new,
     legend_above,
     shade,
-    spread_places,
     style,
     whole_rounds,
 )
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 @style()
-def clients(run: Run, *, measure: str = "c_gen", ax: "Axes | None" = None) -> "Axes":
+def clients(run: Run, *, measure: str = "c_gen", ax: Axes | None = None) -> Axes:
     """Draw a measure of every client over rounds as thin lines, and their mean as a bold one.
 
     Args:
@@ -42,16 +39,16 @@ def clients(run: Run, *, measure: str = "c_gen", ax: "Axes | None" = None) -> "A
     """
     from matplotlib.lines import Line2D
 
-    record = where_measured(read(run))
-    values = of_clients(record, measure)
+    record = read(run)
+    rounds, values = of_clients(record, measure)
     ax = axes_or_new(ax, (COLUMN, 2.4))
     colour = COLOURS.get(str(record.options.get("algorithm")), BLUE)
     count = values.shape[1]
     faint = max(0.04, min(0.5, 15 / count))
-    ax.plot(record.round, values, color=colour, alpha=faint, linewidth=0.5, rasterized=count > 500)
+    ax.plot(rounds, values, color=colour, alpha=faint, linewidth=0.5, rasterized=count > 500)
     there = np.isfinite(values)
     mean = np.where(there, values, 0).sum(axis=1) / np.maximum(1, there.sum(axis=1))
-    ax.plot(record.round, mean, color=BLACK, linewidth=2, label="their mean")
+    ax.plot(rounds, mean, color=BLACK, linewidth=2, label="their mean")
     whole_rounds(ax)
     ax.set_ylabel(title(measure))
     one = Line2D([], [], color=colour, linewidth=0.5, label=f"each of {count:,} clients")
@@ -59,8 +56,10 @@ def clients(run: Run, *, measure: str = "c_gen", ax: "Axes | None" = None) -> "A
     return ax
 
 
-def of_clients(record: Record, measure: str) -> np.ndarray:
-    """A measure of every client at each measurement, ``[E, N]``.
+def of_clients(
+    record: Record, measure: str
+) -> tuple[Int[np.ndarray, " E"], Float[np.ndarray, " E N"]]:
+    """The rounds after which a run's clients were measured, and a measure of every client then.
 
     Raises:
         ValueError: If the run does not hold it, or the measure is not one of clients.
@@ -68,32 +67,15 @@ def of_clients(record: Record, measure: str) -> np.ndarray:
     if measure not in ("c_gen", "c_spe"):
         raise ValueError(f"Clients have no measure {measure!r}; possible are 'c_gen' and 'c_spe'.")
     values = record.client_gen if measure == "c_gen" else record.client_spe
-    if values is None:
+    if values is None or record.client_gen is None:
         raise ValueError(f"The run {record.name} holds no measures of its clients.")
-    return values
-
-
-def where_measured(record: Record) -> Record:
-    """A record of those rounds only after which clients were measured.
-
-    Raises:
-        ValueError: If they never were.
-    """
-    if record.client_gen is None or record.client_spe is None:
-        return record
     taken = np.isfinite(record.client_gen).any(axis=1)
     if not taken.any():
         raise ValueError(
             f"The run {record.name} did not measure its clients, so that C-SPE and C-GEN are "
             "missing; possible is a run whose measures hold 'client'."
         )
-    return record._replace(
-        round=record.round[taken],
-        measures={name: values[taken] for name, values in record.measures.items()},
-        client_spe=record.client_spe[taken],
-        client_gen=record.client_gen[taken],
-        groups=None if record.groups is None else record.groups[taken],
-    )
+    return record.round[taken], values[taken]
 
 
 @style()
@@ -104,8 +86,8 @@ def distribution(
     moments: int | Sequence[int] = 4,
     names: Sequence[str] | None = None,
     legend: bool = True,
-    ax: "Axes | None" = None,
-) -> "Axes":
+    ax: Axes | None = None,
+) -> Axes:
     """Draw how a measure is distributed over clients: which share of them has at most so much.
 
     Of one run several rounds are drawn, later ones darker; of several, each setting's last round,
@@ -132,7 +114,7 @@ def distribution(
     else:
         lines = []
         for one, look in zip(several, looks(several), strict=True):
-            last = [of_clients(where_measured(record), measure)[-1] for record in one.records]
+            last = [of_clients(record, measure)[1][-1] for record in one.records]
             look = {name: value for name, value in look.items() if name != "marker"}
             lines.append((np.concatenate(last), {"label": one.label, **look}))
     ax = axes_or_new(ax, (COLUMN, 2.3))
@@ -148,15 +130,8 @@ def distribution(
 
 
 def _over_rounds(record: Record, measure: str, moments: int | Sequence[int]) -> list:
-    record = where_measured(record)
-    values = of_clients(record, measure)
-    if isinstance(moments, int):
-        places = spread_places(len(record.round), max(2, moments))
-    else:
-        missing = [number for number in moments if number not in record.round]
-        if missing:
-            raise ValueError(f"The run {record.name} was not measured after round {missing[0]}.")
-        places = np.searchsorted(record.round, moments).tolist()
+    rounds, values = of_clients(record, measure)
+    places = places_of(record._replace(round=rounds), moments)
     colour = COLOURS.get(str(record.options.get("algorithm")), BLUE)
     drawn = []
     for rank, place in enumerate(places):
@@ -164,7 +139,7 @@ def _over_rounds(record: Record, measure: str, moments: int | Sequence[int]) -> 
         look = {
             "color": shade(colour, later, len(places)),
             "linestyle": DASHES[later % len(DASHES)],
-            "label": f"round {record.round[place]}",
+            "label": f"round {rounds[place]}",
         }
         drawn.append((values[place], look))
     return drawn

@@ -1,5 +1,6 @@
 """What figures are drawn from: a run's folder, or a history, read into the same arrays."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,8 +9,10 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
+from demjax.plots.style import spread_places
 from demjax.runs.reader import read_columns
-from demjax.runs.schema import STRUCTURE, told
+from demjax.runs.rows import metrics_values
+from demjax.runs.schema import Measured
 from demjax.simulation.history import History
 
 
@@ -99,6 +102,32 @@ def read_all(runs: Run | Sequence[Run], names: Sequence[str] | None = None) -> l
     return records
 
 
+def places_of(record: Record, moments: int | Sequence[int], first: int = 0) -> list[int]:
+    """The places of moments among a run's measurements, ascending.
+
+    Args:
+        record: The run.
+        moments: How many, at least 2, evenly from a first place to the last; or measured rounds.
+        first: That place.
+
+    Raises:
+        ValueError: If they are too few, or a round was not measured.
+    """
+    rounds = record.round
+    if isinstance(moments, int):
+        if moments < 2:
+            raise ValueError(f"At least 2 moments are drawn, but {moments} was given.")
+        return [first + place for place in spread_places(len(rounds) - first, moments)]
+    missing = [number for number in moments if number not in rounds]
+    if missing or not moments:
+        what = f"round {missing[0]} was" if missing else "no round was"
+        raise ValueError(
+            f"The run {record.name} was measured after rounds {rounds[0]} to {rounds[-1]}, but "
+            f"{what} asked for that is not among them."
+        )
+    return [int(np.searchsorted(rounds, number)) for number in sorted(moments)]
+
+
 def _from_history(history: History, name: str) -> Record:
     measures = history.measures
     if np.ndim(measures.c_spe) != 1:
@@ -107,30 +136,21 @@ def _from_history(history: History, name: str) -> Record:
             f"{np.shape(measures.c_spe)} were given; possible is jax.tree.map(lambda leaf: "
             "leaf[i], measures) for one of them."
         )
-    columns: dict[str, Any] = {
-        "c_spe": measures.c_spe,
-        "c_gen": measures.c_gen,
-        "global": measures.global_score,
-    }
-    levels = range(np.shape(measures.g_spe)[1] - 1)
-    for column in ("g_spe", "g_gen"):
-        values = np.asarray(getattr(measures, column))
-        columns |= {f"{column}_l{level + 1}": values[:, level] for level in levels}
-    for column, field in STRUCTURE.items():
-        values = np.asarray(getattr(measures.structure, field))
-        columns |= {f"{column}_l{level + 1}": values[:, level] for level in levels}
-    rounds, dendrograms = np.asarray(history.round), {}
-    columns |= _told(history.info, rounds, np.shape(measures.client_gen)[1])
+    rounds, measures, info = jax.device_get((history.round, measures, history.info))
+    rows = []
+    for place, number in enumerate(rounds):
+        now = jax.tree.map(lambda leaf: leaf[place], (measures, info))  # noqa: B023
+        rows.append(metrics_values(Measured(int(number), now[0], math.nan, now[1])))
+    columns = {name: np.array([row[name] for row in rows], float) for name in rows[0]}
+    dendrograms = {}
     if (made := measures.organization) is not None:
-        columns["cophenetic"] = made.cophenetic
-        times, merges = np.asarray(made.times), np.asarray(made.merges, float)
-        for place in np.flatnonzero(np.diff(times, prepend=0) > 0):
-            if np.isfinite(merges[place]).all():
-                dendrograms[int(rounds[place])] = merges[place]
+        for new in np.flatnonzero(np.diff(made.times, prepend=0) > 0):
+            if np.isfinite(made.merges[new]).all():
+                dendrograms[int(rounds[new])] = made.merges[new].astype(float)
     return Record(
         name=name,
         round=rounds,
-        measures={column: np.asarray(values, float) for column, values in columns.items()},
+        measures={n: values for n, values in columns.items() if n not in ("round", "seconds")},
         client_spe=np.asarray(measures.client_spe, float),
         client_gen=np.asarray(measures.client_gen, float),
         groups=np.asarray(measures.hierarchy.groups)[:, :-1],
@@ -139,19 +159,6 @@ def _from_history(history: History, name: str) -> Record:
         summary={},
         folder=None,
     )
-
-
-def _told(info: Any, rounds: np.ndarray, clients: int) -> dict[str, np.ndarray]:
-    """What rounds told, as ``metrics.csv`` has it: numbers, or means over clients."""
-    columns: dict[str, np.ndarray] = {}
-    for place, number in enumerate(rounds):
-        now = jax.tree.map(lambda leaf: leaf[place], info)  # noqa: B023
-        for name, values in told(now, clients).items():
-            column = columns.setdefault(name, np.full(len(rounds), np.nan))
-            finite = values[np.isfinite(values)]
-            if number and finite.size:
-                column[place] = finite.mean()
-    return columns
 
 
 def _from_folder(folder: Path, name: str | None) -> Record:

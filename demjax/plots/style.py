@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes as Axes
+    from matplotlib.figure import Figure as Figure
+else:  # so that importing demjax stays light
+    Axes = Figure = Any
 
 COLUMN, PAGE = 3.4, 7.0
 """Widths of a printed column and page, in inches."""
@@ -32,6 +34,9 @@ DASHES: tuple[Any, ...] = (
     (0, (8, 2)),
     (0, (4, 1, 1, 1, 1, 1)),
 )
+IMAGE: dict[str, Any] = {"aspect": "auto", "origin": "lower", "interpolation": "nearest"}
+"""How images are drawn: arguments of ``Axes.imshow``."""
+
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 
 _SETTINGS = {
@@ -64,7 +69,7 @@ _SETTINGS = {
 @contextmanager
 def style() -> Iterator[None]:
     """The style of all figures, as a context or a decorator; afterwards all is as before."""
-    import matplotlib  # here, so that importing demjax stays light
+    import matplotlib
 
     with matplotlib.rc_context(_SETTINGS), in_silence():  # type: ignore[arg-type]
         yield
@@ -78,12 +83,12 @@ def in_silence() -> Iterator[None]:
         yield
 
 
-def axes_or_new(ax: "Axes | None", size: tuple[float, float]) -> "Axes":
+def axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:
     """The axes that were given, or those of a new figure of a size in inches."""
     return new_figure(None, size).add_subplot() if ax is None else ax
 
 
-def new_figure(figure: "Figure | None", size: tuple[float, float]) -> "Figure":
+def new_figure(figure: Figure | None, size: tuple[float, float]) -> Figure:
     """The figure that was given, made that size, or a new one; what is drawn keeps inside it."""
     import matplotlib.pyplot as plt
 
@@ -94,7 +99,7 @@ def new_figure(figure: "Figure | None", size: tuple[float, float]) -> "Figure":
     return figure
 
 
-def whole_rounds(ax: "Axes") -> None:
+def whole_rounds(ax: Axes) -> None:
     """Name the axis of rounds, which are whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
@@ -102,34 +107,35 @@ def whole_rounds(ax: "Axes") -> None:
     ax.set_xlabel("round")
 
 
-def legend_above(
-    ax: "Axes", handles: Sequence[Any] | None = None, *, width: float = COLUMN, **options: Any
-) -> None:
+def legend_above(ax: Axes, handles: Sequence[Any] | None = None, **options: Any) -> None:
     """A legend above the axes, over no data, in as many columns as fit.
 
     Args:
         ax: The axes.
         handles: What it explains; by default what in the axes has a label.
-        width: Room for it, in inches.
         **options: Of ``Axes.legend``.
     """
     if handles is None:
         handles = ax.get_legend_handles_labels()[0]
     if not handles:
         return
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    handle = 0.2 + 0.1 * options.get("handlelength", 2.2)
-    columns = fitting_columns(longest, width, len(handles), handle)
+    labels = [str(handle.get_label()) for handle in handles]
+    columns = legend_columns(labels, handle=0.2 + 0.1 * options.get("handlelength", 2.2))
     ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.03), ncols=columns, **options)
 
 
-def fitting_columns(longest: int, width: float, most: int, handle: float = 0.42) -> int:
-    """How many columns of a legend fit into a width, if its longest label has so many letters.
+def legend_columns(labels: Sequence[str], handle: float = 0.42) -> int:
+    """How many columns of a legend with such labels fit into a printed column.
 
     A handle, and the gaps around it, take so many inches; a letter is one of 7 points.
     """
-    one = handle + 0.053 * longest
-    return max(1, min(most, int(width / one)))
+    one = handle + 0.053 * max(map(len, labels))
+    return max(1, min(len(labels), int(COLUMN / one)))
+
+
+def legend_height(labels: Sequence[str]) -> float:
+    """The height of such a legend, in inches."""
+    return 0.14 * -(-len(labels) // legend_columns(labels))
 
 
 def shade(colour: str, place: int, count: int) -> tuple[float, float, float]:

@@ -26,7 +26,7 @@ from demjax.registry.kinds import (
     PARTITIONS,
     STARTS,
 )
-from demjax.registry.ranges import Range, check_number, nearest
+from demjax.registry.ranges import Number, Range, Share, check_number, check_whole, nearest
 from demjax.registry.signatures import REQUIRED, Option, Passes, accepts, options_of
 from demjax.registry.values import check_value, read_word
 
@@ -45,15 +45,18 @@ __all__ = [
     "REQUIRED",
     "STARTS",
     "Choice",
+    "Number",
     "Option",
     "Passes",
     "Range",
     "Registry",
+    "Share",
     "Slot",
     "accepts",
     "call",
     "check_number",
     "check_value",
+    "check_whole",
     "configurable",
     "expand",
     "nearest",

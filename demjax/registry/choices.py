@@ -45,12 +45,7 @@ class Registry(Chooses):
     """
 
     def __init__(
-        self,
-        kind: str,
-        *,
-        table: str,
-        given: tuple[str, ...] = (),
-        needed: tuple[str, ...] = (),
+        self, kind: str, *, table: str, given: tuple[str, ...] = (), needed: tuple[str, ...] = ()
     ) -> None:
         self.kind, self.table, self.given, self.needed = kind, table, given, needed
         self._choices: dict[str, Choice] = {}
@@ -85,15 +80,12 @@ class Registry(Chooses):
         return self._choices[name]
 
     def __contains__(self, name: object) -> bool:
-        """Whether a choice has this name."""
         return name in self._choices
 
     def __iter__(self) -> Iterator[str]:
-        """The names, in the order in which they were registered."""
         return iter(self._choices)
 
     def __len__(self) -> int:
-        """How many there are."""
         return len(self._choices)
 
     def choices(self) -> Iterable[Choice]:

@@ -37,14 +37,8 @@ class Passes:
     table: str = ""
 
 
-class _Required:
-    """Marks an option that has no default."""
-
-    def __repr__(self) -> str:
-        return "required"
-
-
-REQUIRED = _Required()
+REQUIRED = inspect.Parameter.empty
+"""The default of an option that has none."""
 
 
 class Option(NamedTuple):
@@ -99,8 +93,7 @@ def options_of(make: Callable[..., Any], given: tuple[str, ...] = ()) -> tuple[O
         fixed = parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
         if fixed or name in given or name in UNNAMED:
             continue
-        default = REQUIRED if parameter.default is parameter.empty else parameter.default
-        option = _option(name, hints.get(name), default, help_of.get(name, ""))
+        option = _option(name, hints.get(name), parameter.default, help_of.get(name, ""))
         if option is not None:
             found.append(option)
     return tuple(found)

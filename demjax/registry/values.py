@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from demjax.registry.ranges import nearest
 from demjax.registry.signatures import PLAIN, Option
 
@@ -28,36 +30,34 @@ def read_word(option: Option, word: str) -> Any:
 def check_value(option: Option, value: Any, subject: str) -> None:
     """Refuse a value of the wrong type, or outside its range or words.
 
-    What is none of the plain types (an array, a traced number, a function) passes: it was made in
-    Python, and is checked where it is used.
+    What is neither of the plain types nor a number of NumPy's (an array, a traced number, a
+    function) passes: it was made in Python, and is checked where it is used.
 
     Args:
         option: The option.
         value: Its value.
         subject: What the sentence begins with, such as ``"--prox needs"``.
-
-    Raises:
-        ValueError: One sentence: what was given and what is possible.
     """
     if value is None and (option.optional or option.default is None):
         return
     if value is None:
         wanted = _TYPES[option.single or option.several or str]
         raise ValueError(f"{subject} {wanted}, but None was given.")
-    listed = isinstance(value, tuple | list)
+    listed, alone = isinstance(value, tuple | list), isinstance(value, (*PLAIN, np.generic))
     if listed and option.several is not None and (len(value) or option.default == ()):
         for one in value:
             _check_one(option, option.several, one, subject)
-    elif option.single is None and (listed or isinstance(value, PLAIN)):
+    elif option.single is None and (listed or alone):
         kind = _TYPES[option.several or str]
         raise ValueError(
             f"{subject} values parted by commas, each {kind}, but {value!r} was given."
         )
-    elif listed or isinstance(value, PLAIN):
+    elif listed or alone:
         _check_one(option, option.single or str, value, subject)
 
 
 def _check_one(option: Option, kind: type, value: Any, subject: str) -> None:
+    value = value.item() if isinstance(value, np.generic) else value
     if not isinstance(value, PLAIN):
         if isinstance(value, tuple | list | Mapping):
             raise ValueError(f"{subject} {_TYPES[kind]}, but {value!r} was given.")
@@ -71,9 +71,7 @@ def _check_one(option: Option, kind: type, value: Any, subject: str) -> None:
     bounds = option.range
     if bounds is not None and kind in (int, float) and value not in bounds:
         raise ValueError(f"{subject} {bounds.words}, but {value} was given.")
-    if (
-        isinstance(value, int) and value > 2**31 - 1
-    ):  # whole numbers become 32 bits wide on the device
+    if isinstance(value, int) and value > 2**31 - 1:  # it becomes 32 bits wide on the device
         raise ValueError(f"{subject} at most {2**31 - 1}, but {value} was given.")
 
 

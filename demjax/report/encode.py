@@ -33,7 +33,10 @@ def encode(runs: Sequence[Run]) -> str:
     data = [
         {
             "name": run.name,
-            "metrics": {name: _column(values) for name, values in run.metrics.items()},
+            "metrics": {
+                name: [_number(value) for value in values.tolist()]
+                for name, values in run.metrics.items()
+            },
             "tree": run.clients and _tree(run.clients, cells),
             "labels": None if run.labels is None else _labels(run.labels, run.clients),
         }
@@ -43,10 +46,6 @@ def encode(runs: Sequence[Run]) -> str:
     for sign in "<>&":  # none of which can then end the script
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text
-
-
-def _column(values: Float[np.ndarray, " R"]) -> list[float | int | None]:
-    return [_number(value) for value in values.tolist()]
 
 
 def _number(value: float) -> float | int | None:

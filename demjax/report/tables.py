@@ -92,7 +92,7 @@ def _ended(run: Run) -> str:
 
 def _data(run: Run) -> str:
     parts = [run.config.get("dataset"), run.config.get("partition")]
-    clients = run.config.get("clients")
+    clients = run.summary.get("clients", run.config.get("clients"))
     return ", ".join([str(part) for part in parts if part] + [f"{clients} clients"] * bool(clients))
 
 
@@ -109,11 +109,9 @@ def _last(run: Run, column: str) -> str:
 
 
 def _seconds(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, int | float) and value < 1000 else _plain(value)
-
-
-def _plain(value: Any) -> str:
-    return f"{value:.0f}" if isinstance(value, int | float) else "–"
+    if not isinstance(value, int | float):
+        return "–"
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
 def _device(device: Any) -> str:

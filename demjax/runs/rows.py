@@ -38,23 +38,29 @@ def metrics_row(
         ValueError: If a field of the info has the name of another column.
     """
     source = Measured(round_number, measures, seconds, info, model_bytes)
-    row: dict[str, float | None] = {}
+    return {name: _rounded(value) for name, value in metrics_values(source).items()}
+
+
+def metrics_values(source: Measured) -> dict[str, Any]:
+    """What ``metrics_row`` writes, before it is rounded; NaN has no value."""
+    measures = source.measures
+    row: dict[str, Any] = {}
     for column in (*METRICS, *([ORGANIZED] if measures.organization is not None else [])):
         value = column.value(source)
         if column.levels:
-            row |= {f"{column.name}_l{k + 1}": _rounded(one) for k, one in enumerate(value)}
+            row |= {f"{column.name}_l{k + 1}": one for k, one in enumerate(value)}
         else:
-            row[column.name] = _rounded(value)
-    for name, values in told(info, np.shape(measures.client_gen)[0]).items():
+            row[column.name] = value
+    for name, values in told(source.info, np.shape(measures.client_gen)[0]).items():
         if name in row:
             raise ValueError(
                 f"The info of a round has a field {name!r}, which is the name of another column "
                 "of metrics.csv; possible is any other name."
             )
         finite = values[np.isfinite(values)]
-        row[name] = _rounded(finite.mean()) if round_number and finite.size else None
-    if model_bytes is not None:
-        row |= {column.name: _rounded(column.value(source)) for column in SENT}
+        row[name] = finite.mean() if source.round and finite.size else math.nan
+    if source.model_bytes is not None:
+        row |= {column.name: column.value(source) for column in SENT}
     return row
 
 

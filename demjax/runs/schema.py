@@ -44,6 +44,14 @@ class Column(NamedTuple):
     levels: bool = False
 
 
+def _measure(field: str) -> Callable[[Measured], Any]:
+    return lambda row: getattr(row.measures, field)
+
+
+def _by_level(field: str) -> Callable[[Measured], Any]:
+    return lambda row: getattr(row.measures, field)[:-1]
+
+
 def _structure(field: str) -> Callable[[Measured], Any]:
     return lambda row: getattr(row.measures.structure, field)
 
@@ -57,46 +65,30 @@ def _sent(place: int) -> Callable[[Measured], Any]:
     return bytes_sent
 
 
-_TREE = (
-    ("groups", "groups", "number of groups"),
-    ("largest", "largest", "clients in the largest group"),
-    ("smallest", "smallest", "clients in the smallest group"),
-    ("singletons", "singletons", "share of the clients that are in a group of one or in none"),
-    ("rand_true", "rand_true", "adjusted Rand index of groups and true clusters"),
-    ("rand_before", "rand_before", "the same of groups and those before the last regrouping"),
-    ("moved", "moved", "clients that moved at the last regrouping"),
-)
-
-STRUCTURE = {name: field for name, field, _ in _TREE}
-"""Columns of ``metrics.csv`` about the tree, one for each level, and their measures."""
+STRUCTURE = {
+    "groups": "number of groups",
+    "largest": "clients in the largest group",
+    "smallest": "clients in the smallest group",
+    "singletons": "share of the clients that are in a group of one or in none",
+    "rand_true": "adjusted Rand index of groups and true clusters",
+    "rand_before": "the same of groups and those before the last regrouping",
+    "moved": "clients that moved at the last regrouping",
+}
+"""Columns of ``metrics.csv`` about the tree, one for each level, named as their measures are."""
 
 METRICS = (
     Column("round", "rounds done", lambda row: row.round),
-    Column(
-        "c_spe",
-        "C-SPE: clients' models on their own test data",
-        lambda row: row.measures.c_spe,
-    ),
-    Column("c_gen", "C-GEN: clients' models on all test data", lambda row: row.measures.c_gen),
-    Column("global", "the global model on all test data", lambda row: row.measures.global_score),
-    Column(
-        "g_spe",
-        "G-SPE: groups' models on their members' test data",
-        lambda row: row.measures.g_spe[:-1],
-        levels=True,
-    ),
-    Column(
-        "g_gen",
-        "G-GEN: groups' models on all test data",
-        lambda row: row.measures.g_gen[:-1],
-        levels=True,
-    ),
+    Column("c_spe", "C-SPE: clients' models on their own test data", _measure("c_spe")),
+    Column("c_gen", "C-GEN: clients' models on all test data", _measure("c_gen")),
+    Column("global", "the global model on all test data", _measure("global_score")),
+    Column("g_spe", "G-SPE: groups' models on their members' test data", _by_level("g_spe"), True),
+    Column("g_gen", "G-GEN: groups' models on all test data", _by_level("g_gen"), True),
     Column(
         "seconds",
         "seconds since the run began, compiling left out",
         lambda row: round(row.seconds, 3),
     ),
-    *(Column(name, meaning, _structure(field), levels=True) for name, field, meaning in _TREE),
+    *(Column(name, meaning, _structure(name), True) for name, meaning in STRUCTURE.items()),
 )
 """The columns that ``metrics.csv`` has of every run, in their order."""
 
@@ -114,8 +106,8 @@ SENT = (
 """What stands last, behind a column for each field of the round's info, by the field's name."""
 
 CLIENTS = (
-    Column("c_spe", "the client's model on its own test data", lambda row: row.measures.client_spe),
-    Column("c_gen", "the client's model on all test data", lambda row: row.measures.client_gen),
+    Column("c_spe", "the client's model on its own test data", _measure("client_spe")),
+    Column("c_gen", "the client's model on all test data", _measure("client_gen")),
     Column(
         "group",
         "the client's group, -1 if it has none",
@@ -130,22 +122,6 @@ TOLD = {
     "divergence": "how far the trained models of the last round are from their mean",
 }
 """What fields of a round's info mean that several algorithms have."""
-
-
-def columns_table() -> str:
-    """All columns and what they mean, as a table in Markdown."""
-    tables = (
-        ("metrics.csv", (*METRICS, ORGANIZED)),
-        ("clients.csv", CLIENTS),
-    )
-    lines = ["| file | column | what it says |", "|---|---|---|"]
-    for file, columns in tables:
-        for one in columns:
-            name = f"{one.name}_l1` …" if one.levels else f"{one.name}`"
-            lines.append(f"| `{file}` | `{name} | {one.meaning} |")
-    lines += [f"| both | `{name}` | {meaning} |" for name, meaning in TOLD.items()]
-    lines += [f"| `metrics.csv` | `{one.name}` | {one.meaning} |" for one in SENT]
-    return "\n".join(lines)
 
 
 def told(info: Any, clients: int) -> dict[str, np.ndarray]:

@@ -6,7 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import jax
@@ -54,10 +56,11 @@ class Ending(NamedTuple):
     sentence: str = ""
 
 
+@dataclass
 class Recorder:
     """Writes a run down as it happens: the one place of the command line that keeps state.
 
-    Args:
+    Attributes:
         out: The run's folder.
         resolved: Its options.
         parameters: How many numbers a model has.
@@ -66,36 +69,29 @@ class Recorder:
         measures: What is measured, for the summary. Without ``"client"``, nothing is written of
             single clients but the groups of those that have some.
         score: What the task's score is called.
+        labels: What each label stands for, by number.
+        clients: How many clients there are, which the data may decide.
         progress: Where ``watch`` shows the run, which ends here before anything else is said; by
             default it is shown from here.
+        organized: How often clients had grouped themselves when their dendrogram was last written.
     """
 
-    def __init__(
-        self,
-        out: Path,
-        resolved: Experiment,
-        parameters: int | None = None,
-        also: Callable[[Row], None] = lambda row: None,
-        *,
-        compile_cache: Outcome = "off",
-        measures: Sequence[str] = MEASURES,
-        score: str = "accuracy",
-        progress: Progress | None = None,
-    ):
-        self.out = out
-        self.resolved = resolved
-        self.parameters = parameters
-        self.also = also
-        self.compile_cache = compile_cache
-        self.measures = tuple(measures)
-        self.score = score
-        self.progress = progress
-        self.organized = 0  # how often clients had, when their dendrogram was last written
-        self.rows: list[dict[str, Any]] = []
-        self.round_seconds: list[float] = []
-        self.measure_seconds: list[float] = []
-        self.compile_seconds = 0.0
-        self.environment = environment()
+    out: Path
+    resolved: Experiment
+    parameters: int | None = None
+    also: Callable[[Row], None] = lambda row: None
+    _: KW_ONLY
+    compile_cache: Outcome = "off"
+    measures: Sequence[str] = MEASURES
+    score: str = "accuracy"
+    labels: Sequence[str] = ()
+    clients: int | None = None
+    progress: Progress | None = None
+    organized: int = field(default=0, init=False)
+    rows: list[dict[str, Any]] = field(default_factory=list, init=False)
+    round_seconds: list[float] = field(default_factory=list, init=False)
+    measure_seconds: list[float] = field(default_factory=list, init=False)
+    compile_seconds: float = field(default=0.0, init=False)
 
     def record(self, moments: Iterator[Moment]) -> int:
         """Follow a run to its end, its failure or its interruption."""
@@ -144,8 +140,8 @@ class Recorder:
                     "diverged",
                     FAILED,
                     f"The run diverged: after round {moment.round} the models of {diverged} of "
-                    f"{self.resolved.clients} clients are not finite; what was measured before "
-                    f"is kept in {self.out}.",
+                    f"{self.clients or self.resolved.clients} clients are not finite; what was "
+                    f"measured before is kept in {self.out}.",
                 )
             seconds = time.perf_counter() - begin
             with whole():
@@ -175,23 +171,22 @@ class Recorder:
         return f"The run failed{place_of(error)} ({type(error).__name__}): {first_line(error)}"
 
     def _summarize(self, status: str, seconds: float) -> None:
-        def median(values):
-            return float(np.median(values)) if values else None
-
         summary = {
             "status": status,
             "algorithm": self.resolved.algorithm,
+            "clients": self.clients or self.resolved.clients,
             "parameters": self.parameters,
             "measures": list(self.measures),
             "score": self.score,
+            "labels": list(self.labels),
             "rounds_done": len(self.round_seconds),
             "final": self.rows[-1] if self.rows else None,
             "compile_seconds": self.compile_seconds,
             "compile_cache": self.compile_cache,
-            "round_seconds": median(self.round_seconds),
-            "measure_seconds": median(self.measure_seconds),
+            "round_seconds": median(self.round_seconds) if self.round_seconds else None,
+            "measure_seconds": median(self.measure_seconds) if self.measure_seconds else None,
             "total_seconds": seconds,
-            **self.environment,
+            **environment(),
         }
         run_folder.write_summary(self.out, summary)
 

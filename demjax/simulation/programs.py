@@ -17,6 +17,7 @@ from demjax.metrics import Measures, measure, model_bytes
 from demjax.simulation.history import no_info
 from demjax.simulation.progress import Progress
 from demjax.simulation.schedule import schedule, takers
+from demjax.tasks.data_check import check_data
 
 
 class Programs(NamedTuple):
@@ -55,22 +56,15 @@ def programs(
 ) -> Programs:
     """Compile what ``watch`` runs, from shapes alone: no model is made.
 
-    Takes the arguments of ``watch`` that a program depends on; ``rounds`` and ``eval_every`` only
-    where measures have intervals of their own, for each set of which there is a program.
-
     Args:
-        algorithm: What to run.
-        task: What is learned, for the measures.
-        clients: Everybody's data.
-        key: All randomness of the run.
-        take_measures: How to measure.
-        rounds: Rounds of the run; needed with ``measures_every``.
-        eval_every: Rounds between two measurements, or the measured rounds.
-        measures_every: Rounds between two measurements of single measures.
+        algorithm, task, clients, key, take_measures: As in ``watch``.
+        rounds, eval_every, measures_every: Likewise; the first two matter only with the last,
+            where there is a program for each set of measures that are taken together.
         progress: Where to show what is being compiled.
 
     Raises:
-        ValueError: If an interval is given of what is not measured, or without ``rounds``.
+        ValueError: If an interval is given of what is not measured, or without ``rounds``, or the
+            task cannot learn from these data.
     """
     start = time.perf_counter()
     if measures_every and rounds is None:
@@ -78,6 +72,8 @@ def programs(
             "Programs for measures_every depend on how many rounds there are, but none was given; "
             "possible is rounds of at least 1."
         )
+    if take_measures is not None:  # else measure does
+        check_data(task, clients)
     take = take_measures or measure(task, clients)
     sets = schedule(rounds or 1, eval_every if rounds else 1, measures_every, take=take).sets
     if progress:

@@ -21,6 +21,7 @@ from demjax.simulation.history import History, Moment, nan_is_no_value, no_info
 from demjax.simulation.programs import Programs, programs
 from demjax.simulation.progress import Progress
 from demjax.simulation.schedule import Schedule, schedule, takers
+from demjax.tasks.data_check import check_data
 
 
 def simulate(
@@ -63,25 +64,23 @@ def simulate(
         The history.
 
     Raises:
-        ValueError: If ``rounds`` or an interval is below 1 or of what is not measured, or
-            ``progress`` is asked for under ``jit`` or ``vmap``.
+        ValueError: If ``rounds`` or an interval is below 1 or of what is not measured,
+            ``progress`` is asked for under ``jit`` or ``vmap``, or the task cannot learn from
+            these data (``Task.check``).
     """
+    if take_measures is not None:  # else measure does
+        check_data(task, clients)
     take = take_measures or measure(task, clients)
     planned = schedule(rounds, eval_every, measures_every, take=take)
     if progress:
-        _check_untraced(key, clients)
-        moments = watch(
-            algorithm,
-            task,
-            clients,
-            rounds=rounds,
-            key=key,
-            eval_every=eval_every,
-            measures_every=measures_every,
-            take_measures=take,
-            progress=progress,
-        )
-        return _collected(moments)
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((key, clients))):
+            raise ValueError(
+                "A run that is itself compiled cannot show its progress, but progress was asked "
+                "for under jit or vmap; possible is progress=False."
+            )
+        when: dict[str, Any] = {"eval_every": eval_every, "measures_every": measures_every}
+        options = when | {"take_measures": take, "progress": progress}
+        return _collected(watch(algorithm, task, clients, rounds=rounds, key=key, **options))
 
     @partial(jax.jit, compiler_options=compiler_options())
     def run(key, clients):
@@ -130,14 +129,6 @@ def _collected(moments: Iterator[Moment]) -> History:
     return History(np.asarray(rounds), measures, moment.state, info)
 
 
-def _check_untraced(*arguments: object) -> None:
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arguments)):
-        raise ValueError(
-            "A run that is itself compiled cannot show its progress, but progress was asked for "
-            "under jit or vmap; possible is progress=False."
-        )
-
-
 def watch(
     algorithm: Algorithm,
     task: Task,
@@ -157,15 +148,8 @@ def watch(
     so that a run can be watched, stopped, or written down as it goes.
 
     Args:
-        algorithm: What to run.
-        task: What is learned, for the measures.
-        clients: Everybody's data.
-        rounds: Rounds to run, at least 1.
-        key: All randomness of the run.
-        eval_every: Rounds between two measurements, at least 1, or the measured rounds.
-        measures_every: Rounds between two measurements of single measures, as in ``simulate``.
-        take_measures: How to measure, ``(models, clients) -> Measures``; by default
-            ``measure(task, clients)``.
+        algorithm, task, clients, rounds, key: As in ``simulate``.
+        eval_every, measures_every, take_measures: As in ``simulate``.
         compiled: What ``programs`` made of the same arguments; by default made here.
         progress: Whether to show how far the run is, on the standard error stream; or where to
             show it, which is then left open.
@@ -175,23 +159,15 @@ def watch(
 
     Raises:
         ValueError: If ``rounds`` or an interval is below 1 or of what is not measured, or
-            ``compiled`` was made for other intervals.
+            ``compiled`` was made for other intervals, or the task cannot learn from these data.
     """
     planned = schedule(rounds, eval_every, measures_every, take=take_measures)
     clients = on_every_device(clients)
     shown = Progress(rounds) if progress is True else (progress or None)
     with shown if shown and progress is True else nullcontext():
-        parts = compiled or programs(
-            algorithm,
-            task,
-            clients,
-            key=key,
-            take_measures=take_measures,
-            rounds=rounds,
-            eval_every=eval_every,
-            measures_every=measures_every,
-            progress=shown,
-        )
+        when: dict[str, Any] = {"eval_every": eval_every, "measures_every": measures_every}
+        options = when | {"rounds": rounds, "take_measures": take_measures, "progress": shown}
+        parts = compiled or programs(algorithm, task, clients, key=key, **options)
         looks = {planned.sets[0]: parts.measures, **parts.some_measures}
         missing = [names for names in planned.sets if names not in looks]
         if missing:
@@ -233,13 +209,5 @@ def _moments(
             start = time.perf_counter()
             measures = done(due[number], state, clients)
             measure_seconds = time.perf_counter() - start
-        yield Moment(
-            number,
-            measures,
-            state,
-            info,
-            round_seconds,
-            measure_seconds,
-            parts.seconds,
-            parts.model_bytes,
-        )
+        seconds = round_seconds, measure_seconds, parts.seconds
+        yield Moment(number, measures, state, info, *seconds, parts.model_bytes)

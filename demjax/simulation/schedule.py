@@ -32,14 +32,9 @@ class Schedule(NamedTuple):
 
 
 def measured_rounds(rounds: int, every: int | Sequence[int]) -> list[int]:
-    """The rounds after which a run is measured: 0, each ``every``-th or listed one, the last.
+    """The rounds of a run that are measured: 0, each ``every``-th or listed one, the last.
 
-    Args:
-        rounds: Rounds of the run, at least 1.
-        every: Rounds between two measurements, at least 1; or the rounds themselves.
-
-    Raises:
-        ValueError: If a number is out of range.
+    Arguments and errors are those of ``schedule``.
     """
     check_number("A run", "rounds", rounds, 1)
     if isinstance(every, int | np.integer):

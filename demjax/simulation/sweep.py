@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
+from demjax.arrays import on_device
 from demjax.backend import policy
 from demjax.backend.sharding import compiler_options, over_clients
 from demjax.registry import check_number
@@ -38,7 +39,7 @@ def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None 
     measures, not the models, spares memory everywhere.
 
     May itself be called under ``jit``, so that it is compiled once and called often; then
-    ``spread.compiler_options`` says how to compile it.
+    ``sharding.compiler_options`` says how to compile it.
 
     Args:
         function: Traceable: of one experiment's numbers, and what they share, to a pytree of
@@ -57,7 +58,7 @@ def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None 
             or ``chunk`` is below 1.
     """
     check_number("A sweep", "chunk", chunk, 1)
-    experiments = jax.tree.map(jnp.asarray, experiments)
+    experiments = jax.tree.map(partial(on_device, what="Experiments"), experiments)
     rows = sorted({leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(experiments)})
     if len(rows) != 1 or rows == [0]:
         given = " and ".join(map(str, rows)) or "no"
@@ -107,7 +108,7 @@ def grid(**values: Sequence[Any] | Array) -> dict[str, Array]:
     Raises:
         ValueError: If a name has no values.
     """
-    arrays = {name: jnp.asarray(each) for name, each in values.items()}
+    arrays = {name: on_device(each, f"Values of {name}") for name, each in values.items()}
     for name, array in arrays.items():
         if array.ndim == 0 or array.shape[0] == 0:
             raise ValueError(f"A grid needs at least one value of {name}, as a list or an array.")

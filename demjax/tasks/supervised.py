@@ -1,6 +1,7 @@
 """What all tasks share that learn outputs from examples: a network, its loss, and its scores."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -8,8 +9,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Num
 
-from demjax.base import Task
-from demjax.models.adapters import network
+from demjax.arrays import on_device
+from demjax.base import ClientData, Task
+from demjax.models.adapters import network, unrounded
+from demjax.tasks.data_check import check_shapes
 
 
 def supervised(
@@ -21,6 +24,7 @@ def supervised(
     score_name: str,
     compute: DTypeLike = jnp.float32,
     inputs: Callable[[Num[Array, " B *shape"]], Float[Array, " B *shape"]] | None = None,
+    check_outputs: Callable[[tuple[int, ...], ClientData], None] | None = None,
 ) -> Task:
     """A task made of a model and of what its outputs are worth.
 
@@ -34,41 +38,49 @@ def supervised(
         score_name: What the mean score is called.
         compute: Numbers that the model computes with; parameters, their gradients, state, and all
             after the outputs stay in single precision.
-        inputs: What is done to inputs before the model sees them; by default nothing.
+        inputs: What is done to inputs before the model sees them; by default nothing. Whole
+            numbers but bytes then reach the model as they are, never rounded by ``compute``.
+        check_outputs: ``(shape of the outputs, clients) -> None``: what the data must be besides
+            of shapes that fit.
 
     Raises:
         ValueError: One sentence, if the model is of no known kind.
     """
-    net = network(model, example)
+    example = on_device(example, "The example")
+    net = network(model, example if inputs is None else example.astype(jnp.float32))
+    is_state = net.state or partial(jax.tree.map, lambda leaf: False)
 
     def seen(params, x):
         x = x if inputs is None else inputs(x)
         # The gradient of a conversion is converted back, so that updates are not rounded.
-        if net.state is None:
-            return jax.tree.map(lambda leaf: leaf.astype(compute), (params, x))
         cast = jax.tree.map(
-            lambda s, leaf: leaf if s else leaf.astype(compute), net.state(params), params
+            lambda s, leaf: leaf if s else leaf.astype(compute), is_state(params), params
         )
-        return cast, x.astype(compute)
+        return cast, unrounded(x, compute)
 
     def loss_with_state(params, x, y, weight, key):
         cast, x = seen(params, x)
         outputs, after = net.train(cast, x, key)
         each = losses(jnp.asarray(outputs, jnp.float32), y)
         loss = jnp.sum(weight * each) / jnp.maximum(jnp.sum(weight), 1.0)
-        if net.state is None:
-            return loss, params
-        state = net.state(params)
-        after = jax.tree.map(
-            lambda s, new, old: new.astype(old.dtype) if s else old, state, after, params
+        kept = jax.tree.map(
+            lambda s, new, old: new.astype(old.dtype) if s else old, is_state(params), after, params
         )
-        return loss, after
+        return loss, kept
 
     def loss(params, x, y, weight, key):
         return loss_with_state(params, x, y, weight, key)[0]
 
+    def predict(params, x):
+        return net.predict(*seen(params, x))
+
     def score(params, x, y):
-        return scores(jnp.asarray(net.predict(*seen(params, x)), jnp.float32), y)
+        return scores(jnp.asarray(predict(params, x), jnp.float32), y)
+
+    def check(clients):
+        outputs = check_shapes(net.init, predict, losses, example, clients)
+        if check_outputs is not None:
+            check_outputs(outputs, clients)
 
     return Task(
         init=net.init,
@@ -77,4 +89,5 @@ def supervised(
         score_name=score_name,
         state=net.state,
         loss_with_state=None if net.state is None else loss_with_state,
+        check=check,
     )

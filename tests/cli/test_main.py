@@ -131,7 +131,7 @@ ORGANIZED = {
     "--groups": "4,2",
     "--min-size": "2",
     "--features": "updates",
-    "--feature-layers": "Dense_0",
+    "--feature-layers": "Dense_0/bias",
     "--sketch": "16",
     "--start": "parent",
     "--average-layers": "Dense_0/kernel",
@@ -150,7 +150,7 @@ def test_every_way_of_organizing_is_written_down_and_reruns_exactly(tmp_path):
     assert algorithm["start"] == "parent"
     assert (clustering["cut"], clustering["groups"]) == ("counts", [4, 2])
     assert clustering["min_size"] == 2
-    assert clustering["feature_layers"] == ["Dense_0"]
+    assert clustering["feature_layers"] == ["Dense_0/bias"]
     assert (clustering["features"], clustering["sketch"]) == ("updates", 16)
     assert clustering["linkage_backend"] == "scipy"
     assert "heights" not in clustering
@@ -475,3 +475,32 @@ def test_cohorts_and_precision_reach_the_run(tmp_path, capsys):
     plain = scores["plain"]["c_gen"]
     assert abs(scores["cohort"]["c_gen"] - plain) > 1e-3
     assert 0 < abs(scores["short"]["c_gen"] - plain) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([7, 3, 42], "The labels of npz are numbered 0 to 2 in this order: 3, 7, 42."),
+        (["cat", "ant", "bee"], "numbered 0 to 2 in this order: ant, bee, cat."),
+        ([0, 1, 2], ""),
+    ],
+)
+def test_labels_become_classes_by_a_table_that_is_said_and_kept(tmp_path, capsys, names, said):
+    digits = data.digits()
+    path = tmp_path / "mine.npz"
+    np.savez(path, x=digits.x, y=np.array(names)[digits.y % 3])
+    mine = ["--dataset", "npz", "--data-dir", path, "--partition", "iid"]
+    assert run("partition", *mine, "--clients", 5) == 0
+    notes = capsys.readouterr().err
+    assert notes.rstrip().endswith(said)
+    assert bool(notes) == bool(said)
+    assert run("run", *PLAIN, *mine, "--out", tmp_path / "run") == 0
+    assert said in capsys.readouterr().err
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["labels"] == [str(name) for name in sorted(names)]
+    assert summary["parameters"] == 3 * (64 + 1)
+
+
+def test_a_data_set_with_names_for_numbers_lists_them(finished):
+    labels = json.loads((finished / "summary.json").read_text())["labels"]
+    assert labels == [str(label) for label in range(10)]

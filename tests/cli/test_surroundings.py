@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -123,6 +124,21 @@ def test_an_output_that_was_closed_is_no_error(finished):
     stream = main._able(None)
     print("α", file=stream)
     stream.close()
+
+
+def test_a_plug_in_that_is_broken_is_told_without_a_trace():
+    logger = logging.getLogger("test of a plug-in")
+    logger.addFilter(main._in_one_line)
+    shown = io.StringIO()
+    logger.addHandler(logging.StreamHandler(shown))
+    logger.propagate = False
+    try:
+        raise OSError("driver is missing")
+    except OSError:
+        logger.exception("Exception when calling %s", "broken")
+    assert (
+        shown.getvalue() == "Exception when calling broken failed (OSError: driver is missing).\n"
+    )
 
 
 def test_names_that_are_no_text_are_told(capsys):

@@ -17,9 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demjax import spread_over
-from demjax.backend.policy import compiling_for
 from demjax.base import Task
-from demjax.clients.local_training import chunk_for_backend, local_training
+from demjax.clients.local_training import local_training
 from demjax.clients.proximal import ProximalTerm
 from demjax.pytrees import StackedModels
 
@@ -414,13 +413,6 @@ def test_a_chunk_stops_after_its_largest_clients_last_step(clients, chunk):
 def test_less_than_one_of_anything_is_refused(name, value):
     with pytest.raises(ValueError, match=f"{name} of at least 1, but {value} was given"):
         local_training(halfway(guarded_mean), optax.sgd(0.1), **{name: value})
-
-
-def test_the_platform_chooses_the_chunk():
-    assert chunk_for_backend(1000) == 1
-    with compiling_for("gpu"):
-        assert chunk_for_backend(50) == 50
-        assert chunk_for_backend(1000) == 256
 
 
 def test_a_fresh_model_is_the_tasks():

@@ -116,6 +116,11 @@ def test_the_servers_mean_is_that_of_the_cohort_by_examples():
             np.testing.assert_allclose(state.server["w"], server, rtol=1e-6)
 
 
+def held(state, algorithm):
+    """What clients hold; DemLearn deploys the global model for those that have not trained yet."""
+    return getattr(state, "client", None) or algorithm.models(state).client
+
+
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_others_keep_their_models(name):
     algorithm = SYSTEMS[name](training(), cohort=3)
@@ -124,9 +129,9 @@ def test_others_keep_their_models(name):
         key = jax.random.fold_in(KEY, number)
         who = np.asarray(participation.draw(key, COUNT, 3))
         others = np.setdiff1d(np.arange(COUNT), who)
-        before = algorithm.models(state).client
+        before = held(state, algorithm)
         state, info = one_round(key, state, CLIENTS)
-        after = algorithm.models(state).client
+        after = held(state, algorithm)
         for old, new in zip(*map(jax.tree.leaves, (before, after)), strict=True):
             np.testing.assert_array_equal(old[others], new[others])
             assert (np.asarray(old != new).reshape(COUNT, -1).any(axis=1))[who].all()
@@ -147,20 +152,61 @@ def test_a_cohort_of_everyone_changes_nothing(name):
     tiny.close(one.group, other.group)
 
 
-def test_groups_are_of_all_models_and_only_the_cohort_takes_them_on():
+def test_groups_are_of_those_that_trained_and_only_the_cohort_takes_them_on():
     """A DemLearn round put together from its parts, in double precision where they are sums."""
     local = LocalTraining(lambda key: {"w": jnp.array([0.0])}, stepping)
     clients = tiny.clients(sizes=(1, 2, 3), test_sizes=(1, 1, 1))
-    algorithm = demlearn(local, levels=0, mix=0.25, cohort=2)
+    algorithm = demlearn(local, levels=0, mix=0.25, cohort=1, recency=0.7)
     one_round, state, models = jax.jit(algorithm.round), algorithm.init(KEY, clients), np.zeros(3)
+    last, root = np.full(3, -1), 0.0
     for number in range(6):
         key = jax.random.fold_in(KEY, number)
-        who = np.asarray(participation.draw(key, 3, 2))
+        who = np.asarray(participation.draw(key, 3, 1))
         state, _ = one_round(key, state, clients)
-        models[who] += who + 1
-        root = models.mean()
+        models[who] = np.where(last[who] < 0, root, models[who]) + who + 1
+        last[who] = number
+        root = np.average(models, weights=np.where(last < 0, 0, 0.7 ** (number - last)))
         models[who] = 0.75 * models[who] + 0.25 * root
-        np.testing.assert_allclose(
-            tiny.plain(state.client)["w"][:, 0], models, rtol=1e-6, atol=1e-6
-        )
+        got = tiny.plain(algorithm.models(state).client)["w"][:, 0]
+        np.testing.assert_allclose(got, np.where(last < 0, root, models), rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(tiny.plain(state.group)["w"][0, 0], [root], rtol=1e-6)
+
+
+def test_a_group_in_which_nobody_trained_lately_keeps_its_mean():
+    last = jnp.array([3, -1, 200, 3])
+    counts = participation.recency(jnp.ones((2, 4)) * jnp.array([[1.0], [2.0]]), last, 0.5)
+    assert counts.shape == (2, 4)
+    assert counts[0, 1] == 0
+    assert counts[0, 0] == counts[0, 3] > 0
+    np.testing.assert_array_equal(counts[:, 2], [1.0, 2.0])
+    np.testing.assert_array_equal(participation.recency(jnp.ones(4), last, 1.0), [1, 0, 1, 1])
+
+
+@pytest.mark.parametrize("trained", [[4], [1, 6], [0, 2, 3, 5, 6], range(7)], ids=str)
+def test_stand_ins_are_shared_out_evenly_among_those_that_trained(trained):
+    last = np.full(7, -1)
+    last[list(trained)] = 2
+    got = np.asarray(participation.stand_ins(jnp.asarray(last)))
+    np.testing.assert_array_equal(got[list(trained)], list(trained))
+    times = np.bincount(got, minlength=7)
+    assert times[last < 0].sum() == 0
+    assert np.ptp(times[list(trained)]) <= 1
+
+
+@pytest.mark.parametrize("factory", [fedavg, fedprox])
+def test_the_global_model_can_be_measured_as_every_clients(factory):
+    algorithm = factory(training(), cohort=3, client_models="global")
+    plain = factory(training(), cohort=3)
+    state = algorithm.init(KEY, CLIENTS)
+    state, _ = algorithm.round(KEY, state, CLIENTS)
+    for leaf, server in zip(
+        *map(jax.tree.leaves, (algorithm.models(state).client, state.server)), strict=True
+    ):
+        np.testing.assert_array_equal(leaf, np.broadcast_to(server, leaf.shape))
+    tiny.same_bits(algorithm.models(state).group, plain.models(state).group)
+    assert tiny.differ([algorithm.models(state).client], [plain.models(state).client])
+
+
+def test_an_unknown_moment_of_clients_models_is_told():
+    with pytest.raises(ValueError, match=r"client_models.*'trained'.*'global'|trained.*global"):
+        fedavg(training(), client_models="latest")

@@ -134,7 +134,7 @@ def test_server_options_select_a_server_optimizer():
     [
         ({"groups": (6, 3), "min_size": 2}, (3, 6)),
         ({"heights": (0.5, 1.0, 2.0), "slots": 7}, (4, 7)),
-        ({"levels": 2, "features": "gradients", "feature_layers": ("bias",)}, (3, 4)),
+        ({"levels": 2, "features": "gradients", "feature_layers": ("*/bias",)}, (3, 4)),
         ({"levels": 2, "features": "updates", "sketch": 5, "period": 2}, (3, 4)),
     ],
     ids=str,

@@ -44,7 +44,7 @@ def _sentence(**options):
         ({"min_size": 26}, ["--min-size", "26", "50 clients", "1 to 25"]),
         ({"partition": "published"}, ["published", "'digits'", "mnist"]),
         ({"partition": "published", "dataset": "mnist", "clients": 49}, ["49", "--clients 50"]),
-        ({"partition": "file"}, ["--partition-file", "none was named"]),
+        ({"partition": "file"}, ["--partition-file is needed", "or a run wrote"]),
         ({"partition": "planted", "true_clusters": 51}, ["--true-clusters", "51", "1 to 50"]),
         ({"conflict": "rotatd"}, ["perhaps 'rotated' was meant", "noisy", "permuted"]),
         ({"label_sigma": -1.0, "partition": "labels"}, ["--label-sigma", "-1.0"]),

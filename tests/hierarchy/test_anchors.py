@@ -6,7 +6,7 @@ from forest import close, flat_index_of
 
 from demjax.base import Hierarchy
 from demjax.hierarchy import from_parent
-from demjax.hierarchy.anchors import by_ancestors, by_parent
+from demjax.hierarchy.anchors import guide
 
 TREE = Hierarchy(
     groups=jnp.array([[0, 0, 1, -1], [0, 0, 0, 0]], jnp.int32),
@@ -18,18 +18,26 @@ GROUP = {"w": jnp.array([[10.0, 20], [40, 0]])}
 
 
 def test_the_lowest_group_is_the_anchor_with_the_whole_strength():
-    told = by_parent(CLIENT, GROUP, TREE, strength=jnp.float32(0.5), start=from_parent)
+    told = guide(CLIENT, GROUP, TREE, 3, prox=0.5, beta=None, start=from_parent)
     np.testing.assert_array_equal(told.which, [[0], [0], [1], [2]])
     np.testing.assert_array_equal(told.weight, np.full((4, 1), 0.5))
     np.testing.assert_array_equal(told.begin["w"], [10, 10, 20, 40])
 
 
 def test_all_groups_are_anchors_by_the_strength_over_their_size_and_their_mean_is_taken_on():
-    told = by_ancestors(CLIENT, GROUP, TREE, strength=jnp.float32(2), share=jnp.float32(0.5))
+    told = guide(CLIENT, GROUP, TREE, 1, prox=2.0, beta=lambda r: 0.5**r, start=None)
     np.testing.assert_array_equal(told.which, [[0, 2], [0, 2], [1, 2], [0, 2]])
     np.testing.assert_allclose(told.weight, [[1, 0.5], [1, 0.5], [2, 0.5], [0, 0.5]])
     # (10/2 + 40/4) / (1/2 + 1/4) = 20; (20/1 + 40/4) / (1 + 1/4) = 24; 40.
     np.testing.assert_allclose(told.begin["w"], [10.5, 11, 13.5, 22], rtol=1e-6)
+
+
+def test_in_round_0_there_is_no_anchor_and_nothing_is_taken_on():
+    told = guide(CLIENT, GROUP, TREE, 0, prox=2.0, beta=lambda r: 0.5, start=None)
+    np.testing.assert_array_equal(told.weight, np.zeros((4, 2)))
+    np.testing.assert_array_equal(told.begin["w"], CLIENT["w"])
+    told = guide(CLIENT, GROUP, TREE, 0, prox=2.0, beta=None, start=from_parent)
+    np.testing.assert_array_equal(told.weight, np.zeros((4, 1)))
 
 
 def test_ancestors_are_weighted_by_one_over_their_size(forest):

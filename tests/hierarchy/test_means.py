@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demjax.base import NO_GROUP
-from demjax.hierarchy import from_groups, group_means, soft_update
+from demjax.hierarchy import from_groups, group_means
 from demjax.hierarchy.anchors import ancestors_mean
+from demjax.pytrees import interpolate
 
 
 def means_by_recursion(group, client, weight, factor, means):
@@ -77,9 +78,9 @@ numbers = st.floats(-1e6, 1e6, width=32, allow_subnormal=False)
 @given(pairs=st.lists(st.tuples(numbers, numbers), min_size=4, max_size=4), rate=st.floats(0, 1))
 def test_a_soft_update_moves_by_its_rate_and_at_one_replaces(pairs, rate):
     old, new = (jnp.array(side, jnp.float32) for side in zip(*pairs, strict=True))
-    np.testing.assert_array_equal(soft_update({"w": old}, {"w": new}, 1.0)["w"], new)
-    np.testing.assert_array_equal(soft_update({"w": old}, {"w": new}, 0.0)["w"], old)
-    moved = soft_update({"w": old}, {"w": new}, rate)["w"]
+    np.testing.assert_array_equal(interpolate({"w": old}, {"w": new}, 1.0)["w"], new)
+    np.testing.assert_array_equal(interpolate({"w": old}, {"w": new}, 0.0)["w"], old)
+    moved = interpolate({"w": old}, {"w": new}, rate)["w"]
     wanted = [(1 - rate) * o + rate * n for o, n in zip(old.tolist(), new.tolist(), strict=True)]
     tolerance = 1e-6 * max(1, *np.abs(pairs).ravel())
     np.testing.assert_allclose(moved, wanted, rtol=0, atol=tolerance)

@@ -235,18 +235,18 @@ def test_the_data_may_be_an_argument_of_the_program(take, clients):
 
 @pytest.mark.parametrize("block", [1, 3, 4, 13, 128])
 def test_the_pool_holds_each_clients_test_examples_and_whose_they_are(clients, block):
-    pooled = pooled_test_data(clients, block)
+    index, owner = pooled_test_data(clients, block)
     examples = [example for mine in TESTS for example in mine]
-    owners = [owner for owner, mine in enumerate(TESTS) for _ in mine]
+    owners = [number for number, mine in enumerate(TESTS) for _ in mine]
     blocks = -(-len(examples) // block)
     width = -(-len(examples) // blocks)
     assert width <= block
-    assert pooled.example.shape == pooled.owner.shape == (blocks, width)
-    assert pooled.example.ravel()[: len(examples)].tolist() == examples
-    assert pooled.owner.ravel()[: len(examples)].tolist() == owners
-    assert (pooled.owner.ravel()[len(examples) :] == COUNT).all()
-    assert (pooled.example >= 0).all()
-    assert (pooled.example < POOL).all()
+    assert index.shape == owner.shape == (blocks, width)
+    assert index.ravel()[: len(examples)].tolist() == examples
+    assert owner.ravel()[: len(examples)].tolist() == owners
+    assert (owner.ravel()[len(examples) :] == COUNT).all()
+    assert (index >= 0).all()
+    assert (index < POOL).all()
 
 
 def test_nothing_to_measure_with_is_refused(clients, ragged_clients):

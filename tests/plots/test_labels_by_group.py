@@ -73,7 +73,7 @@ def test_what_cannot_be_drawn_is_told(tmp_path):
         drawn(made_run(tmp_path / "run"))
     with pytest.raises(ValueError, match="no levels of groups"):
         drawn(made_run(tmp_path / "fedavg", algorithm="fedavg"))
-    with pytest.raises(ValueError, match="not measured after round 3"):
+    with pytest.raises(ValueError, match="but round 3 was asked for"):
         drawn(made_history(), moment=3)
     with pytest.raises(ValueError, match="Labels of 3 clients were given for 12"):
         drawn(made_history(), counts=np.ones((3, 2), int))

@@ -54,5 +54,5 @@ def test_a_measure_that_nobody_has_is_an_empty_line():
 def test_what_cannot_be_drawn_is_told():
     with pytest.raises(ValueError, match="no measure 'global'"):
         drawn(made_history(), measure="global")
-    with pytest.raises(ValueError, match="not measured after round 3"):
+    with pytest.raises(ValueError, match="but round 3 was asked for"):
         drawn(made_history(), moments=[3])

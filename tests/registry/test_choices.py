@@ -199,7 +199,6 @@ def test_an_option_without_a_default_is_required():
 
     option = expand(line, {})["length"]
     assert option.default is REQUIRED
-    assert repr(option.default) == "required"
     assert line(length=3.0) == 3.0
     with pytest.raises(TypeError, match="length"):
         line()

@@ -1,3 +1,4 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp, softmax
 
-from demjax.data import per_pixel
+from demjax.data import Partition, client_data, per_pixel
 from demjax.models import CNN, Linear
 from demjax.tasks.classification import classification
 
@@ -175,3 +176,37 @@ def _products(task, params, args):
     found = list(inside(jax.make_jaxpr(jax.value_and_grad(task.loss))(params, *args).jaxpr))
     assert len(found) > 1
     return found
+
+
+class Words(nn.Module):
+    """Logits that a table holds, a row for each number of a word."""
+
+    turned: bool = False
+
+    @nn.compact
+    def __call__(self, x):
+        rows = x.astype(jnp.int32) if self.turned else x
+        return nn.Embed(1300, 2)(rows).sum(axis=1)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("dtype", [np.int64, np.uint16, ">i4"])
+def test_whole_numbers_reach_the_model_as_they_are_whatever_it_computes_with(turned, dtype):
+    words = np.arange(300, 1300)
+    x, y = words[:, None].astype(dtype), words % 2
+    table = {"Embed_0": {"embedding": jnp.eye(2)[np.arange(1300) % 2]}}
+    made = client_data(x, y, Partition((np.arange(1000),), ([],)))
+    for compute in (jnp.float32, jnp.bfloat16):
+        task = classification(Words(turned), x[0], compute=compute)
+        assert jax.tree.map(jnp.shape, jax.eval_shape(task.init, KEY)) == {
+            "Embed_0": {"embedding": (1300, 2)}
+        }
+        assert task.score(table, made.x, made.y).mean() == 1
+
+
+def test_images_of_whole_numbers_are_learned_from_in_16_bits_too():
+    x = np.random.default_rng(0).integers(0, 256, (BATCH, 8, 8, 1))
+    task = classification(CNN(3, filters=(2,), hidden=4), x[0], compute=jnp.bfloat16)
+    params, args = task.init(KEY), (jnp.arange(BATCH) % 3, jnp.ones(BATCH), KEY)
+    losses = [task.loss(params, jnp.asarray(x, kind), *args) for kind in (np.uint8, np.int32)]
+    assert losses[0] == losses[1]

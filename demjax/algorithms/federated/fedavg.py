@@ -5,14 +5,14 @@ AISTATS 2017, arXiv 1602.05629; server optimizers: Reddi et al., *Adaptive Feder
 Optimization*, ICLR 2021, arXiv 2003.00295.
 """
 
-from typing import Annotated, NamedTuple, cast
+from typing import Annotated, Literal, NamedTuple, cast
 
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from demjax.base import Algorithm, ClientData, Models, Params
 from demjax.clients import participation
-from demjax.clients.local_training import LocalTraining
+from demjax.clients.local_training import LocalTraining, TrainingInfo
 from demjax.hierarchy.groups import under_one_root
 from demjax.hierarchy.robust_means import Average, mean_by_examples
 from demjax.pytrees import difference, interpolate, stack_copies
@@ -38,16 +38,6 @@ class FedAvgState(NamedTuple):
     optimizer: optax.OptState
 
 
-class FedAvgInfo(NamedTuple):
-    """What one may want to see of a round.
-
-    Attributes:
-        loss: Mean training loss of each client in its last epoch; NaN outside the cohort.
-    """
-
-    loss: Float[Array, " N"]
-
-
 @ALGORITHMS.register(label="FedAvg", paper="McMahan et al., AISTATS 2017, arXiv 1602.05629")
 def fedavg(
     local: LocalTraining,
@@ -55,6 +45,7 @@ def fedavg(
     mix: Annotated[Float[Array, ""] | float | None, Range(0, 1)] = None,
     server_optimizer: ServerOptimizer = None,
     cohort: int | None = None,
+    client_models: Literal["trained", "global"] = "trained",
     average: Average | None = None,
 ) -> Algorithm:
     """Train from the global model, average by examples.
@@ -73,6 +64,8 @@ def fedavg(
         server_optimizer: Any optimizer, or its name; by default the mean replaces the global model.
         cohort: Clients that train in a round and whose mean is taken, 1 to ``N``; all others keep
             their models. By default everyone.
+        client_models: What is measured as the clients' models: what each last trained, which with a
+            cohort may be long ago, or the global model, on each client's own examples.
         average: What takes the place of the mean, such as a robust one, as in
             ``hierarchy.robust_means``; by default the mean by examples.
 
@@ -90,7 +83,7 @@ def fedavg(
 
     def one_round(
         key: PRNGKeyArray, state: FedAvgState, clients: ClientData
-    ) -> tuple[FedAvgState, FedAvgInfo]:
+    ) -> tuple[FedAvgState, TrainingInfo]:
         who = participation.draw(key, clients.n_clients, cohort)
         start = state.client
         if mix is None:
@@ -109,9 +102,11 @@ def fedavg(
         if mix is not None:
             mixed = interpolate(client, stack_copies(model, clients.n_clients), mix)
             client = participation.kept(client, who, local.begin(client, mixed))
-        return FedAvgState(client, model, optimizer), FedAvgInfo(loss)
+        return FedAvgState(client, model, optimizer), TrainingInfo(loss)
 
     def models(state: FedAvgState) -> Models:
+        if client_models == "global":
+            return under_one_root(stack_copies(state.server, state.client.count), state.server)
         return under_one_root(state.client, state.server)
 
     return Algorithm(init=init, round=one_round, models=models)

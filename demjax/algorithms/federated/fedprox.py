@@ -3,13 +3,13 @@
 Li et al., *Federated Optimization in Heterogeneous Networks*, MLSys 2020, arXiv 1812.06127.
 """
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from demjax.base import Algorithm, ClientData, Models, Params
 from demjax.clients import participation
-from demjax.clients.local_training import LocalTraining
+from demjax.clients.local_training import LocalTraining, TrainingInfo
 from demjax.clients.proximal import near
 from demjax.hierarchy.groups import under_one_root
 from demjax.hierarchy.robust_means import Average, mean_by_examples
@@ -29,23 +29,13 @@ class FedProxState(NamedTuple):
     server: Params
 
 
-class FedProxInfo(NamedTuple):
-    """What one may want to see of a round.
-
-    Attributes:
-        loss: Mean training loss of each client in its last epoch, without the proximal term;
-            NaN outside the cohort.
-    """
-
-    loss: Float[Array, " N"]
-
-
 @ALGORITHMS.register(label="FedProx", paper="Li et al., MLSys 2020, arXiv 1812.06127")
 def fedprox(
     local: LocalTraining,
     *,
     prox: Annotated[Float[Array, ""] | float, Range(0, 1e6)] = 0.5,
     cohort: int | None = None,
+    client_models: Literal["trained", "global"] = "trained",
     average: Average | None = None,
 ) -> Algorithm:
     """Train near the global model, average by examples.
@@ -58,6 +48,8 @@ def fedprox(
         prox: ``μ``, 0 or more; with 0 this is federated averaging.
         cohort: Clients that train in a round and whose mean is taken, 1 to ``N``; all others keep
             their models. By default everyone.
+        client_models: What is measured as the clients' models: what each last trained, which with a
+            cohort may be long ago, or the global model, on each client's own examples.
         average: What takes the place of the mean, such as a robust one, as in
             ``hierarchy.robust_means``; by default the mean by examples.
 
@@ -74,7 +66,7 @@ def fedprox(
 
     def one_round(
         key: PRNGKeyArray, state: FedProxState, clients: ClientData
-    ) -> tuple[FedProxState, FedProxInfo]:
+    ) -> tuple[FedProxState, TrainingInfo]:
         count = clients.n_clients
         who = participation.draw(key, count, cohort)
         start = local.begin(state.client, stack_copies(state.server, count))
@@ -83,9 +75,11 @@ def fedprox(
         mean = mean_by_examples(
             client, clients, who, average=average, reference=state.server, key=key
         )
-        return FedProxState(client, mean), FedProxInfo(loss)
+        return FedProxState(client, mean), TrainingInfo(loss)
 
     def models(state: FedProxState) -> Models:
+        if client_models == "global":
+            return under_one_root(stack_copies(state.server, state.client.count), state.server)
         return under_one_root(state.client, state.server)
 
     return Algorithm(init=init, round=one_round, models=models)

@@ -9,24 +9,20 @@ from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
+import optax
 from jax import lax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray
 
 from demjax import hierarchy as tree
 from demjax.base import Algorithm, ClientData, Hierarchy, Models, Organization, Params
-from demjax.clients import participation
-from demjax.clients.local_training import LocalTraining
-from demjax.clients.proximal import ProximalTerm
-from demjax.clustering import chosen_layers, self_organization, unorganized
+from demjax.clients import LocalTraining, ProximalTerm, TrainingInfo, participation
+from demjax.clustering import self_organization, unorganized
 from demjax.hierarchy.aggregation import average_and_mix, mix_chosen
-from demjax.hierarchy.anchors import decaying, guide
-from demjax.hierarchy.mixing import Start, Weighting
-from demjax.hierarchy.robust_means import Average, average_of_groups, check_not_amplified
+from demjax.hierarchy.anchors import guide
+from demjax.hierarchy.robust_means import average_of_groups, check_not_amplified
+from demjax.models.layers import chosen_layers
 from demjax.pytrees import interpolate, select, stack_copies
-from demjax.registry import ALGORITHMS, STARTS, Passes, Range
-
-Number = Float[Array, ""] | float
-Share = Annotated[Number, Range(0, 1)]
+from demjax.registry import ALGORITHMS, STARTS, Number, Passes, Range, Share
 
 
 class DemLearnState(NamedTuple):
@@ -38,12 +34,7 @@ class DemLearnState(NamedTuple):
     organization: Organization  # where it came from
     memory: Any  # what the features remember of earlier rounds
     round: Int[Array, ""]  # rounds done
-
-
-class DemLearnInfo(NamedTuple):
-    """What one may want to see of a round."""
-
-    loss: Float[Array, " N"]  # mean training loss in the last epoch; NaN outside the cohort
+    last: participation.Attendance  # when each client trained, where not all always do
 
 
 @ALGORITHMS.register(label="DemLearn", paper="Nguyen et al., IEEE TNNLS 2022, arXiv 2007.03278")
@@ -59,11 +50,12 @@ def demlearn(
     beta: Share | Callable[[Int[Array, ""]], Number] | None = None,
     beta_decay: Share = 0.7,
     beta_floor: Share = 0.001,
-    start: Annotated[Start | str, STARTS] = "own",
-    weighting: Weighting | tuple[Weighting, ...] = "clients",
+    start: Annotated[tree.Start | str, STARTS] = "own",
+    weighting: tree.Weighting | tuple[tree.Weighting, ...] = "clients",
     average_layers: Sequence[str] = (),
     cohort: int | None = None,
-    average: Average | None = None,
+    recency: Share = 0.5,
+    average: tree.Average | None = None,
     **organization: Annotated[Any, Passes(self_organization, table="clustering")],
 ) -> Algorithm:
     """Democratized learning: train, cluster, average bottom-up, mix top-down.
@@ -77,7 +69,7 @@ def demlearn(
     4. from the root down ``w_child ← (1−α) w_child + α w_parent``, at last for the clients.
 
     With ``beta``, the earlier version instead: no step 4, but before training ``w_n`` takes on
-    ``β_r`` of its groups' mean, and all of them are anchors, as in ``anchors.by_ancestors``.
+    ``β_r`` of its groups' mean, and all of them are anchors, as in ``anchors.guide``.
 
     Args:
         local: How clients train on their own.
@@ -93,7 +85,8 @@ def demlearn(
         start: Where training starts: ``own`` model, ``parent``'s or ``root``'s, or a function.
         weighting: What counts in means: clients or examples; or ``L`` of these, lowest level first.
         average_layers: Layers that are averaged and mixed, such as ``Dense_0``; by default all.
-        cohort: Clients that train in a round; all others keep their models, and count in means.
+        cohort: Clients that train in a round; who has not trained yet is in the root alone.
+        recency: Factor on what a client counts in means for each round since it trained, 0 to 1.
         average: In place of the mean of groups, as in ``hierarchy.robust_means``; not amplified.
         **organization: Step 2: what clients are grouped by, and how.
 
@@ -103,26 +96,27 @@ def demlearn(
     Raises:
         ValueError: If a number is out of range, a name unknown, or an average to be amplified.
     """
-    organizing = self_organization(**organization)
-    levels, slots, features = organizing.levels, organizing.slots, organizing.features
+    features, organize, levels, slots = self_organization(**organization)
     mix = tree.per_level("DemLearn", "mix", mix, levels + 1)
     by_examples = tree.by_examples("DemLearn", weighting, levels + 1)
-    schedule = beta if beta is None or callable(beta) else decaying(beta, beta_decay, beta_floor)
+    decaying = partial(optax.exponential_decay, decay_rate=beta_decay, end_value=beta_floor)
+    schedule = beta if beta is None or callable(beta) else decaying(beta, 1)
     check_not_amplified(average, amplification)
 
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnState:
         client = stack_copies(model := local.init(key), clients.n_clients)
         group = stack_copies(model, levels + 1, slots)
-        known = unorganized(clients.n_clients, levels, slots)
-        memory = features.memory(client, cohort)
-        return DemLearnState(client, group, *known, memory, jnp.int32(0))
+        known = unorganized(count := clients.n_clients, levels, slots)
+        memory, last = features.memory(client, cohort), participation.nobody_yet(count, cohort)
+        return DemLearnState(client, group, *known, memory, jnp.int32(0), last)
 
     def one_round(
         key: PRNGKeyArray, state: DemLearnState, clients: ClientData
-    ) -> tuple[DemLearnState, DemLearnInfo]:
+    ) -> tuple[DemLearnState, TrainingInfo]:
         own, group, *old = state[:4]
         chosen = chosen_layers(own, average_layers)
         begin, which, weight = guide(*state[:3], state.round, prox=prox, beta=schedule, start=start)
+        begin = participation.placed(begin, state.last, group)
         who = participation.draw(key, clients.n_clients, cohort)
         begin = participation.kept(own, who, local.begin(own, select(chosen, begin, own)))
         memory = features.before(state.memory, begin, who)
@@ -131,9 +125,10 @@ def demlearn(
         client, loss, *slopes = learn(key, begin, clients, proximal)
         regroup = state.round % period == 0
         seen, memory = features.after(memory, client, *slopes, cohort=who, regroup=regroup)
-        hierarchy, known = lax.cond(regroup, organizing.organize, lambda _, *now: now, seen, *old)
+        last = participation.attended(state.last, who, state.round)
+        hierarchy, known = lax.cond(regroup, organize, lambda _, *now: now[:2], seen, *old, last)
         factor = jnp.where(state.round < amplified_rounds, amplification, 1.0)
-        counts = jnp.where(by_examples, clients.train_size, 1)
+        counts = participation.recency(jnp.where(by_examples, clients.train_size, 1), last, recency)
         rate = jnp.where(regroup, 1.0, soft)
         if average is not None:
             group = average_of_groups(average, client, group, hierarchy, counts, soft=rate, key=key)
@@ -144,7 +139,11 @@ def demlearn(
             aggregate: Callable = at_once if average is None else mix_chosen
             mixed, group = aggregate(client, group, hierarchy, mix=mix, cohort=who, chosen=chosen)
             client = local.begin(client, mixed)
-        state = DemLearnState(client, group, hierarchy, known, memory, state.round + 1)
-        return state, DemLearnInfo(loss)
+        state = DemLearnState(client, group, hierarchy, known, memory, state.round + 1, last)
+        return state, TrainingInfo(loss)
 
-    return Algorithm(init=init, round=one_round, models=lambda state: Models(*state[:4]))
+    def models(state: DemLearnState) -> Models:
+        client = participation.placed(state.client, state.last, state.group)
+        return Models(client, *state[1:4])
+
+    return Algorithm(init=init, round=one_round, models=models)

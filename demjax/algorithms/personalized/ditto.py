@@ -8,9 +8,9 @@ from typing import Annotated, NamedTuple
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from demjax.base import Algorithm, ClientData, Models, Params
+from demjax.base import Algorithm, ClientData, Params
 from demjax.clients import participation
-from demjax.clients.local_training import LocalTraining
+from demjax.clients.local_training import LocalTraining, TrainingInfo
 from demjax.clients.proximal import near
 from demjax.hierarchy.groups import under_one_root
 from demjax.hierarchy.robust_means import Average, mean_by_examples
@@ -28,17 +28,6 @@ class DittoState(NamedTuple):
 
     personal: Params
     server: Params
-
-
-class DittoInfo(NamedTuple):
-    """What one may want to see of a round.
-
-    Attributes:
-        loss: Mean training loss of each client's personal model in its last epoch, without the
-            proximal term; NaN outside the cohort.
-    """
-
-    loss: Float[Array, " N"]
 
 
 @ALGORITHMS.register(label="Ditto", paper="Li et al., ICML 2021, arXiv 2012.04221")
@@ -80,7 +69,7 @@ def ditto(
 
     def one_round(
         key: PRNGKeyArray, state: DittoState, clients: ClientData
-    ) -> tuple[DittoState, DittoInfo]:
+    ) -> tuple[DittoState, TrainingInfo]:
         count = clients.n_clients
         who = participation.draw(key, count, cohort)
         sent = local.begin(state.personal, stack_copies(state.server, count))
@@ -90,9 +79,6 @@ def ditto(
         )
         nearby = near(state.server, count, prox)
         personal, loss = local.train(key, state.personal, clients, nearby, cohort=who)
-        return DittoState(personal, server), DittoInfo(loss)
+        return DittoState(personal, server), TrainingInfo(loss)
 
-    def models(state: DittoState) -> Models:
-        return under_one_root(state.personal, state.server)
-
-    return Algorithm(init=init, round=one_round, models=models)
+    return Algorithm(init, one_round, lambda state: under_one_root(*state))

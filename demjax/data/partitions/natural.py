@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 from demjax.data.client_data import Partition, checked_labels
-from demjax.data.partitions.splitting import check_draws, is_whole, rows, split
+from demjax.data.partitions.splitting import check_seed, check_train_count, is_whole, rows, split
 from demjax.registry import PARTITIONS, Range
 
 
@@ -47,11 +47,8 @@ def natural(
     Source: the users of Caldas et al., LEAF, arXiv 1812.01097.
     """
     y, owner = checked_labels(y), _checked_owner(owner, len(y))
-    check_draws(seed=seed, test_fraction=test_fraction)
-    if not is_whole(train_count) or not 1 <= train_count <= len(y):
-        raise ValueError(
-            f"1 to {len(y)} examples can be the training part of these data, not {train_count}."
-        )
+    check_seed(seed)
+    check_train_count(train_count, len(y))
     chosen = np.unique(owner[:train_count])
     rng = np.random.default_rng(seed)
     if clients is not None:

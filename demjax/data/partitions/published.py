@@ -34,11 +34,7 @@ def published(y: Int[np.ndarray, " T"], *, dataset: str, clients: int = 50) -> P
 
 
 def check_published(dataset: str, clients: int) -> None:
-    """Refuse data sets without a published partition, and other numbers of clients than its 50.
-
-    Raises:
-        ValueError: One sentence: what was given and what is possible.
-    """
+    """Refuse data sets without a published partition, and other numbers of clients than its 50."""
     if dataset not in PUBLISHED:
         raise ValueError(
             f"There is no published partition of the data set {dataset!r}; possible is "
@@ -107,12 +103,8 @@ def published_fashion_mnist(y: Int[np.ndarray, " T"]) -> Partition:
     used = np.delete(np.arange(len(y)), _FASHION_LEFT_OUT)
     pools = [used[y[used] == label] for label in range(10)]
     held = _given(pools, 2, _part_of(0.55, share, pools))
-    mixed = [rng.permutation(mine) for mine in held]
-    cuts = [int(0.8 * len(mine)) for mine in mixed]
-    return Partition(
-        tuple(mine[:cut] for mine, cut in zip(mixed, cuts, strict=True)),
-        tuple(mine[cut:] for mine, cut in zip(mixed, cuts, strict=True)),
-    )
+    pairs = [np.split(rng.permutation(mine), [int(0.8 * len(mine))]) for mine in held]
+    return Partition(*zip(*pairs, strict=True))
 
 
 def published_cifar10(y: Int[np.ndarray, " T"]) -> Partition:
@@ -207,7 +199,7 @@ def _stratified(
     pairs = [
         train_test_split(mine, train_size=0.8, stratify=y[mine], random_state=rng) for mine in held
     ]
-    return Partition(tuple(train for train, _ in pairs), tuple(test for _, test in pairs))
+    return Partition(*zip(*pairs, strict=True))
 
 
 PUBLISHED: Mapping[str, Callable[[Int[np.ndarray, " T"]], Partition]] = {

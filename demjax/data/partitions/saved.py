@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +10,12 @@ from jaxtyping import Int
 
 from demjax.data.client_data import Partition, checked_labels
 from demjax.data.partitions.splitting import rows
+from demjax.data.sources.npz import read_arrays
 from demjax.registry import PARTITIONS
 
 _FORMAT = "demjax partition 1"
-_KINDS = {
-    "format": "U",
-    "examples": "iu",
-    "labels_sha256": "U",
-    "train": "iu",
-    "train_size": "iu",
-    "test": "iu",
-    "test_size": "iu",
-}
-_DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, ValueError)
-_DIMENSIONS = {"format": 0, "examples": 0, "labels_sha256": 0}
+_ALONE = {"format": "U", "examples": "iu", "labels_sha256": "U"}
+_LISTED = ("train", "train_size", "test", "test_size")
 
 
 def save_partition(partition: Partition, path: str | Path, *, y: Int[np.ndarray, " T"]) -> None:
@@ -68,26 +58,21 @@ def save_partition(partition: Partition, path: str | Path, *, y: Int[np.ndarray,
 
 @PARTITIONS.register("file")
 def partition_from_file(
-    y: Int[np.ndarray, " T"], *, clients: int, partition_file: str | None = None
+    y: Int[np.ndarray, " T"], *, clients: int | None = None, partition_file: str
 ) -> Partition:
-    """Read who has what from a file that ``demjax partition`` or a run wrote.
+    """Read who has what from a file.
 
     Args:
         y: Labels, those that the partition was made for.
-        clients: Number of clients, as many as the file has.
-        partition_file: The file, ``.npz``.
+        clients: Number of clients, as many as the file has; by default those.
+        partition_file: The file, ``.npz``, that ``demjax partition`` or a run wrote.
 
     Raises:
-        ValueError: If no file is named, it cannot be read, or it is of other labels or clients.
+        ValueError: If the file cannot be read, or it is of other labels or clients.
     """
-    if partition_file is None:
-        raise ValueError(
-            "The partition is to be read from a file, but none was named; possible is "
-            "--partition-file with a file that demjax partition or a run wrote."
-        )
     partition = load_partition(partition_file, y=y)
     count = len(partition.train)
-    if count != clients:
+    if clients is not None and count != clients:
         raise ValueError(
             f"The partition in {partition_file} has {count} clients, but {clients} were asked "
             f"for; possible is --clients {count}."
@@ -111,7 +96,7 @@ def load_partition(path: str | Path, *, y: Int[np.ndarray, " T"] | None = None) 
     """
     found = _read(Path(path))
     examples = int(found["examples"])
-    wrong = _wrong(examples, *(found[name] for name in _KINDS if name not in _DIMENSIONS))
+    wrong = _wrong(examples, *(found[name] for name in _LISTED))
     if wrong:
         raise ValueError(f"{path} is damaged: {wrong}.")
     if y is not None:
@@ -128,38 +113,20 @@ def load_partition(path: str | Path, *, y: Int[np.ndarray, " T"] | None = None) 
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with path.open("rb") as raw:  # np.load leaves a damaged file open
-            file = np.load(raw, allow_pickle=False)
-            is_ours = isinstance(file, np.lib.npyio.NpzFile) and "format" in file
-            form = str(file["format"]) if is_ours else None
-            found = {name: file[name] for name in _KINDS} if form == _FORMAT else {}
-    except FileNotFoundError:
-        raise ValueError(f"The partition file {path} does not exist.") from None
-    except OSError as error:
-        raise ValueError(f"The partition file {path} cannot be read ({error.strerror}).") from None
-    except _DAMAGES as error:
-        raise ValueError(
-            f"{path} is damaged, or no partition: it is no whole .npz file."
-        ) from error
-    if form is None:
-        raise ValueError(f"{path} is no partition that save_partition wrote.")
+    form = str(read_arrays(path, required=("format",))["format"])
     if form != _FORMAT:
         raise ValueError(f"{path} is of the format {form[:40]!r}, but possible is {_FORMAT!r}.")
-    for name, kinds in _KINDS.items():
-        if found[name].dtype.kind not in kinds or found[name].ndim != _DIMENSIONS.get(name, 1):
-            raise ValueError(
-                f"{path} is damaged: {name} is {found[name].dtype} of shape {found[name].shape}."
-            )
+    found = read_arrays(path, required=(*_ALONE, *_LISTED))
+    for name, array in found.items():
+        if array.dtype.kind not in _ALONE.get(name, "iu") or array.ndim != (name in _LISTED):
+            raise ValueError(f"{path} is damaged: {name} is {array.dtype} of shape {array.shape}.")
     return found
 
 
 def _flat(parts: tuple[np.ndarray, ...]) -> tuple[Any, Any]:
-    """All examples, client by client, in as few bytes as they need, and how many each has."""
+    """All examples, client by client, and how many each has."""
     flat = np.concatenate([np.zeros(0, np.int64), *parts])
-    narrow = flat.astype(np.int32) if flat.size and abs(flat).max() < 2**31 else flat
-    same = flat.dtype.kind in "iu" and np.array_equal(narrow, flat)
-    return narrow if same else flat, np.array([len(part) for part in parts], np.int64)
+    return flat, np.array([len(part) for part in parts], np.int64)
 
 
 def _wrong(

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from demjax.data.dataset import Dataset, checked_classes
+from demjax.data.classes import checked_classes
+from demjax.data.dataset import Dataset
 from demjax.data.sources.npz import read_arrays
 from demjax.registry import DATASETS
 
@@ -18,6 +19,7 @@ JPEG_FOLDERS = ("", "cifar10-jpeg")
 
 _TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 _TEST = "test_batch.bin"
+_JPEG = ("train.npz", "test.npz")
 _SIDE, _CLASSES = 32, 10
 _RECORD = 1 + 3 * _SIDE * _SIDE
 
@@ -29,7 +31,7 @@ _RECORD = 1 + 3 * _SIDE * _SIDE
     download="170 MB",
     licence="none stated",
     source="cs.toronto.edu/~kriz/cifar.html",
-    files=lambda data_dir: binary_files(data_dir),
+    files=lambda data_dir: _first(data_dir, BINARY_FOLDERS, (*_TRAIN, _TEST)),
 )
 def cifar10(*, data_dir: str | Path) -> Dataset:
     """Read CIFAR-10 from the original's binary version.
@@ -47,7 +49,7 @@ def cifar10(*, data_dir: str | Path) -> Dataset:
 
     Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
     """
-    files = binary_files(Path(data_dir))
+    files = _first(Path(data_dir), BINARY_FOLDERS, (*_TRAIN, _TEST))
     if files is None:
         raise ValueError(_no_binary_files(Path(data_dir)))
     parts = [_records(file) for file in files]
@@ -56,31 +58,13 @@ def cifar10(*, data_dir: str | Path) -> Dataset:
     return Dataset(x, y, _CLASSES, train_count=len(y) - len(parts[-1][1]), name="cifar10")
 
 
-def binary_files(data_dir: Path) -> Sequence[Path] | None:
-    """The six binary files, or ``None`` where no folder holds all of them."""
-    for folder in BINARY_FOLDERS:
-        files = [data_dir / folder / name for name in (*_TRAIN, _TEST)]
-        if all(file.is_file() for file in files):
-            return files
-    return None
-
-
-def jpeg_files(data_dir: Path) -> Sequence[Path] | None:
-    """``train.npz`` and ``test.npz``, or ``None`` where no folder holds both."""
-    for folder in JPEG_FOLDERS:
-        files = [data_dir / folder / f"{part}.npz" for part in ("train", "test")]
-        if all(file.is_file() for file in files):
-            return files
-    return None
-
-
 @DATASETS.register(
     examples="50,000 + 10,000",
     shape="32×32×3",
     classes="10",
     licence="none stated",
     source="CIFAR-10 as JPEG: train.npz, test.npz",
-    files=lambda data_dir: jpeg_files(data_dir),
+    files=lambda data_dir: _first(data_dir, JPEG_FOLDERS, _JPEG),
     slow=True,
 )
 def cifar10_jpeg(*, data_dir: str | Path) -> Dataset:
@@ -101,7 +85,7 @@ def cifar10_jpeg(*, data_dir: str | Path) -> Dataset:
 
     Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
     """
-    files = jpeg_files(Path(data_dir))
+    files = _first(Path(data_dir), JPEG_FOLDERS, _JPEG)
     if files is None:
         raise ValueError(
             f"{data_dir} does not hold train.npz and test.npz, but 'cifar10_jpeg' is read from "
@@ -110,6 +94,12 @@ def cifar10_jpeg(*, data_dir: str | Path) -> Dataset:
     (train_x, train_y), (test_x, test_y) = (_decoded(file) for file in files)
     x, y = np.concatenate([train_x, test_x]), np.concatenate([train_y, test_y])
     return Dataset(x, y, _CLASSES, train_count=len(train_y), name="cifar10_jpeg")
+
+
+def _first(data_dir: Path, folders: Sequence[str], names: Sequence[str]) -> list[Path] | None:
+    """The files in the first folder that holds all of them."""
+    places = [[data_dir / folder / name for name in names] for folder in folders]
+    return next((files for files in places if all(file.is_file() for file in files)), None)
 
 
 def _records(path: Path) -> tuple[UInt8[np.ndarray, " T 32 32 3"], Int[np.ndarray, " T"]]:
@@ -129,23 +119,18 @@ def _records(path: Path) -> tuple[UInt8[np.ndarray, " T 32 32 3"], Int[np.ndarra
 
 
 def _no_binary_files(data_dir: Path) -> str:
-    pickled = next((data_dir / f for f in BINARY_FOLDERS if _is_pickled(data_dir / f)), None)
-    if pickled is not None:
+    places = [*BINARY_FOLDERS, *(f"./{folder}/cifar-10-batches-py" for folder in BINARY_FOLDERS)]
+    if pickled := _first(data_dir, places, ("data_batch_1",)):
         return (
-            f"{pickled} holds CIFAR-10 as Python pickles, which could run any program and are not "
-            "read; possible is the binary version, cifar-10-binary.tar.gz, unpacked in the same "
-            "place."
+            f"{pickled[0].parent} holds CIFAR-10 as Python pickles, which could run any program "
+            "and are not read; possible is the binary version, cifar-10-binary.tar.gz, unpacked in "
+            "the same place."
         )
     return (
         f"{data_dir} does not hold {_TRAIN[0]} to {_TRAIN[-1]} and {_TEST}, but 'cifar10' is read "
         "from these, in the data folder or in its subfolder cifar-10-batches-bin, or as 'demjax "
         "datasets --fetch cifar10' prepares it."
     )
-
-
-def _is_pickled(folder: Path) -> bool:
-    places = (folder, folder / "cifar-10-batches-py")
-    return any((place / "data_batch_1").is_file() for place in places)
 
 
 def _decoded(path: Path) -> tuple[UInt8[np.ndarray, " T 32 32 3"], Int[np.ndarray, " T"]]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
-from demjax.data.dataset import Dataset
+from demjax.data.dataset import Dataset, checked_classes
 from demjax.data.sources.idx import by, read_idx
+from demjax.data.sources.tfds import PREPARED
 from demjax.registry import DATASETS
 
 _FILES = (
@@ -25,27 +26,26 @@ class IdxSource(NamedTuple):
     Attributes:
         folders: Where its files are looked for in the data folder.
         files: Their names: training images and labels, test images and labels.
-        classes: Number of labels.
-        transposed: Whether images are stored column by column.
     """
 
     folders: Sequence[str]
     files: Sequence[str] = _FILES
-    classes: int = 10
-    transposed: bool = False
 
 
-def _emnist(split: str, classes: int) -> IdxSource:
+def _emnist(split: str) -> IdxSource:
     files = [f"emnist-{split}-{name.replace('t10k', 'test')}" for name in _FILES]
-    return IdxSource(("", "emnist", "gzip", "emnist/gzip"), files, classes, transposed=True)
+    return IdxSource(("", "emnist", "gzip", "emnist/gzip"), files)
 
 
 IDX_SOURCES: Mapping[str, IdxSource] = {
     "mnist": IdxSource(("", "mnist", "MNIST/raw")),
     "fashion_mnist": IdxSource(("", "fashion_mnist", "fashion-mnist", "FashionMNIST/raw")),
-    "emnist": _emnist("byclass", 62),
-    "emnist_balanced": _emnist("balanced", 47),
+    "emnist": _emnist("byclass"),
+    "emnist_balanced": _emnist("balanced"),
 }
+"""Those of ``PREPARED``, which says the rest of them, that are published so."""
+_EMNIST: dict[str, Any] = {"shape": "28×28×1", "download": "562 MB", "licence": "none stated"}
+_EMNIST |= {"source": "nist.gov/itl/products-and-services/emnist-dataset"}
 
 
 @DATASETS.register(
@@ -107,12 +107,9 @@ def fashion_mnist(*, data_dir: str | Path) -> Dataset:
 
 @DATASETS.register(
     examples="697,932 + 116,323",
-    shape="28×28×1",
     classes="62",
-    download="562 MB",
-    licence="none stated",
-    source="nist.gov/itl/products-and-services/emnist-dataset",
     files=lambda data_dir: idx_files("emnist", data_dir),
+    **_EMNIST,
 )
 def emnist(*, data_dir: str | Path) -> Dataset:
     """Read EMNIST by class, digits and letters of 62 classes, from its four IDX files.
@@ -124,12 +121,9 @@ def emnist(*, data_dir: str | Path) -> Dataset:
 
 @DATASETS.register(
     examples="112,800 + 18,800",
-    shape="28×28×1",
     classes="47",
-    download="562 MB",
-    licence="none stated",
-    source="nist.gov/itl/products-and-services/emnist-dataset",
     files=lambda data_dir: idx_files("emnist_balanced", data_dir),
+    **_EMNIST,
 )
 def emnist_balanced(*, data_dir: str | Path) -> Dataset:
     """Read EMNIST balanced, 47 classes of as many examples each; else as ``emnist``."""
@@ -145,7 +139,7 @@ def from_idx(name: str, data_dir: Path) -> Dataset:
     files = idx_files(name, data_dir)
     if files is None:
         raise ValueError(_missing(name, data_dir))
-    source = IDX_SOURCES[name]
+    source = PREPARED[name]
     train_images, train_labels, test_images, test_labels = files
     train_x, train_y = _images_and_labels(train_images, train_labels, classes=source.classes)
     test_x, test_y = _images_and_labels(test_images, test_labels, classes=source.classes)
@@ -157,7 +151,7 @@ def from_idx(name: str, data_dir: Path) -> Dataset:
     if source.transposed:
         train_x, test_x = train_x.transpose(0, 2, 1), test_x.transpose(0, 2, 1)
     x = np.concatenate([train_x, test_x])[..., np.newaxis]
-    y = np.concatenate([train_y, test_y]).astype(np.int32)
+    y = np.concatenate([train_y, test_y])
     return Dataset(x, y, source.classes, train_count=len(train_y), name=name)
 
 
@@ -200,7 +194,7 @@ def _file(folder: Path, name: str) -> Path | None:
 
 def _images_and_labels(
     images_path: Path, labels_path: Path, *, classes: int
-) -> tuple[UInt8[np.ndarray, " T H W"], UInt8[np.ndarray, " T"]]:
+) -> tuple[UInt8[np.ndarray, " T H W"], Int[np.ndarray, " T"]]:
     images = read_idx(images_path, dimensions=3)
     labels = read_idx(labels_path, dimensions=1)
     if len(images) != len(labels):
@@ -213,9 +207,4 @@ def _images_and_labels(
             f"{images_path} holds {by(images.shape)} pixels, "
             "but at least one image of at least one pixel is expected."
         )
-    if labels.max() >= classes:
-        raise ValueError(
-            f"{labels_path} holds the label {labels.max()} at position {labels.argmax()}, "
-            f"but only the labels 0 to {classes - 1} are possible."
-        )
-    return images, labels
+    return images, checked_classes(labels, labels_path, classes=classes)

@@ -136,8 +136,6 @@ def noisy(
 
     Source: the feature skew of Li et al., arXiv 2102.02079, with σ as the standard deviation.
     """
-    if not 0 <= noise <= 100:
-        raise ValueError(f"The noise can be 0 to 100 times the range of the inputs, not {noise}.")
     x = np.asarray(x)
     if x.dtype != np.uint8 and x.dtype.kind != "f":
         raise ValueError(f"Noise can be added to uint8 or floating inputs, not to {x.dtype}.")

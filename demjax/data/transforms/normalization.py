@@ -1,5 +1,7 @@
 """How raw inputs become what a model sees: a shift and a divisor, found once, applied anywhere.
 
+``per_pixel(x)(x)`` is ``x`` normalised at once; what gives the means is summed in float64.
+
 Applied to all images beforehand, or in the training step to a batch of bytes, the numbers are
 the same to rounding: ``classification(model, example, inputs=normalization)``.
 """
@@ -73,7 +75,7 @@ def overall(
     """One mean and one deviation of all pixels: ``(x/maximum − mean) / (std + 0.001)``.
 
     Args:
-        x: Inputs, 0…maximum.
+        x: Inputs, 0…maximum, or with a maximum of 1 on any scale of about 1 or more.
         rows: The inputs that give the mean and the population standard deviation of
             ``x / maximum``; by default all. Take the training examples for results to be trusted.
         maximum: The value that counts as 1, above 0.
@@ -97,13 +99,14 @@ def per_pixel(
 ) -> Normalization:
     """A mean and a deviation for each pixel: ``(x − mean) / (std + 0.001)``.
 
-    With few inputs a pixel that none of them has lit is divided by 0.001 where another has it
-    lit; ``overall`` is safe.
+    A pixel that never changes becomes 0. With few inputs one that none of them has lit is divided
+    by 0.001 where another has it lit; ``overall`` is safe.
 
     Args:
         x: Inputs, meant for 0…255 (the 0.001 does not scale with them).
-        rows: The inputs that give the means and population standard deviations; by default all,
-            as published, tests and images that no client holds included.
+        rows: The inputs that give the means and population standard deviations; by default all, as
+            the published experiment gives all 70,000 of MNIST, tests and those that no client holds
+            included: so find it before ``client_data``.
 
     Raises:
         ValueError: There are no inputs.
@@ -151,7 +154,6 @@ PUBLISHED: Mapping[str, Callable[..., Normalization]] = {
 def _single(
     shift: Float[np.ndarray, " *shape"] | float, divisor: Float[np.ndarray, " *shape"] | float
 ) -> Normalization:
-    """In single precision."""
     return Normalization(np.asarray(shift, np.float32), np.asarray(divisor, np.float32))
 
 

@@ -14,6 +14,7 @@ import scipy.spatial.distance
 import tiny
 
 from demjax import clustering, demlearn, fedavg, hierarchy, local_training
+from demjax.clients import participation
 from demjax.pytrees import StackedModels
 
 TASK = tiny.task()
@@ -66,6 +67,8 @@ class Reference:
         average_layers=(),
         features="weights",
         linkage_backend="xla",
+        cohort=None,
+        recency=0.5,
     ):
         vars(self).update({name: value for name, value in locals().items() if name != "self"})
         self.count = len(clients.train_size)
@@ -74,6 +77,7 @@ class Reference:
         self.number = 0
         self.added = [tiny.combine((0, model))] * self.count
         self.merges = self.before = None
+        self.last = np.full(self.count, -1)
 
     def per_level(self, given, level):
         return given[level] if isinstance(given, tuple) else given
@@ -88,25 +92,29 @@ class Reference:
     def looked_at(self):
         """What likeness is judged by, of each agent after training."""
         kinds = {"weights": self.agents, "updates": self.added, "gradients": self.slopes}
-        return np.stack([tiny.vector(seen) for seen in kinds[self.features]])
+        return np.stack([tiny.vector(kinds[self.features][n]) for n in self.known])
 
     def build(self):
+        """The tree of those that have trained; the others are in the root alone."""
+        self.known = np.flatnonzero(self.last >= 0)
+        count = len(self.known)
         self.merges = merges = scipy.cluster.hierarchy.linkage(
             scipy.spatial.distance.pdist(self.looked_at(), self.metric), self.linkage
         )
 
         def leaves(node):
-            if node < self.count:
-                return [int(node)]
-            left, right = merges[int(node) - self.count, :2]
+            if node < count:
+                return [int(self.known[int(node)])]
+            left, right = merges[int(node) - count, :2]
             return leaves(left) + leaves(right)
 
         def grow(node, level):
-            children = merges[int(node) - self.count, :2] if level else []
-            children = [grow(child, level - 1) for child in children if child >= self.count]
-            return Group(level, frozenset(leaves(node)), children)
+            children = merges[int(node) - count, :2] if level else []
+            children = [grow(child, level - 1) for child in children if child >= count]
+            members = range(self.count) if level == self.levels else leaves(node)
+            return Group(level, frozenset(members), children)
 
-        return grow(2 * self.count - 2, self.levels)
+        return grow(2 * count - 2, self.levels)
 
     def average(self, group, factor):
         for child in group.children:
@@ -123,6 +131,9 @@ class Reference:
         size = self.clients.train_size
         examples = self.per_level(self.weighting, group.level) == "examples"
         counts = {n: float(size[n]) if examples else 1.0 for n in group.members}
+        for n in group.members:
+            latest = max(self.recency ** (self.number - self.last[n]), 1e-20)
+            counts[n] *= latest if self.last[n] >= 0 else 0
         return {n: count / sum(counts.values()) for n, count in counts.items()}
 
     def mix_groups(self, group):
@@ -134,6 +145,8 @@ class Reference:
     def begin(self, n):
         """The model that an agent trains from and its anchors."""
         own = self.agents[n]
+        if self.root is not None and self.last[n] < 0:
+            own = self.root.model
         if self.number == 0:
             return own, []
         path = self.root.path(n)
@@ -148,7 +161,14 @@ class Reference:
 
     def round(self, key):
         trained, starts = [], []
+        who = participation.draw(key, self.count, self.cohort)
+        who = range(self.count) if who is None else np.asarray(who).tolist()
         for n in range(self.count):
+            if n not in who:
+                kept = tiny.combine((0, self.agents[n]))
+                trained.append((self.agents[n], np.nan, kept))
+                starts.append(self.agents[n])
+                continue
             model, anchors = self.begin(n)
             trained.append(
                 tiny.learn_and_slope(
@@ -161,6 +181,7 @@ class Reference:
             tiny.combine((1, added), (1, after), (-1, before))
             for added, after, before in zip(self.added, self.agents, starts, strict=True)
         ]
+        self.last[list(who)] = self.number
         regroup = self.number % self.period == 0
         if regroup:
             self.before = self.root
@@ -172,12 +193,20 @@ class Reference:
             group.model = tiny.combine((1 - keep, group.mean), (keep, group.model or group.mean))
         if self.beta is None:
             self.mix_groups(self.root)
-            for n, agent in enumerate(self.agents):
+            for n in who:
+                agent = self.agents[n]
                 parent, mix = self.root.path(n)[-1].model, self.per_level(self.mix, 0)
                 mixed = tiny.combine((1 - mix, agent), (mix, parent))
                 self.agents[n] = self.chosen(mixed, agent)
         self.number += 1
         return losses
+
+    def deployed(self):
+        """Who has not trained yet has the root's model."""
+        return [
+            agent if last >= 0 else self.root.model
+            for agent, last in zip(self.agents, self.last, strict=True)
+        ]
 
     def groups(self):
         return {(group.level, group.members): group.model for group in self.root.below()}
@@ -222,6 +251,16 @@ VARIANTS = {
     "updates": {"features": "updates", "period": 3, "prox": 0.3},
     "gradients": {"features": "gradients", "prox": 0.3, "levels": 2},
     "on the host": {"linkage_backend": "scipy", "levels": 2},
+    # Linkages for which copies at distance 0 change nothing, however many there are.
+    "a cohort": {"cohort": 3, "linkage": "single", "levels": 2, "prox": 0.3},
+    "a cohort, all alike": {"cohort": 2, "recency": 1.0, "linkage": "complete", "period": 2},
+    "a cohort, the latest": {
+        "cohort": 3,
+        "recency": 0.0,
+        "linkage": "complete",
+        "weighting": "examples",
+        "start": "parent",
+    },
 }
 NUMBERS = {
     "mix": 0.6,
@@ -229,6 +268,7 @@ NUMBERS = {
     "soft": 1.0,
     "amplification": 1.0,
     "amplified_rounds": 5,
+    "recency": 0.5,
 }
 
 
@@ -278,7 +318,7 @@ def test_every_round_is_that_of_the_loop_over_clients(variant):
     for number, (models, loss) in enumerate(rounds(options, CLIENTS, 7)):
         losses = reference.round(jax.random.fold_in(KEY, number))
         np.testing.assert_allclose(loss, losses, rtol=2e-5, atol=2e-5)
-        tiny.close(tiny.unstack(models.client), reference.agents)
+        tiny.close(tiny.unstack(models.client), reference.deployed())
         got, wanted = tiny.groups_of(models), reference.groups()
         assert got.keys() == wanted.keys()
         for group in wanted:

@@ -65,10 +65,10 @@ def altered(path, **changes):
     ("changes", "parts"),
     [
         ({"format": np.array("demjax partition 9")}, ["partition 9", "partition 1"]),
-        ({"format": None}, ["no partition"]),
-        ({"test_size": None}, ["damaged"]),
+        ({"format": None}, ["lacks the array format"]),
+        ({"test_size": None}, ["lacks the array test_size"]),
         ({"train": np.arange(30.0)}, ["train", "float64"]),
-        ({"train": np.array([None] * 30, object)}, ["damaged"]),
+        ({"train": np.array([None] * 30, object)}, ["pickled objects"]),
         ({"train_size": np.array([30])}, ["1 clients", "5"]),
         ({"train_size": np.array([8, 8, 8, 6, 0])}, ["client 4", "no training example"]),
         ({"train_size": np.array([8, 8, 8, 8, 8])}, ["do not add up"]),
@@ -104,8 +104,8 @@ def test_what_is_no_such_file_is_told_in_a_sentence(tmp_path):
         failure(lambda: load_partition(path), path)
     np.save(tmp_path / "a.npy", Y)
     np.savez(tmp_path / "a.npz", Y)
-    for name in ("a.npy", "a.npz"):
-        failure(partial(load_partition, tmp_path / name), "no partition")
+    failure(partial(load_partition, tmp_path / "a.npy"), "a.npy is no .npz file")
+    failure(partial(load_partition, tmp_path / "a.npz"), "lacks the array format")
 
 
 @pytest.mark.parametrize(

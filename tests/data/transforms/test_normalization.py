@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from demjax.data import centred, overall, per_pixel, standardize, standardize_pixels, unit
+from demjax.data import centred, overall, per_pixel, unit
 from demjax.data.transforms.normalization import AT_ONCE
 
 
@@ -56,12 +58,48 @@ def test_inside_a_program_the_numbers_are_the_same(name):
     np.testing.assert_allclose(inside, normalization(x), rtol=1e-6, atol=1e-6)
 
 
-def test_the_rules_are_those_that_normalise_all_images_at_once():
-    x = images()
-    np.testing.assert_array_equal(per_pixel(x)(x), standardize_pixels(x))
-    scaled = (x / 255).astype(np.float32)
-    whole = overall(scaled, rows=np.arange(20), maximum=1.0)(scaled)
-    np.testing.assert_allclose(whole, standardize(scaled, by=scaled[:20]), rtol=1e-6, atol=1e-6)
+def test_scaling_is_a_division_and_leaves_the_pixels_as_they_are():
+    x = np.arange(256, dtype=np.uint8).reshape(4, 8, 8, 1)
+    np.testing.assert_allclose(unit()(x).ravel(), np.arange(256) / 255, rtol=1e-7)
+    np.testing.assert_array_equal(unit(maximum=1)(x), x)
+    assert x[-1, -1, -1, 0] == 255
+
+
+def test_a_mean_for_each_pixel_by_hand():
+    x = np.array([[[[0], [7]]], [[[10], [7]]]], np.uint8)  # two images of 1×2 pixels
+    # the first pixel: mean 5, population std 5; the second never changes
+    expected = [[[[-5 / 5.001], [0]]], [[[5 / 5.001], [0]]]]
+    np.testing.assert_allclose(per_pixel(x)(x), expected, rtol=1e-6)
+    assert x[0, 0, 1, 0] == 7
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_mean_for_each_pixel_is_the_published_formula_also_across_chunks(dtype):
+    x = np.random.default_rng(0).integers(0, 256, (9001, 3, 2, 1)).astype(dtype)
+    x[:, 0, 0] = 255
+    exact = x.astype(np.float64)
+    expected = (exact - exact.mean(axis=0)) / (np.std(exact, axis=0) + 0.001)
+    np.testing.assert_allclose(per_pixel(x)(x), expected, rtol=0, atol=1e-5)
+    assert (per_pixel(x)(x)[:, 0, 0] == 0).all()
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(2, 40))
+def test_a_normalised_pixel_has_mean_0_and_std_just_below_1(seed, count):
+    x = np.random.default_rng(seed).integers(0, 256, (count, 2, 2, 1), dtype=np.uint8)
+    normalised = per_pixel(x)(x).astype(np.float64)
+    std = x.astype(np.float64).std(axis=0)
+    np.testing.assert_allclose(normalised.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(normalised.std(axis=0), std / (std + 0.001), atol=1e-5)
+
+
+def test_one_mean_and_deviation_of_the_training_images_normalise_all():
+    x = np.random.default_rng(0).uniform(0, 1, (30, 4, 4, 1)).astype(np.float32)
+    by = x[:20].astype(np.float64)
+    expected = (x - by.mean()) / (np.sqrt(((by - by.mean()) ** 2).mean()) + 0.001)
+    got = overall(x, rows=np.arange(20), maximum=1.0)(x)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(got, overall(x[:20], maximum=1.0)(x))
 
 
 def test_a_pixel_that_never_changes_is_nought():

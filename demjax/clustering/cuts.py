@@ -32,12 +32,14 @@ class Cut(NamedTuple):
         levels: Levels of groups under the root, ``K``.
         slots: Group slots on a level, ``G``.
         least: Fewest clients of a group that it makes.
+        needs: Fewest clients that can be so many groups.
     """
 
     take: Callable[[Float[Array, " N-1 4"], Float[Array, " N N"] | None], Hierarchy]
     levels: int
     slots: int
     least: int = 1
+    needs: int = 1
 
 
 @CUTS.register()
@@ -56,10 +58,8 @@ def depth(levels: Annotated[int, Range(0, 20)] = 3, *, min_size: Size = 1) -> Cu
     Raises:
         ValueError: If a number is out of its range.
     """
-    check_whole("The cut by depth", "levels", levels, 0)
     cut = functools.partial(cut_depth, levels=levels, min_size=min_size)
-    found = _cut("The cut by depth", cut, levels, 2**levels, min_size)
-    return found._replace(least=max(2, min_size))
+    return _cut(cut, levels, 2**levels, min_size, least=max(2, min_size))
 
 
 @CUTS.register()
@@ -80,7 +80,7 @@ def counts(groups: Annotated[Sequence[int], Range(1)], *, min_size: Size = 1) ->
     """
     check_counts("The cut by counts", groups)
     cut = functools.partial(cut_counts, groups=tuple(groups))
-    return _cut("The cut by counts", cut, len(groups), max(groups, default=1), min_size)
+    return _cut(cut, len(groups), max(groups, default=1), min_size)
 
 
 @CUTS.register()
@@ -105,7 +105,7 @@ def heights(
     check_heights("The cut by heights", heights)
     check_whole("The cut by heights", "slots", slots, 1)
     cut = functools.partial(cut_heights, thresholds=tuple(heights), slots=slots)
-    return _cut("The cut by heights", cut, len(heights), slots, min_size)
+    return _cut(cut, len(heights), slots, min_size, needs=1)
 
 
 def cut_depth(merges: Float[Array, " N-1 4"], levels: int, *, min_size: int = 1) -> Hierarchy:
@@ -210,13 +210,12 @@ def cut_heights(
     return from_groups(jnp.pad(rows, ((0, 1), (0, 0))), slots)
 
 
-def _cut(whose: str, cut: Callable[..., Hierarchy], levels: int, slots: int, min_size: int) -> Cut:
-    check_whole(whose, "min_size", min_size, 1)
-
+def _cut(cut: Callable, levels: int, slots: int, min_size: int, **facts: int) -> Cut:
     def take(merges, distances):
         return attach_small(cut(merges), distances, min_size)
 
-    return Cut(take, levels, slots, min_size)
+    found = Cut(take, levels, slots, **{"least": min_size, "needs": slots} | facts)
+    return found if min_size == 1 else found._replace(needs=max(found.needs, 2 * min_size))
 
 
 def _split(

@@ -113,3 +113,16 @@ def within(root: Path, path: Path) -> Path:
     if not inside:
         raise ValueError(f"{path} leads out of the folder {root}, so it is not read.")
     return path
+
+
+def files_in(folder: Path, pattern: str) -> list[Path]:
+    """The files of a folder whose names fit, in order, without those that macOS adds (``._a``).
+
+    Raises:
+        ValueError: The folder cannot be read.
+    """
+    try:
+        found = sorted(path for path in folder.glob(pattern) if path.is_file())
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be read ({error.strerror}).") from error
+    return [path for path in found if not path.name.startswith("._")]

@@ -17,6 +17,7 @@ from demjax.metrics.scoring import models_at_once, pooled_test_data, scores
 from demjax.metrics.selection import CLIENT, GLOBAL, GROUP, MEASURES, TakeMeasures, checked
 from demjax.metrics.tree import Structure, checked_clusters, describe, label_sets
 from demjax.pytrees import as_pytree, finite_clients
+from demjax.registry import check_made
 from demjax.tasks.data_check import check_data
 
 
@@ -101,6 +102,9 @@ def measure(
 
     Source: Nguyen et al., arXiv 2007.03278, section V.
     """
+    check_made("Measuring needs task as", task, Task, "a Task, such as classification(…) makes")
+    possible = "a ClientData, which data.client_data(x, y, partition) makes"
+    check_made("Measuring needs clients as", clients, ClientData, possible)
     asked = checked(measures)
     check_data(task, clients)
     if chunk is not None and chunk < 1:

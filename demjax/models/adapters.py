@@ -5,14 +5,15 @@ statistics, it is ``{"params": …, "batch_stats": …}``.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax import nnx
+from flax import errors, nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Num, PRNGKeyArray
 
@@ -61,7 +62,8 @@ def network(model: Any, example: Num[Array, " *shape"]) -> Network:
         The network.
 
     Raises:
-        ValueError: One sentence, if the model is of no such kind.
+        ValueError: One sentence, if the model is of no such kind; for a Linen module, if it cannot
+            be called so, or evaluates as it trains, then also when it is traced.
     """
     one = unrounded(on_device(example, "The example"), jnp.float32)[None]
     if isinstance(model, nn.Module):
@@ -92,7 +94,9 @@ def unrounded(x: Num[Array, " *shape"], compute: DTypeLike) -> Num[Array, " *sha
 
 def _linen(model: nn.Module, one: Num[Array, " 1 *shape"]) -> Network:
     takes = partial(_taken, type(model).__call__)
-    variables = jax.eval_shape(partial(model.init, **takes(train=False)), jax.random.key(0), one)
+    with _as_documented(model):
+        start = partial(model.init, **takes(train=False))
+        variables = jax.eval_shape(start, jax.random.key(0), one)
     collections = [name for name in variables if name != "params"]
 
     def init(key):
@@ -110,9 +114,27 @@ def _linen(model: nn.Module, one: Num[Array, " 1 *shape"]) -> Network:
         return outputs, {**params, **after}
 
     def predict(params, x):
-        return model.apply(whole(params), x, **takes(train=False))
+        with _as_documented(model):
+            return model.apply(whole(params), x, **takes(train=False))
 
     return Network(init, train, predict, _state_mask if collections else None)
+
+
+@contextmanager
+def _as_documented(model: nn.Module) -> Iterator[None]:
+    """Say in a sentence what Flax says of a model that knows no difference of the modes."""
+    try:
+        yield
+    except (errors.FlaxError, TypeError, ValueError) as error:
+        mode = isinstance(error, errors.ModifyScopeVariableError | errors.InvalidRngError)
+        said = str(error).split(" (https:")[0].rstrip(".")
+        if not mode and "use_running_average" not in said and "missing" not in said:
+            raise
+        raise ValueError(
+            f"The model {type(model).__name__} cannot be evaluated as model(x, train=False): "
+            f"{said}; possible is __call__(self, x, *, train) with "
+            "BatchNorm(use_running_average=not train) and Dropout(deterministic=not train)."
+        ) from error
 
 
 def _pair(init: Callable, apply: Callable, one: Num[Array, " 1 *shape"]) -> Network:
@@ -184,12 +206,13 @@ def _made(model: Any, key: PRNGKeyArray | None = None) -> Any:
     """The module that a function of ``rngs``, or of nothing, makes; anything else as it is."""
     if isinstance(model, nnx.Module) or not callable(model):
         return model
-    try:
-        takes = inspect.signature(model).parameters
+    try:  # of an NNX class, its metaclass takes anything
+        takes = inspect.signature(model.__init__ if isinstance(model, type) else model).parameters
     except ValueError:
         return model
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     needed = [p.name for p in takes.values() if p.default is p.empty and p.kind not in several]
+    needed = [name for name in needed if name != "self"]
     if needed not in ([], ["rngs"]):
         return model
     if "rngs" not in takes:

@@ -1,6 +1,6 @@
 """What can be chosen by name, and what its signature says of it.
 
-A choice is registered where it is written, and nowhere else::
+A choice is registered where it is written, and nowhere else:
 
     @ALGORITHMS.register(label="Ditto", paper="Li et al., ICML 2021, arXiv 2012.04221")
     def ditto(local: LocalTraining, *, prox: Annotated[Number, Range(0, 1e6)] = 1.0) -> Algorithm:
@@ -11,7 +11,8 @@ parameter that is annotated with a registry takes a choice of it or its name, an
 takes besides. A new *kind* of choice is a line in ``kinds``; what is chosen does not belong here.
 """
 
-from demjax.registry.choices import Choice, Registry, Slot, call, configurable, expand, slot_of
+from demjax.registry.calls import configurable
+from demjax.registry.choices import Choice, Registry, Slot, call, expand, slot_of
 from demjax.registry.kinds import (
     ALGORITHMS,
     CONFLICTS,
@@ -28,7 +29,7 @@ from demjax.registry.kinds import (
 )
 from demjax.registry.ranges import Number, Range, Share, check_number, check_whole, nearest
 from demjax.registry.signatures import REQUIRED, Option, Passes, accepts, options_of
-from demjax.registry.values import check_value, read_word
+from demjax.registry.values import check_made, check_value, read_word
 
 __all__ = [
     "ALGORITHMS",
@@ -54,6 +55,7 @@ __all__ = [
     "Slot",
     "accepts",
     "call",
+    "check_made",
     "check_number",
     "check_value",
     "check_whole",

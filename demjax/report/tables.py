@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from demjax.report.folder import UNFINISHED, Run
+from demjax.report.folder import Run
+from demjax.runs.reader import UNFINISHED
 
 LAST = (("C-SPE", "c_spe"), ("C-GEN", "c_gen"), ("Global", "global"))
 """The last measures, and their columns."""
@@ -18,6 +19,9 @@ def summary(runs: Sequence[Run]) -> str:
         ("data", [_data(run) for run in runs]),
         ("rounds", [_rounds(run) for run in runs]),
     ]
+    scores = [str(run.summary.get("score", "accuracy")) for run in runs]
+    if set(scores) != {"accuracy"}:
+        rows.append(("measures are means of", scores))
     for name, column in LAST:
         rows.append((name, [_last(run, column) for run in runs]))
     for name, key in (
@@ -53,11 +57,12 @@ def notes(runs: Sequence[Run]) -> str:
             rounds = run.metrics.get("round")
             last = "nothing" if rounds is None else f"rounds up to {int(rounds[-1])}"
             said.append(
-                f"The run {run.name} is not finished: it goes on, or was killed; here is what was "
-                f"measured when this page was made, {last}."
+                f"The run {run.name} is not finished; here is what was measured when this page "
+                f"was made, {last}."
             )
         elif run.status != "done":
             said.append(f"The run {run.name} ended early: {run.status}.")
+        said += [run.missing] * bool(run.missing)
     return "".join(f'<p class="note">{escape(sentence)}</p>' for sentence in said)
 
 
@@ -72,9 +77,7 @@ def _table(
     heads = [run.name for run in runs] if heads is None else heads
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     body = "".join(
-        f'<tr><th scope="row">{escape(name)}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in cells[: len(heads)])
-        + "</tr>"
+        f'<tr><th scope="row">{escape(name)}</th>' + _cells(cells[: len(heads)]) + "</tr>"
         for name, cells in rows
     )
     kind = "wide short" if short and len(rows) > 12 else "wide"
@@ -84,13 +87,20 @@ def _table(
     )
 
 
+def _cells(cells: Sequence[str]) -> str:
+    """The cells of a row; one for all where they are equal."""
+    if len(cells) > 1 and len(set(cells)) == 1:
+        return f'<td colspan="{len(cells)}">{escape(cells[0])}</td>'
+    return "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+
+
 def _ended(run: Run) -> str:
     return {"done": "done", UNFINISHED: "not finished"}.get(run.status, run.status)
 
 
 def _data(run: Run) -> str:
     parts = [run.config.get("dataset"), run.config.get("partition")]
-    clients = run.config.get("clients")
+    clients = run.summary.get("clients", run.config.get("clients"))
     return ", ".join([str(part) for part in parts if part] + [f"{clients} clients"] * bool(clients))
 
 

@@ -360,14 +360,14 @@ def test_no_levels_leave_the_root_alone():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: depth(-1), r"levels of at least 0, but -1 was given\.$"),
+        (lambda: depth(-1), r"levels as 0 to 20, but -1 was given\.$"),
         (lambda: depth(2, min_size=0), r"min_size as 1 or more, but 0 was given\.$"),
-        (lambda: counts((3, 0)), r"numbers of groups of at least 1, but 0 was given\.$"),
+        (lambda: counts((3, 0)), r"groups as 1 or more, but 0 was given\.$"),
         (lambda: counts((3, 6)), r"do not increase from the lowest .* but \(3, 6\) were given\.$"),
         (lambda: cut_counts(np.zeros((1, 4)), (1, 2)), "do not increase"),
         (lambda: counts((3,), min_size=-2), "min_size as 1 or more, but -2 was given"),
-        (lambda: heights((-0.5,)), r"heights of at least 0, but -0\.5 was given\.$"),
-        (lambda: heights((float("nan"),)), "heights of at least 0, but nan was given"),
+        (lambda: heights((-0.5,)), r"heights as 0 or more, but -0\.5 was given\.$"),
+        (lambda: heights((float("nan"),)), "heights as 0 or more, but nan was given"),
         (lambda: heights([2.0, 1.0]), r"do not decrease .* but \(2\.0, 1\.0\) were given\.$"),
         (lambda: counts("12"), "numbers of groups in a sequence, .* but '12' was given"),
         (lambda: counts(12), "numbers of groups in a sequence, .* but 12 was given"),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from demjax.data.classes import checked_classes, without_gaps
-from demjax.data.dataset import Dataset, checked_inputs, within
+from demjax.data.dataset import Dataset, checked_inputs, files_in, within
 from demjax.registry import DATASETS
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -25,6 +25,7 @@ _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0
     source="an .npz file with x and y",
     files=lambda data_dir: [npz_file(data_dir)] if data_dir.exists() else None,
     one_file=True,
+    natural=None,
 )
 def npz(*, data_dir: str | Path) -> Dataset:
     """Read one's own data from an ``.npz`` file.
@@ -79,7 +80,7 @@ def npz_file(path: Path) -> Path:
     """The ``.npz`` file that a path names, or that is alone in a folder."""
     if not path.is_dir():
         return path
-    found = sorted(each for each in path.glob("*.npz") if each.is_file())
+    found = files_in(path, "*.npz")
     if len(found) != 1:
         names = ", ".join(each.name for each in found[:4]) or "none"
         raise ValueError(

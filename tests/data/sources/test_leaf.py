@@ -143,6 +143,18 @@ WRONG = {
     "ragged": ({"u": ([X[0], X[1][:4], X[2]], Y)}, {}, "user 'u'"),
     "NaN": ({"u": ([X[0], [float("nan")] * 5, X[2]], Y)}, {}, "example 1"),
     "null": ({"u": ([X[0], [None] * 5, X[2]], Y)}, {}, "user 'u'"),
+    "null in x": (
+        {"u": ([X[0], X[1], [1.0, None, 2.0, 3.0, 4.0]], Y)},
+        {},
+        "null in x of example 2",
+    ),
+    "null in y": ({"u": (X, [0, None, 1])}, {}, "null in y of example 1"),
+    "true among numbers": ({"u": ([X[0], [1, True, 0, 0, 0], X[2]], Y)}, {}, "true in x of exam"),
+    "false as a label": ({"u": (X, [0, 1, False])}, {}, "false in y of example 2"),
+    "only truth values": ({"u": (X, [True, False, True])}, {}, "true in y of example 0"),
+    "a huge number": ({"u": ([X[0], [10**30] * 5, X[2]], Y)}, {}, "in x of example 1"),
+    "a huge number below 0": ({"u": (X, [0, -(10**30), 1])}, {}, "in y of example 1"),
+    "a huge float": ({"u": ([X[0], X[1], [1e300] * 5], Y)}, {}, "example 2"),
     "no lists": ({"u": (X, Y)}, {"user_data": {"u": {"x": 3, "y": Y}}}, "user 'u'"),
     "single numbers": ({"u": (Y, Y)}, {}, "(3,)"),
     "nested": ({"u": ([[row] for row in X], Y)}, {}, "(3, 1, 5)"),
@@ -169,6 +181,27 @@ def test_bad_files_are_named(tmp_path, wrong):
     path = write(tmp_path / "train" / "a.json", users, **replaced)
     write(tmp_path / "test" / "a.json", GOOD)
     failure(lambda: leaf(data_dir=tmp_path), path, found)
+
+
+def test_a_user_twice_in_one_file_is_named(tmp_path):
+    path = write(tmp_path / "a.json", GOOD | {"v": some(2)})
+    path.write_text(path.read_text().replace('"v": {', '"u": {'))
+    failure(lambda: leaf(data_dir=tmp_path), path, "'u' twice")
+    write(tmp_path / "a.json", GOOD, users=["u", "u"], num_samples=[3, 3])
+    failure(lambda: leaf(data_dir=tmp_path), path, "'u' twice")
+
+
+def test_words_in_names_are_no_words_among_numbers(tmp_path):
+    write(tmp_path / "a.json", {"null": some(3, seed=1), "true false": some(2, seed=2)})
+    check(leaf(data_dir=tmp_path), [[{"null": some(3, seed=1), "true false": some(2, seed=2)}]])
+
+
+def test_files_that_macos_adds_are_not_read(tmp_path):
+    write(tmp_path / "train" / "a.json", ODD)
+    write(tmp_path / "test" / "a.json", TESTS)
+    for part in ("train", "test"):
+        (tmp_path / part / "._a.json").write_bytes(b"\x00\x05\x16\x07\x00")
+    check(leaf(data_dir=tmp_path), [[ODD], [TESTS]])
 
 
 def test_json_that_breaks_off_or_is_something_else_is_named(tmp_path):

@@ -152,6 +152,12 @@ def test_a_cut_and_a_changed_file_are_never_read_as_something_else(tmp_path):
             np.testing.assert_array_equal(read.y, good.y)
 
 
+def test_files_that_macos_adds_are_not_read(tmp_path):
+    path = write(tmp_path, x=X, y=Y)
+    (tmp_path / "._mine.npz").write_bytes(b"\x00\x05\x16\x07")
+    np.testing.assert_array_equal(npz(data_dir=tmp_path).y, npz(data_dir=path).y)
+
+
 def test_a_folder_with_no_or_several_files_is_refused(tmp_path):
     failure(lambda: npz(data_dir=tmp_path), tmp_path, "none")
     write(tmp_path, x=X, y=Y)

@@ -75,11 +75,8 @@ def client_data(
     train, train_size = _padded(partition.train, held)
     test, test_size = _padded(partition.test, held)
     # Not jnp.asarray, which compiles a copy for every new shape.
-    return jax.device_put(
-        ClientData(
-            x=x[held], y=y[held], train=train, train_size=train_size, test=test, test_size=test_size
-        )
-    )
+    arrays = x[held], y[held], train, train_size, test, test_size
+    return ClientData(*jax.device_put(arrays))
 
 
 def checked_targets(y: Num[np.ndarray, " T *target"]) -> Num[np.ndarray, " T *target"]:

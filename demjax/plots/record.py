@@ -9,9 +9,8 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from demjax.experiment.config import read_options
 from demjax.plots.style import hex_color, spread_places
-from demjax.runs.reader import read_clients, read_columns, read_measures
+from demjax.runs.reader import read_columns
 from demjax.runs.rows import metrics_values
 from demjax.runs.schema import Measured
 from demjax.simulation.history import History
@@ -34,6 +33,7 @@ class Record(NamedTuple):
         score: What the task's score is called.
         named: Whether ``name`` was given, and stands in place of the options in figures.
         color: Its colour in figures; by default its algorithm's.
+        missing: One sentence on what its folder lacks; empty where all is there.
     """
 
     name: str
@@ -49,11 +49,16 @@ class Record(NamedTuple):
     score: str = "accuracy"
     named: bool = False
     color: str | None = None
+    missing: str = ""
 
     @property
     def levels(self) -> int:
         """Levels of groups under the root, ``K``."""
         return sum(name.startswith("groups_l") for name in self.measures)
+
+
+class NothingMeasuredError(ValueError):
+    """There is a run, but no measurement of it to be drawn."""
 
 
 Run = History | Record | str | Path
@@ -183,33 +188,26 @@ def _from_history(history: History, name: str) -> Record:
 
 
 def _from_folder(folder: Path, name: str | None) -> Record:
-    from demjax.runs import folder as run_folder  # here: it asks the package for its version
+    from demjax.runs.folder import DENDROGRAMS  # here: it asks the package for its version
+    from demjax.runs.reader import read_run
 
-    if not folder.is_dir():
-        raise ValueError(f"There is no run {folder}; possible is a folder that demjax run wrote.")
-    if not (folder / run_folder.METRICS).is_file():
-        raise ValueError(f"{folder} is no run: it holds no {run_folder.METRICS}.")
-    whole = (folder / run_folder.SUMMARY).exists()
-    table = read_measures(folder / run_folder.METRICS, (), whole=whole)
-    if not table:
-        raise ValueError(f"{folder / run_folder.METRICS} is damaged: it holds no measurement.")
-    rounds = table.pop("round").astype(int)
-    clients = read_clients(folder / run_folder.CLIENTS, rounds, whole=whole)
-    summary = run_folder.read_summary(folder) if whole else {}
+    found = read_run(folder)
+    if not found.measures:
+        raise NothingMeasuredError(found.missing)
+    rounds, clients = found.measures["round"].astype(int), found.clients
     return Record(
         name=name or folder.resolve().name,
         round=rounds,
-        measures=table,
+        measures={column: v for column, v in found.measures.items() if column != "round"},
         client_spe=clients and clients.spe,
         client_gen=clients and clients.gen,
         groups=clients and clients.groups,
-        dendrograms=_dendrograms(folder / run_folder.DENDROGRAMS, rounds, whole=whole),
-        options=read_options(folder / run_folder.CONFIG)
-        if (folder / run_folder.CONFIG).exists()
-        else {},
-        summary=summary,
+        dendrograms=_dendrograms(folder / DENDROGRAMS, rounds, whole=found.whole),
+        options=found.options,
+        summary=found.summary,
         folder=folder,
-        score=summary.get("score", "accuracy"),
+        missing=found.missing,
+        score=found.summary.get("score", "accuracy"),
     )
 
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from demjax.report.folder import UNFINISHED, Run
+from demjax.report.folder import Run
+from demjax.runs.reader import UNFINISHED
 
 LAST = (("C-SPE", "c_spe"), ("C-GEN", "c_gen"), ("Global", "global"))
 """The last measures, and their columns."""
@@ -56,11 +57,12 @@ def notes(runs: Sequence[Run]) -> str:
             rounds = run.metrics.get("round")
             last = "nothing" if rounds is None else f"rounds up to {int(rounds[-1])}"
             said.append(
-                f"The run {run.name} is not finished: it goes on, or was killed; here is what was "
-                f"measured when this page was made, {last}."
+                f"The run {run.name} is not finished; here is what was measured when this page "
+                f"was made, {last}."
             )
         elif run.status != "done":
             said.append(f"The run {run.name} ended early: {run.status}.")
+        said += [run.missing] * bool(run.missing)
     return "".join(f'<p class="note">{escape(sentence)}</p>' for sentence in said)
 
 

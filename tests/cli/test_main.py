@@ -344,7 +344,7 @@ def test_compare_shows_runs_side_by_side(finished, tmp_path, capsys):
     assert table[1] == table[2]
     assert f"{float(rows_of(finished)[-1]['c_spe']):.4f}" in table[1]
     assert run("compare", tmp_path) == 2
-    assert "no finished run" in capsys.readouterr().err
+    assert "is no run folder" in capsys.readouterr().err
 
 
 def test_help_and_version_say_what_there_is(capsys):

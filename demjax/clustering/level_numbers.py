@@ -14,7 +14,11 @@ def check_counts(whose: str, given: Sequence[int]) -> None:
         ValueError: One sentence: what was given, and what is possible.
     """
     what = "numbers of groups"
-    _check_sequence(whose, what, given, "(12, 6, 3)")
+    if isinstance(given, str) or not hasattr(given, "__len__"):
+        raise ValueError(
+            f"{whose} needs {what} in a sequence, the lowest level first, such as (12, 6, 3), but "
+            f"{given!r} was given."
+        )
     for number in given:
         check_whole(whose, what, number, 1)
     _check_order(whose, what, given, -1)
@@ -26,20 +30,9 @@ def check_heights(whose: str, given: Sequence[Any]) -> None:
     Raises:
         ValueError: One sentence: what was given, and what is possible.
     """
-    _check_sequence(whose, "heights", given, "(0.5, 1.0)")
     for number in given:
-        if isinstance(number, str):
-            raise ValueError(f"{whose} needs heights that are numbers, but {number!r} was given.")
         check_number(whose, "heights", number, 0)
     _check_order(whose, "heights", given, 1)
-
-
-def _check_sequence(whose: str, what: str, given: Any, such: str) -> None:
-    if isinstance(given, str) or not hasattr(given, "__len__"):
-        raise ValueError(
-            f"{whose} needs {what} in a sequence, the lowest level first, such as {such}, but "
-            f"{given!r} was given."
-        )
 
 
 def _check_order(whose: str, what: str, given: Sequence[Any], sign: int) -> None:

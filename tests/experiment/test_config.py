@@ -175,3 +175,19 @@ def test_there_are_files_of_0_1_of_every_algorithm_and_cut():
     held = [read_options(path) for path in OLD]
     assert {one["algorithm"] for one in held} == {"demlearn", "fedavg", "fedprox", "local_only"}
     assert {"groups", "heights", "beta", "server_momentum"} <= {n for one in held for n in one}
+
+
+@pytest.mark.parametrize(
+    ("lines", "pools"),
+    [
+        ('dataset = "mnist"\npartition = "labels"', True),
+        ('dataset = "mnist"\npartition = "published"', False),
+        ('dataset = "leaf"\npartition = "natural"', False),
+        ('dataset = "digits"\npartition = "labels"', False),
+        ('[data]\ndataset = "mnist"\npartition = "labels"', False),
+    ],
+)
+def test_files_of_0_1_pool_a_test_part_as_they_did(lines, pools, tmp_path):
+    path = tmp_path / "old.toml"
+    path.write_text(lines)
+    assert read_toml(path).get("pool_tests", False) is pools

@@ -46,8 +46,8 @@ def save_run(
             f"{np.shape(measures.c_spe)} were given; possible is one of them."
         )
     options = dict(options or {})
-    run_folder.create(path, tomli_w.dumps({"run": options} if options else {}))
     try:
+        run_folder.create(path, tomli_w.dumps({"run": options} if options else {}))
         final = _write_rows(history, path)
         if clients is not None and np.issubdtype(clients.y.dtype, np.integer):
             run_folder.append(path / run_folder.LABELS, _labels(clients))

@@ -14,7 +14,7 @@ from demjax.base import Algorithm, ClientData, Models, Task
 from demjax.metrics import Measures, measure
 from demjax.simulation.checks import check_arguments
 from demjax.simulation.ending import divergence, interruptible
-from demjax.simulation.history import History, Moment, ScoreName
+from demjax.simulation.history import History, Moment, ScoreName, nan_is_no_value
 from demjax.simulation.programs import Programs, programs
 from demjax.simulation.progress import Progress
 from demjax.simulation.rounds import moments
@@ -129,7 +129,8 @@ def _stacked(rows: Sequence[Any]) -> Any:
             return jnp.stack(leaves)
         return jnp.asarray(np.stack(leaves))
 
-    return jax.tree.map(stack, *rows)
+    with nan_is_no_value():
+        return jax.tree.map(stack, *rows)
 
 
 def watch(

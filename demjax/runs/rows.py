@@ -9,7 +9,7 @@ from jaxtyping import Int
 from demjax.base import Organization
 from demjax.data import Partition
 from demjax.metrics import Measures
-from demjax.runs.schema import CLIENTS, METRICS, ORGANIZED, SENT, Measured, told
+from demjax.runs.schema import CLIENTS, METRICS, ORGANIZED, SENT, Measured, further_columns, told
 
 DRAWN_CLIENTS = 2000
 """Dendrograms of more clients are not written: nobody could see them, and they take much room."""
@@ -51,6 +51,7 @@ def metrics_values(source: Measured) -> dict[str, Any]:
             row |= {f"{column.name}_l{k + 1}": one for k, one in enumerate(value)}
         else:
             row[column.name] = value
+    row |= further_columns(measures)
     for name, values in told(source.info, np.shape(measures.client_gen)[0]).items():
         if name in row:
             raise ValueError(
@@ -74,6 +75,10 @@ def clients_rows(round_number: int, measures: Measures, info: Any = None) -> lis
             found |= {f"{column.name}_l{k + 1}": row.tolist() for k, row in enumerate(values)}
         else:
             found[column.name] = [_rounded(value) for value in values]
+    for name in sorted(measures.extra):
+        for column in ("c_spe", "c_gen"):
+            values = getattr(measures.extra[name], column.replace("c_", "client_"))
+            found[f"{name}_{column}"] = [_rounded(value) for value in values]
     count = len(found["c_gen"])
     for name, values in told(info, count).items():
         if values.ndim and name not in found:

@@ -35,7 +35,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from processes import run_each
-from published_report import read_runs
+from published_report import THIN, darker, read_runs
 
 from demjax import plots
 from demjax.experiment.config import read_options
@@ -101,7 +101,7 @@ def draw_algorithms(published: Mapping[str, Mapping[str, tuple]]):
     for name, ax in zip(SIDES, axes, strict=True):
         for measure, (rounds, values) in published.get(name, {}).items():
             looks = curves.LOOKS[measure.removesuffix("_l1")]
-            ax.plot(rounds, values, color=looks["color"], linewidth=0.5, alpha=0.6)
+            ax.plot(rounds, values, color=darker(looks["color"]), **THIN)
     return axes[0].figure
 
 

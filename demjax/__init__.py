@@ -9,6 +9,7 @@ from demjax.clients.local_training import LocalTraining, local_training
 from demjax.clients.proximal import ProximalTerm
 from demjax.metrics import Measures, measure
 from demjax.registry import ALGORITHMS
+from demjax.runs.save import save_run
 from demjax.simulation.over_rounds import over_rounds
 from demjax.simulation.run import History, simulate, watch
 from demjax.simulation.sweep import grid, sweep
@@ -40,6 +41,7 @@ __all__ = [
     "over_rounds",
     "plots",
     "regression",
+    "save_run",
     "simulate",
     "spread_over",
     "sweep",

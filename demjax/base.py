@@ -1,16 +1,14 @@
 """The contracts every module speaks, and the letters every shape is written in.
 
-====== =======================================================================
-Letter Meaning
-====== =======================================================================
-``N``  clients (the paper of DemLearn: learning agents)
-``L``  levels of groups, ``K + 1``: row 0 is the lowest level, row ``K`` the root
-``G``  group slots on a level (``2**K`` for a tree of binary splits)
-``T``  pooled examples, held once for all clients
-``M``  most training examples of any client; ``V`` the same for test examples
-``B``  examples in a batch
-``P``  parameters of one model
-====== =======================================================================
+| letter | meaning                                                           |
+|--------|-------------------------------------------------------------------|
+| `N`    | clients (the paper of DemLearn: learning agents)                  |
+| `L`    | levels, `K + 1`: row 0 is the lowest level, row `K` the root      |
+| `G`    | group slots on a level (`2**K` for a tree of binary splits)       |
+| `T`    | pooled examples, held once for all clients                        |
+| `M`    | most training examples of any client; `V` the same for tests      |
+| `B`    | examples in a batch                                               |
+| `P`    | parameters of one model                                           |
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Named key streams: what each random key is for, and the numbers that keep them apart.
 
-Keys form a tree. Each is folded in from the one above it, and none is used for two things::
+Keys form a tree. Each is folded in from the one above it, and none is used for two things:
 
     run ── initial model
      ├──── measures

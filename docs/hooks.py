@@ -1,10 +1,14 @@
-"""Lets pages show what is written elsewhere: what can be chosen, its options, measured results.
+"""Lets pages show what is written elsewhere: choices, options, measured results, notebooks.
 
 A page says ``<!-- registry: algorithms -->`` for a table of what can be chosen by name,
 ``<!-- options: training -->`` for one of what every run takes, and ``<!-- modules: algorithms -->``
 for the documentation of each module that registers something. So no page lists them by hand.
+Where a line is nothing but a link ``[Table](…)`` to a measured result, that stands in its place;
+each notebook is a page.
 """
 
+import base64
+import json
 import re
 import sys
 from itertools import groupby
@@ -16,7 +20,10 @@ from demjax.experiment.tables import TABLES
 from demjax.registry import REQUIRED, Choice, Option, Registry, kinds, options_of
 from demjax.registry.choices import slot_of
 
-RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+TABLE = re.compile(r"^\[Table\]\(\.\./benchmarks/results/(.*\.md)\)$", re.M)
 MARKER = re.compile(r"^<!-- (registry|options|modules): (\w+) -->$", re.M)
 
 REGISTRIES = {
@@ -29,20 +36,58 @@ FACTS = {"datasets": ("examples", "shape", "classes", "licence")}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in tables, point images to where the site has them, leave out links to these."""
+    """Fill in tables and results; point to images and notebooks where the site has them."""
     markdown = MARKER.sub(lambda found: MAKERS[found[1]](found[2]), markdown)
-    markdown = re.sub(r"\[Table\]\(\.\./benchmarks/results/[^)]*\.md\)\n", "", markdown)
+    markdown = TABLE.sub(lambda found: result(found[1], markdown[: found.start()]), markdown)
+    markdown = re.sub(r"\]\(\.\./(notebooks/\w+)\.ipynb\)", r"](\1.md)", markdown)
     return markdown.replace("](../benchmarks/results/", "](results/")
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Mark flags, which are never broken at their hyphens."""
+    return re.sub(r"<code>(--\w[^<]{0,40})</code>", r'<code class="flag">\1</code>', html)
+
+
 def on_files(files: Any, config: Any) -> Any:
-    """Add the committed figures to the site, under ``results/``."""
+    """Add the committed figures to the site, under ``results/``, and the notebooks."""
     from mkdocs.structure.files import File
 
+    for path in NOTEBOOKS:
+        page, images = notebook(path)
+        for name, content in {f"{path.stem}.md": page, **images}.items():
+            files.append(File.generated(config, f"notebooks/{name}", content=content))
     for path in sorted([*RESULTS.rglob("*.svg"), *RESULTS.rglob("*.png")]):
         place = f"results/{path.relative_to(RESULTS).as_posix()}"
         files.append(File.generated(config, place, abs_src_path=str(path)))
     return files
+
+
+def result(name: str, above: str) -> str:
+    """A measured result without its title, its headings below the last one above it."""
+    text = (RESULTS / name).read_text("utf-8")
+    text = re.sub(r"\A# .*\n", "", text)
+    level = len(re.findall(r"^(##+) ", above, re.M)[-1])
+    return re.sub(r"^#(#+ )", "#" * level + r"\1", text, flags=re.M)
+
+
+def notebook(path: Path) -> tuple[str, dict[str, bytes]]:
+    """A notebook as a page in Markdown, and what its cells drew, by file name."""
+    parts: list[str] = []
+    images: dict[str, bytes] = {}
+    for cell in json.loads(path.read_text("utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(re.sub(r"^\[!\[Open in Colab.*$", f"*{path.name}*", source, flags=re.M))
+            continue
+        parts.append(f"```python\n{source}\n```")
+        for output in cell["outputs"]:
+            if "text" in output:
+                parts.append(f"```text\n{''.join(output['text']).rstrip()}\n```")
+            if drawn := output.get("data", {}).get("image/png"):
+                name = f"{path.stem}_{len(images) + 1}.png"
+                images[name] = base64.b64decode(drawn)
+                parts.append(f"![Drawn by the cell above]({name})")
+    return "\n\n".join(parts), images
 
 
 def choices_table(name: str) -> str:

@@ -1,5 +1,6 @@
 """``import demjax`` stays light and shows what a user needs; imports run one way."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,21 @@ def test_importing_demjax_loads_nothing_heavy():
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[0] == "[]"
+
+
+def test_a_folder_of_the_same_name_is_not_taken_for_the_package(tmp_path):
+    (tmp_path / "demjax").mkdir()  # as beside a clone, whose folder has this name
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    program = "import demjax; print(demjax.data.__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=own,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "demjax.data", done.stderr
 
 
 def test_every_name_that_demjax_promises_is_there():

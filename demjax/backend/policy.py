@@ -1,7 +1,7 @@
 """Every choice that a CPU, a GPU or a TPU makes differently, each a function of its own.
 
 Nothing else asks which platform a program is for. It is JAX's default one, unless told: a program
-can be compiled for a device that this machine does not have::
+can be compiled for a device that this machine does not have:
 
     with compiling_for("tpu"):
         exported = jax.export.export(jax.jit(function), platforms=["tpu"])(*arguments)

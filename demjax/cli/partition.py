@@ -1,7 +1,6 @@
 """``demjax partition``: who gets which examples of a data set, described and drawn."""
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,8 @@ from demjax.experiment.load_data import Partitioned, load, partitioned
 from demjax.experiment.notes import notes
 from demjax.experiment.tables import all_options
 from demjax.plots.labels_by_client import label_counts, size
+from demjax.plots.style import in_silence
+from demjax.runs.new_files import check_new_file, whole_file
 
 TABLES = ("run", "data")
 """The tables that decide who has what."""
@@ -74,15 +75,11 @@ def show(given: Mapping[str, Any], *, out: Path | None = None, image: Path | Non
     found = partitioned(resolved, dataset)
     for note in notes(asked, resolved, dataset, found.partition):
         print(note, file=sys.stderr)
-    try:
-        if out is not None:
-            save_partition(found.partition, out, y=found.y)
-        if image is not None:
-            _draw(found, image)
-    except OSError as error:
-        raise ValueError(
-            f"{error.filename or out or image} cannot be written: {error.strerror}."
-        ) from None
+    if out is not None:
+        with whole_file(out) as partial:
+            save_partition(found.partition, partial, y=found.y)
+    if image is not None:
+        _draw(found, image)
     return describe(found)
 
 
@@ -114,13 +111,8 @@ def _check_new(out: Path | None, image: Path | None) -> None:
     if out is not None and out == image:
         raise ValueError(f"--out and --image are both {out}; possible are two files.")
     for path in (out, image):
-        if path is None:
-            continue
-        if path.exists():
-            raise ValueError(f"{path} exists and would be overwritten; possible is a new file.")
-        folder = path.absolute().parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-            raise ValueError(f"{path} cannot be written: {folder} is no folder to write into.")
+        if path is not None:
+            check_new_file(path)
     if image is None:
         return
     if image.suffix not in IMAGES:
@@ -136,4 +128,5 @@ def _draw(found: Partitioned, path: Path) -> None:
     count, labels = len(found.partition.train), len(np.unique(found.y))
     figure = Figure(figsize=size(count, labels), layout="constrained")
     plots.labels_by_client(found.partition, found.y, ax=figure.add_subplot())
-    figure.savefig(path, dpi=150)
+    with in_silence(), whole_file(path) as partial:
+        figure.savefig(partial, dpi=150)

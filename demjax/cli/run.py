@@ -19,8 +19,9 @@ from demjax.experiment.experiment import Experiment, resolve, with_defaults
 from demjax.experiment.tables import all_options
 from demjax.experiment.validation import intervals
 from demjax.runs import folder as run_folder
+from demjax.runs.environment import told_apart
 from demjax.runs.tensorboard import Row, event_file
-from demjax.runs.writer import FAILED, Recorder, first_line, say
+from demjax.runs.writer import DONE, FAILED, Recorder, first_line, say
 from demjax.simulation.ending import interruptible
 from demjax.simulation.programs import programs
 from demjax.simulation.progress import Progress
@@ -59,6 +60,8 @@ def _run(parsed: argparse.Namespace, words: Sequence[str]) -> int | str:
     resolved = resolve(given.options)
     run_folder.check_free(parsed.out)
     with event_file(parsed.out, wanted=parsed.tensorboard) as also, _devices(parsed.devices):
+        if parsed.config and (differing := told_apart(parsed.config)):
+            say(differing, DONE)
         kept = None if parsed.no_compile_cache else default_folder()
         return _watched(parsed.out, resolved, also, kept and kept / "programs")
 
@@ -69,11 +72,31 @@ def _devices(asked: int | None) -> AbstractContextManager:
     cores = len(os.sched_getaffinity(0)) if there else os.cpu_count() or 1
     if asked is not None and asked < 1:
         raise ValueError(f"--devices can be 1 or more, but {asked} was given.")
-    if asked is not None and asked > cores and policy.devices_are_cores():
-        raise ValueError(f"--devices was given as {asked}; possible is 1 to {cores}, one a core.")
-    with suppress(ValueError):  # where something has been computed, the devices are what they are
-        use_cores(min(asked or cores, cores))
-    return spread_over(asked)
+    try:
+        if asked is not None and asked > cores and policy.devices_are_cores():
+            raise ValueError(
+                f"--devices was given as {asked}; possible is 1 to {cores}, one a core."
+            )
+        with suppress(ValueError):  # where something has been computed, the devices are as they are
+            use_cores(min(asked or cores, cores))
+        return spread_over(asked)
+    except (RuntimeError, AssertionError) as error:  # both are JAX's
+        raise ValueError(_no_start(error)) from None
+
+
+def _no_start(error: Exception) -> str:
+    """Why JAX finds no device, and where it would."""
+    from jax.extend.backend import backends  # here, as it is hardly ever needed
+
+    asked = os.environ.get("JAX_PLATFORMS")
+    why = first_line(error).split(" (")[0].rstrip(".") if str(error) else "there is no such device"
+    jax.config.update("jax_platforms", "")
+    try:
+        platforms = ",".join(backends())
+    except (RuntimeError, AssertionError):  # a plug-in that is broken stands in the way
+        platforms = "cpu"
+    given = f"JAX_PLATFORMS={asked}" if asked else "JAX_PLATFORMS unset"
+    return f"JAX cannot start with {given}, for {why}; possible is JAX_PLATFORMS={platforms}."
 
 
 def _watched(

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.cluster.hierarchy
+import scipy  # loads its cluster.hierarchy when first used
 from jax import lax
 from jaxtyping import Array, Bool, Float, Num
 

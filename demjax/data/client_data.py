@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Int, Int32, Num
 
@@ -74,14 +74,9 @@ def client_data(
     held = np.unique(indices).astype(np.int64)
     train, train_size = _padded(partition.train, held)
     test, test_size = _padded(partition.test, held)
-    return ClientData(
-        x=jnp.asarray(x[held]),
-        y=jnp.asarray(y[held]),
-        train=jnp.asarray(train),
-        train_size=jnp.asarray(train_size),
-        test=jnp.asarray(test),
-        test_size=jnp.asarray(test_size),
-    )
+    # Not jnp.asarray, which compiles a copy for every new shape.
+    arrays = x[held], y[held], train, train_size, test, test_size
+    return ClientData(*jax.device_put(arrays))
 
 
 def checked_targets(y: Num[np.ndarray, " T *target"]) -> Num[np.ndarray, " T *target"]:

@@ -110,7 +110,13 @@ def settled(experiment: Experiment, *, owners: bool) -> Experiment:
         return experiment
     rule = "natural" if owners else "labels"
     tables = tuple(name for name in TABLES if name in experiment.tables.values())
-    return resolve({**experiment.given, "partition": rule}, tables=tables)
+    try:
+        return resolve({**experiment.given, "partition": rule}, tables=tables)
+    except ValueError as error:
+        if rule not in str(error):
+            raise
+        why = "name owners" if owners else "name no owners"
+        raise ValueError(f"These data {why}, and no --partition was given. {error}") from None
 
 
 def _names_owners(dataset: Any) -> bool | None:

@@ -128,8 +128,9 @@ def _no_tests(dataset: data.Dataset, partition: data.Partition) -> str:
     others = len(np.unique(owner[dataset.train_count :]))
     return (
         f"None of the {len(partition.train)} clients has a test example: the test part is of "
-        f"{others} other owners, as LEAF splits data by user (-t user); possible is --pool-tests, "
-        "which keeps some examples of each owner for testing, or data that are split by sample."
+        f"others ({others} owners), as LEAF splits data by user (-t user); possible is "
+        "--pool-tests, which keeps some examples of each owner for testing, or data that are split "
+        "by sample."
     )
 
 

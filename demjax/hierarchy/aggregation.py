@@ -33,7 +33,7 @@ def average_and_mix(
 ) -> tuple[Params, Params]:
     """Average clients upwards and mix groups downwards: the second half of a round.
 
-    The same as three functions, one after another::
+    The same as three functions, one after another:
 
         means = group_means(client, hierarchy, weight, amplification)
         client, group = mix_down(client, interpolate(group, means, soft), hierarchy, mix)

@@ -51,6 +51,7 @@ def cost(
     runs: Run | Sequence[Run],
     *,
     names: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
     figure: Figure | None = None,
 ) -> list[Axes]:
     """Draw the seconds that a round takes, its measurement apart, and the bytes of models sent.
@@ -58,6 +59,7 @@ def cost(
     Args:
         runs: Folders of runs that have ended.
         names: What to call each run, in place of its options.
+        colors: The colour of each run, or of the first of those that are one line.
         figure: Where to draw; by default a new one of a column's width.
 
     Returns:
@@ -67,7 +69,7 @@ def cost(
     Raises:
         ValueError: If a run cannot be read or its summary holds no times.
     """
-    several = settings(runs, names)
+    several = settings(runs, names, colors)
     costs = [_mean(one) for one in several]
     known = all(one.sent is not None for one in costs)
     lines = sum(folded(one.label, 20).count("\n") + 1.6 for one in several)
@@ -85,7 +87,8 @@ def cost(
         axes[1].barh(places, [(one.sent or 0) / 1e6 for one in costs], color=colours, height=0.7)
         axes[1].set_xlabel("MB of models sent in a round, up and down", loc="right")
     for ax in axes:
-        ax.set_yticks(places, [folded(one.label, 20) for one in several])
+        labels = [folded(one.label, 20) for one in several]
+        ax.set_yticks(places, labels, parse_math=False)
         ax.invert_yaxis()
         ax.tick_params(left=False)
         ax.margins(x=0.02)

@@ -19,9 +19,10 @@ from demjax.plots.style import (
     Figure,
     axes_or_new,
     folded,
+    follow,
+    labelled,
     legend_above,
-    legend_columns,
-    legend_height,
+    legend_of_figure,
     new_figure,
     style,
     whole_rounds,
@@ -52,6 +53,7 @@ def curve(
     *,
     measure: str = "c_gen",
     names: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
     legend: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
@@ -64,6 +66,7 @@ def curve(
         runs: A run or several: folders, or histories.
         measure: A column of ``metrics.csv``, such as ``g_gen_l1``.
         names: What to call each run, in place of its options; of equal names are one line.
+        colors: The colour of each run, or of the first of those that are one line.
         legend: Whether to explain the lines above the axes.
         ax: Where to draw; by default in a new figure.
 
@@ -73,7 +76,7 @@ def curve(
     Raises:
         ValueError: If a run cannot be read, or none has the measure.
     """
-    several = settings(runs, names)
+    several = settings(runs, names, colors)
     ax = axes_or_new(ax, (COLUMN, 2.4))
     if not draw_lines(ax, several, measure):
         raise ValueError(f"None of the runs has the measure {measure!r}; {_columns(several)}.")
@@ -98,10 +101,11 @@ def draw_lines(ax: Axes, several: Sequence[Setting], measure: str) -> int:
 def draw_band(ax: Axes, rounds: Any, values: Any, look: dict[str, Any], label: str) -> None:
     """Draw the mean of several runs, and a band from the least to the most."""
     every = max(1, len(rounds) // 6)
-    ax.plot(rounds, values.mean(axis=0), label=label, markevery=every, **look)
+    (line,) = ax.plot(rounds, values.mean(axis=0), label=label, markevery=every, **look)
     if len(values) > 1:
         low, high = values.min(axis=0), values.max(axis=0)
-        ax.fill_between(rounds, low, high, color=look["color"], alpha=0.2, linewidth=0)
+        band = ax.fill_between(rounds, low, high, color=look["color"], alpha=0.2, linewidth=0)
+        follow(line, band)
 
 
 def title(measure: str, record: Record | None = None) -> str:
@@ -138,6 +142,7 @@ def comparison(
     *,
     level: int = 1,
     names: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
     figure: Figure | None = None,
 ) -> list[Axes]:
     """Draw all measures over rounds, a panel for each and in it a line for each setting.
@@ -146,6 +151,7 @@ def comparison(
         runs: Runs to compare, as ``curve`` takes them.
         level: Level of the groups' measures, 1 for the lowest.
         names: What to call each run, in place of its options.
+        colors: The colour of each run, or of the first of those that are one line.
         figure: Where to draw; by default a new one of a column's width.
 
     Returns:
@@ -154,7 +160,7 @@ def comparison(
     Raises:
         ValueError: If a run cannot be read.
     """
-    several = settings(runs, names)
+    several = settings(runs, names, colors)
     shown = []
     for name in MEASURES:
         column = f"{name}_l{level}" if name.startswith("g_") else name
@@ -163,8 +169,7 @@ def comparison(
     if not shown:
         raise ValueError(f"None of the runs has a measure to compare; {_columns(several)}.")
     rows = -(-len(shown) // 2)
-    labels = [one.label for one in several]
-    figure = new_figure(figure, (COLUMN, 1.35 * rows + legend_height(labels) + 0.15))
+    figure = new_figure(figure, (COLUMN, 1.35 * rows + 0.15))
     axes: list[Axes] = []
     for place, column in enumerate(shown):
         ax = figure.add_subplot(rows, 2, place + 1, sharex=axes[0] if axes else None)
@@ -174,8 +179,8 @@ def comparison(
             ax.set_xlabel("")
         axes.append(ax)
     _name_missing(axes[-1], several, shown)
-    handles = axes[0].get_legend_handles_labels()[0]
-    figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(labels))
+    every = {line.get_label(): line for ax in axes for line in labelled(ax)}
+    legend_of_figure(figure, [every[one.label] for one in several if one.label in every])
     return axes
 
 
@@ -218,7 +223,7 @@ def measures(
         whole_rounds(ax)
         seen |= {str(line.get_label()): line for line in ax.get_lines()}
         wide = int((COLUMN if columns == 1 else PAGE / columns) / 0.062) - 4
-        ax.set_title(folded(one.label, wide))
+        ax.set_title(folded(one.label, wide), parse_math=False)
         ax.set_ylabel(one.records[0].score if place % columns == 0 else "")
         taken = [name for name in MEASURES if one.values(name) is not None]
         _name_missing(ax, [one], taken)

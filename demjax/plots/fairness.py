@@ -14,8 +14,8 @@ from demjax.plots.style import (
     COLUMN,
     Axes,
     Figure,
-    legend_columns,
-    legend_height,
+    labelled,
+    legend_of_figure,
     new_figure,
     style,
 )
@@ -89,6 +89,7 @@ def fairness(
     *,
     measure: str = "c_spe",
     names: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
     figure: Figure | None = None,
 ) -> list[Axes]:
     """Draw over rounds how fairly accuracy is shared out among clients, a line for each setting.
@@ -100,6 +101,7 @@ def fairness(
         runs: A run or several: folders, or histories.
         measure: ``c_spe`` or ``c_gen``.
         names: What to call each run, in place of its options.
+        colors: The colour of each run, or of the first of those that are one line.
         figure: Where to draw; by default a new one of a column's width.
 
     Returns:
@@ -108,7 +110,7 @@ def fairness(
     Raises:
         ValueError: If a run cannot be read or holds no clients, or the measure is another one.
     """
-    several = settings(runs, names)
+    several = settings(runs, names, colors)
     found = []
     for one in several:
         records = []
@@ -117,9 +119,7 @@ def fairness(
             fair = fairness_of(values)._asdict()
             records.append(record._replace(round=rounds, measures=fair))
         found.append(one._replace(records=tuple(records)))
-    labels = [one.label for one in several]
-    above = legend_height(labels) if len(several) > 1 else 0
-    figure = new_figure(figure, (COLUMN, 3.1 + above))
+    figure = new_figure(figure, (COLUMN, 3.1))
     axes: list[Axes] = []
     for place, (name, shown) in enumerate(NAMES.items()):
         ax = figure.add_subplot(2, 2, place + 1)
@@ -128,9 +128,7 @@ def fairness(
         if place < 2:
             ax.set_xlabel("")
         axes.append(ax)
-    shown = title(measure, several[0].records[0])
-    figure.supylabel(f"of clients' {shown}", fontsize=8)
+    figure.supylabel(f"clients' {title(measure, several[0].records[0])}", fontsize=8)
     if len(several) > 1:
-        handles = axes[0].get_legend_handles_labels()[0]
-        figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(labels))
+        legend_of_figure(figure, labelled(axes[0]))
     return axes

@@ -12,7 +12,7 @@ from demjax.plots.labels_by_group import held, labels_by_group
 from demjax.plots.membership import membership
 from demjax.plots.record import Record
 from demjax.plots.settings import settings
-from demjax.plots.style import COLUMN, Figure, legend_columns, legend_height, new_figure
+from demjax.plots.style import COLUMN, Figure, labelled, legend_of_figure, new_figure
 
 Drawing = Callable[[Sequence[Record], Figure], Any]
 
@@ -52,15 +52,11 @@ def _clients(records: Sequence[Record], figure: Figure) -> Any:
 
 
 def _distribution(records: Sequence[Record], figure: Figure) -> Any:
-    labels = [one.label for one in settings(records)]
-    above = legend_height(labels) if len(records) > 1 else 0.14
-    axes = new_figure(figure, (COLUMN, 2.0 + above)).subplots(1, 2, sharey=True)
+    axes = new_figure(figure, (COLUMN, 2.0)).subplots(1, 2, sharey=True)
     per_client.distribution(records, measure="c_spe", legend=False, ax=axes[0])
     per_client.distribution(records, measure="c_gen", legend=False, ax=axes[1])
     axes[1].set_ylabel("")
-    handles, labels = axes[0].get_legend_handles_labels()
-    ncols = legend_columns(labels)
-    figure.legend(handles, labels, loc="outside upper center", ncols=ncols, fontsize=7)
+    legend_of_figure(figure, labelled(axes[0]), fontsize=7)
 
 
 def _kinds(records: Sequence[Record], figure: Figure) -> Any:

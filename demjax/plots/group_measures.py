@@ -16,6 +16,18 @@ from demjax.plots.style import (
     whole_rounds,
 )
 
+MANY = 25
+"""More measurements than this are drawn as a mean over neighbouring ones."""
+
+
+def rolling_mean(values: np.ndarray, reach: int) -> np.ndarray:
+    """The mean of each value and of up to ``reach`` on both sides; NaN are left out, and stay."""
+    there = np.isfinite(values)
+    kernel = np.ones(2 * reach + 1)
+    total = np.convolve(np.where(there, values, 0), kernel)[reach:-reach]
+    count = np.convolve(there.astype(float), kernel)[reach:-reach]
+    return np.where(there, total / np.maximum(count, 1), np.nan)
+
 
 def _with_levels(run: Run) -> Record:
     record = read(run)
@@ -104,8 +116,9 @@ def _grouped(record: Record, level: int) -> np.ndarray:
 def rand_index(run: Run, *, figure: Figure | None = None) -> list[Axes]:
     """Draw over rounds, for each level, how its groups agree with true clusters and the past.
 
-    Agreement is the adjusted Rand index, ``structure.adjusted_rand``: 1 for the same groups, on
-    average 0 for unrelated ones.
+    Agreement is the adjusted Rand index, ``metrics.adjusted_rand``: 1 for the same groups, on
+    average 0 for unrelated ones. Of more than 25 measurements it is a thin line, below its mean
+    over neighbouring ones.
 
     Args:
         run: A run: its folder, or its history.
@@ -119,11 +132,15 @@ def rand_index(run: Run, *, figure: Figure | None = None) -> list[Axes]:
         ValueError: If the run cannot be read or has no groups under its root.
     """
     record = _with_levels(run)
-    axes = _panels(record, ["Rand index,\nkinds of clients", "Rand index,\nformer groups"], figure)
+    axes = _panels(record, ["Rand index,\ntrue clusters", "Rand index,\nformer groups"], figure)
     for level in range(record.levels):
         look = _look(level, len(record.round))
         for ax, column in zip(axes, ("rand_true", "rand_before"), strict=True):
-            ax.plot(record.round, record.measures[f"{column}_l{level + 1}"], **look)
+            values = record.measures[f"{column}_l{level + 1}"]
+            if len(values) > MANY:  # which jump so much that levels hide each other
+                ax.plot(record.round, values, color=look["color"], alpha=0.3, linewidth=0.5)
+                values = rolling_mean(values, len(values) // MANY)
+            ax.plot(record.round, values, **look)
     for ax in axes:
         ax.axhline(0, color=GREY, linewidth=0.6, zorder=0)
     return axes

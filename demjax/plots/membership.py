@@ -97,7 +97,7 @@ def membership(
     ax.spines[:].set_visible(False)
     ax.tick_params(bottom=False)
     handles = [Patch(facecolor=colour, alpha=0.6, label=text) for colour, text in legend]
-    title = f"group in round {rounds[0]}" if true_clusters is None else "true cluster"
+    title = f"in round {rounds[0]}" if true_clusters is None else "true clusters"
     legend_above(ax, handles, title=title, title_fontsize=7, alignment="left", handlelength=1.0)
     return ax
 
@@ -109,8 +109,9 @@ def _colours(
     found, sizes = np.unique(numbers, return_counts=True)
     ranked = [int(n) for n in found[np.argsort(-sizes, kind="stable")] if n != ALONE or not origin]
     named = sorted(ranked[: len(FILLS)])
+    what = "group" if origin else "cluster"  # a bare number reads as a label, such as a digit
     legend = [
-        (FILLS[place], f"{number} ({(numbers == number).sum():,})")
+        (FILLS[place], f"{what} {number} ({(numbers == number).sum():,})")
         for place, number in enumerate(named)
     ]
     place_of = {number: place for place, number in enumerate(named)}

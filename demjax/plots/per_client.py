@@ -32,7 +32,8 @@ def clients(run: Run, *, measure: str = "c_gen", ax: Axes | None = None) -> Axes
         ax: Where to draw; by default in a new figure.
 
     Returns:
-        The axes; the last line is the plain mean of those clients that have a value.
+        The axes; the last line is the plain mean of those clients that have a value, where the
+        measure C-SPE counts each client by its test examples.
 
     Raises:
         ValueError: If the run cannot be read or holds no clients, or the measure is another one.
@@ -42,13 +43,13 @@ def clients(run: Run, *, measure: str = "c_gen", ax: Axes | None = None) -> Axes
     record = read(run)
     rounds, values = of_clients(record, measure)
     ax = axes_or_new(ax, (COLUMN, 2.4))
-    colour = COLOURS.get(str(record.options.get("algorithm")), BLUE)
+    colour = record.color or COLOURS.get(str(record.options.get("algorithm")), BLUE)
     count = values.shape[1]
     faint = max(0.04, min(0.5, 15 / count))
     ax.plot(rounds, values, color=colour, alpha=faint, linewidth=0.5, rasterized=count > 500)
     there = np.isfinite(values)
     mean = np.where(there, values, 0).sum(axis=1) / np.maximum(1, there.sum(axis=1))
-    ax.plot(rounds, mean, color=BLACK, linewidth=2, label="their mean")
+    ax.plot(rounds, mean, color=BLACK, linewidth=2, label="their plain mean")
     whole_rounds(ax)
     ax.set_ylabel(title(measure, record))
     one = Line2D([], [], color=colour, linewidth=0.5, label=f"each of {count:,} clients")
@@ -85,6 +86,7 @@ def distribution(
     measure: str = "c_gen",
     moments: int | Sequence[int] = 4,
     names: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
     legend: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
@@ -98,6 +100,7 @@ def distribution(
         measure: ``c_gen`` or ``c_spe``.
         moments: How many moments of a single run, at least 2, evenly; or measured rounds.
         names: What to call each run, in place of its options.
+        colors: The colour of each run, or of the first of those that are one line.
         legend: Whether to explain the lines above the axes.
         ax: Where to draw; by default in a new figure.
 
@@ -108,7 +111,7 @@ def distribution(
         ValueError: If a run cannot be read or holds no clients, the measure is another one, or
             a round was not measured.
     """
-    several = settings(runs, names)
+    several = settings(runs, names, colors)
     if sum(len(one.records) for one in several) == 1:
         lines = _over_rounds(several[0].records[0], measure, moments)
     else:
@@ -133,7 +136,7 @@ def distribution(
 def _over_rounds(record: Record, measure: str, moments: int | Sequence[int]) -> list:
     rounds, values = of_clients(record, measure)
     places = places_of(record._replace(round=rounds), moments)
-    colour = COLOURS.get(str(record.options.get("algorithm")), BLUE)
+    colour = record.color or COLOURS.get(str(record.options.get("algorithm")), BLUE)
     drawn = []
     for rank, place in enumerate(places):
         later = len(places) - 1 - rank

@@ -9,9 +9,8 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from demjax.experiment.config import read_options
-from demjax.plots.style import spread_places
-from demjax.runs.reader import read_clients, read_columns, read_measures
+from demjax.plots.style import hex_color, spread_places
+from demjax.runs.reader import read_columns
 from demjax.runs.rows import metrics_values
 from demjax.runs.schema import Measured
 from demjax.simulation.history import History
@@ -32,6 +31,9 @@ class Record(NamedTuple):
         summary: What ``summary.json`` says; empty for a history, or a run that has not ended.
         folder: The run's folder, if it has one.
         score: What the task's score is called.
+        named: Whether ``name`` was given, and stands in place of the options in figures.
+        color: Its colour in figures; by default its algorithm's.
+        missing: One sentence on what its folder lacks; empty where all is there.
     """
 
     name: str
@@ -45,11 +47,18 @@ class Record(NamedTuple):
     summary: Mapping[str, Any]
     folder: Path | None
     score: str = "accuracy"
+    named: bool = False
+    color: str | None = None
+    missing: str = ""
 
     @property
     def levels(self) -> int:
         """Levels of groups under the root, ``K``."""
         return sum(name.startswith("groups_l") for name in self.measures)
+
+
+class NothingMeasuredError(ValueError):
+    """There is a run, but no measurement of it to be drawn."""
 
 
 Run = History | Record | str | Path
@@ -67,36 +76,55 @@ def read(run: Run, name: str | None = None) -> Record:
         ValueError: If there is no such run, its files are damaged, or a history is of several.
     """
     if isinstance(run, Record):
-        return run if name is None else run._replace(name=name)
-    if isinstance(run, History):
-        return _from_history(run, name or "run")
-    return _from_folder(Path(run), name)
+        record = run
+    elif isinstance(run, History):
+        record = _from_history(run, name or "run")
+    else:
+        record = _from_folder(Path(run), name)
+    return record if name is None else record._replace(name=name, named=True)
 
 
-def read_all(runs: Run | Sequence[Run], names: Sequence[str] | None = None) -> list[Record]:
+def read_all(
+    runs: Run | Sequence[Run],
+    names: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
+) -> list[Record]:
     """Read one run, or several.
 
     Args:
         runs: A run or several.
         names: What to call them, a name each.
+        colors: Their colours in figures, one each.
 
     Raises:
-        ValueError: If there are none, or not as many names, or one cannot be read.
+        ValueError: If there are none, or not as many names or colours, or one cannot be read.
     """
-    several = [runs] if isinstance(runs, History | Record | str | Path) else list(runs)
+    several: list[Any] = [runs] if isinstance(runs, History | Record | str | Path) else list(runs)
     if not several:
         raise ValueError("A figure needs at least one run, but none was given.")
-    if names is not None and len(names) != len(several):
-        raise ValueError(f"{len(names)} names were given for {len(several)} runs; each takes one.")
-    if names is not None:
-        return [read(run, name) for run, name in zip(several, names, strict=True)]
-    records = [read(run) for run in several]
-    if len(records) > 1:  # histories have no names of their own
+    check_one_each(len(several), names=names, colors=colors)
+    records = [read(run, names[i] if names else None) for i, run in enumerate(several)]
+    if colors is not None:
+        records = [
+            one._replace(color=hex_color(color)) for one, color in zip(records, colors, strict=True)
+        ]
+    if len(records) > 1 and names is None:  # histories have no names of their own
         return [
             record._replace(name=f"run {place + 1}") if isinstance(run, History) else record
             for place, (run, record) in enumerate(zip(several, records, strict=True))
         ]
     return records
+
+
+def check_one_each(count: int, **given: Sequence[str] | None) -> None:
+    """Make sure that names or colours are as many as runs.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    for what, several in given.items():
+        if several is not None and len(several) != count:
+            raise ValueError(f"{len(several)} {what} were given for {count} runs; each takes one.")
 
 
 def places_of(record: Record, moments: int | Sequence[int], first: int = 0) -> list[int]:
@@ -160,33 +188,26 @@ def _from_history(history: History, name: str) -> Record:
 
 
 def _from_folder(folder: Path, name: str | None) -> Record:
-    from demjax.runs import folder as run_folder  # here: it asks the package for its version
+    from demjax.runs.folder import DENDROGRAMS  # here: it asks the package for its version
+    from demjax.runs.reader import read_run
 
-    if not folder.is_dir():
-        raise ValueError(f"There is no run {folder}; possible is a folder that demjax run wrote.")
-    if not (folder / run_folder.METRICS).is_file():
-        raise ValueError(f"{folder} is no run: it holds no {run_folder.METRICS}.")
-    whole = (folder / run_folder.SUMMARY).exists()
-    table = read_measures(folder / run_folder.METRICS, (), whole=whole)
-    if not table:
-        raise ValueError(f"{folder / run_folder.METRICS} is damaged: it holds no measurement.")
-    rounds = table.pop("round").astype(int)
-    clients = read_clients(folder / run_folder.CLIENTS, rounds, whole=whole)
-    summary = run_folder.read_summary(folder) if whole else {}
+    found = read_run(folder)
+    if not found.measures:
+        raise NothingMeasuredError(found.missing)
+    rounds, clients = found.measures["round"].astype(int), found.clients
     return Record(
         name=name or folder.resolve().name,
         round=rounds,
-        measures=table,
+        measures={column: v for column, v in found.measures.items() if column != "round"},
         client_spe=clients and clients.spe,
         client_gen=clients and clients.gen,
         groups=clients and clients.groups,
-        dendrograms=_dendrograms(folder / run_folder.DENDROGRAMS, rounds, whole=whole),
-        options=read_options(folder / run_folder.CONFIG)
-        if (folder / run_folder.CONFIG).exists()
-        else {},
-        summary=summary,
+        dendrograms=_dendrograms(folder / DENDROGRAMS, rounds, whole=found.whole),
+        options=found.options,
+        summary=found.summary,
         folder=folder,
-        score=summary.get("score", "accuracy"),
+        missing=found.missing,
+        score=found.summary.get("score", "accuracy"),
     )
 
 

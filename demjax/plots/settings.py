@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from demjax.experiment.config import WITHOUT, idle
 from demjax.plots.record import Record, Run, read_all
 from demjax.plots.style import BLACK, BLUE, DASHES, GREEN, MARKERS, SERIES, VERMILLION, shade
 from demjax.registry import ALGORITHMS, expand
@@ -53,6 +54,11 @@ class Setting(NamedTuple):
     algorithm: str
     records: tuple[Record, ...]
 
+    @property
+    def color(self) -> str | None:
+        """The colour that was given to the first of its runs, if any."""
+        return self.records[0].color
+
     def values(
         self, measure: str
     ) -> tuple[Int[np.ndarray, " E"], Float[np.ndarray, " runs E"]] | None:
@@ -75,7 +81,11 @@ class Setting(NamedTuple):
         return (common[taken], values[:, taken]) if taken.any() else None
 
 
-def settings(runs: Run | Sequence[Run], names: Sequence[str] | None = None) -> list[Setting]:
+def settings(
+    runs: Run | Sequence[Run],
+    names: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
+) -> list[Setting]:
     """Sort runs into settings, in the order in which these first appear.
 
     Runs belong together when all their options but the seed are the same; where names are given,
@@ -85,18 +95,19 @@ def settings(runs: Run | Sequence[Run], names: Sequence[str] | None = None) -> l
     Args:
         runs: A run or several.
         names: What to call each, in place of labels made of options.
+        colors: Their colours, one for each run.
 
     Raises:
-        ValueError: If a run cannot be read, or the names are not as many.
+        ValueError: If a run cannot be read, or names or colours are not as many.
     """
-    records = read_all(runs, names)
+    records = read_all(runs, names, colors)
     together: dict[Any, list[Record]] = {}
     for record in records:
-        own = names is not None or not record.options
+        own = record.named or not record.options
         key = record.name if own else tuple(sorted(_seen(record).items(), key=lambda kv: kv[0]))
         together.setdefault(key, []).append(record)
     firsts = [group[0] for group in together.values()]
-    labels = [one.name if names is not None else label(one, firsts) for one in firsts]
+    labels = [label(one, firsts) for one in firsts]
     return [
         Setting(text, _algorithm(group[0]), tuple(group))
         for text, group in zip(labels, together.values(), strict=True)
@@ -109,7 +120,7 @@ def label(one: Record, others: Sequence[Record]) -> str:
     Options of an algorithm alone are compared among runs of that algorithm; those that make it
     another one, such as FedAvg's mixing, are always told.
     """
-    if not one.options:
+    if one.named or not one.options:
         return one.name
     known = [other for other in others if other.options]
     same = [other for other in known if _algorithm(other) == _algorithm(one)]
@@ -118,6 +129,8 @@ def label(one: Record, others: Sequence[Record]) -> str:
     special, variants = _own_options(own)
     for name in dict.fromkeys(name for other in known for name in other.options):
         rivals = same if name in special else known
+        if name in WITHOUT:
+            rivals = [other for other in rivals if name in _seen(other)]
         differ = len({_seen(other).get(name) for other in rivals}) > 1
         if (differ and name != "algorithm") or name in variants:
             words += _word(name, _seen(one).get(name), one.options)
@@ -152,7 +165,8 @@ def _word(name: str, value: Any, options: Mapping[str, Any]) -> list[str]:
 
 
 def _seen(record: Record) -> dict[str, Any]:
-    return {name: value for name, value in record.options.items() if name not in UNSEEN}
+    unseen = UNSEEN | idle(record.options)
+    return {name: value for name, value in record.options.items() if name not in unseen}
 
 
 def _algorithm(record: Record) -> str:
@@ -184,7 +198,7 @@ def looks(several: Sequence[Setting]) -> list[dict[str, Any]]:
         new = free[(first - len(COLOURS)) % len(free)]
         drawn.append(
             {
-                "color": shade(COLOURS.get(one.algorithm, new), place, len(siblings)),
+                "color": one.color or shade(COLOURS.get(one.algorithm, new), place, len(siblings)),
                 "linestyle": DASHES[dash],
                 "marker": MARKERS[(first + 2 * place) % len(MARKERS)],
             }

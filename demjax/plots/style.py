@@ -1,6 +1,8 @@
 """How figures look: sizes for a printed column, colours that everybody tells apart."""
 
+import re
 import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,9 @@ else:  # so that importing demjax stays light
 
 COLUMN, PAGE = 3.4, 7.0
 """Widths of a printed column and page, in inches."""
+
+LINE, LETTER = 0.14, 0.053
+"""What a line of a legend takes in height, and a letter in width, in inches."""
 
 BLUE, VERMILLION, GREEN, BLACK = "#0072B2", "#D55E00", "#009E73", "#000000"
 PURPLE, ORANGE, SKY, YELLOW, GREY = "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#B3B3B3"
@@ -70,7 +75,15 @@ def style() -> Iterator[None]:
     """The style of all figures, as a context or a decorator; afterwards all is as before."""
     import matplotlib
 
-    with matplotlib.rc_context(_SETTINGS):  # type: ignore[arg-type]
+    with matplotlib.rc_context(_SETTINGS), in_silence():  # type: ignore[arg-type]
+        yield
+
+
+@contextmanager
+def in_silence() -> Iterator[None]:
+    """Without Matplotlib's warnings of letters that its fonts lack, and of layouts too tight."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
         yield
 
 
@@ -98,35 +111,90 @@ def whole_rounds(ax: Axes) -> None:
     ax.set_xlabel("round")
 
 
-def legend_above(ax: Axes, handles: Sequence[Any] | None = None, **options: Any) -> None:
+def legend_above(
+    ax: Axes, handles: Sequence[Any] | None = None, *, width: float | None = None, **options: Any
+) -> None:
     """A legend above the axes, over no data, in as many columns as fit.
 
     Args:
         ax: The axes.
-        handles: What it explains; by default what in the axes has a label.
+        handles: What it explains; by default the lines in the axes that have a label.
+        width: Room for it, in inches; by default to the right of the vertical axis.
         **options: Of ``Axes.legend``.
     """
+    figure = ax.get_figure(root=True)
     if handles is None:
-        handles = ax.get_legend_handles_labels()[0]
-    if not handles:
+        handles = labelled(ax)
+    if not handles or figure is None:
         return
-    labels = [str(handle.get_label()) for handle in handles]
-    columns = legend_columns(labels, handle=0.2 + 0.1 * options.get("handlelength", 2.2))
-    ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.03), ncols=columns, **options)
+    if width is None:
+        width = figure.get_figwidth() * min(1.0, ax.get_position().width / 0.77) - 0.6
+    lines = explain(ax, handles, width, loc="lower left", bbox_to_anchor=(0, 1.03), **options)
+    if figure.get_layout_engine() is None:  # which else cuts what is outside of the axes
+        figure.set_layout_engine("constrained")
+    if lines > 2:
+        figure.set_figheight(figure.get_figheight() + LINE * (lines - 2))
 
 
-def legend_columns(labels: Sequence[str], handle: float = 0.42) -> int:
-    """How many columns of a legend with such labels fit into a printed column.
+def legend_of_figure(figure: Figure, handles: Sequence[Any], **options: Any) -> None:
+    """A legend above all axes, in as many columns as fit; the figure grows by its lines."""
+    lines = explain(figure, handles, figure.get_figwidth(), loc="outside upper center", **options)
+    figure.set_figheight(figure.get_figheight() + LINE * lines)
 
-    A handle, and the gaps around it, take so many inches; a letter is one of 7 points.
+
+def explain(where: Axes | Figure, handles: Sequence[Any], width: float, **options: Any) -> int:
+    """A legend with every label as it is, also ``_mine`` or ``$``; returns its lines."""
+    handle = 0.2 + 0.1 * options.get("handlelength", 2.2)
+    letters = int((width - handle) / LETTER)
+    shown = [folded(str(one.get_label()), letters) for one in handles]
+    longest = max(len(line) for text in shown for line in text.split("\n"))
+    columns = max(1, min(len(handles), int(width / (handle + LETTER * longest))))
+    # Matplotlib leaves out labels that begin with "_", so they are written afterwards.
+    legend = where.legend(handles, ["-"] * len(shown), ncols=columns, **options)
+    for text, words, drawn, line in zip(
+        legend.get_texts(), shown, legend.legend_handles, handles, strict=True
+    ):
+        text.set(text=words, parse_math=False)
+        follow(line, drawn)
+    return -(-len(shown) // columns) * max(text.count("\n") + 1 for text in shown)
+
+
+def labelled(ax: Axes) -> list[Any]:
+    """The lines in axes that were given a label."""
+    return [one for one in ax.lines if not re.fullmatch(r"_child\d+", str(one.get_label()))]
+
+
+def follow(line: Any, drawn: Any) -> None:
+    """Give what belongs to a line, such as its handle in a legend, the colours it gets later."""
+    if not hasattr(line, "get_color"):
+        return
+    before = line.stale_callback
+
+    def changed(artist: Any, stale: bool) -> None:
+        drawn.set_color(artist.get_color())
+        if before is not None:
+            before(artist, stale)
+
+    line.stale_callback = changed
+
+
+def hex_color(color: str) -> str:
+    """A colour as ``#rrggbb``, of such or of a name that Matplotlib knows.
+
+    Raises:
+        ValueError: If it is none.
     """
-    one = handle + 0.053 * max(map(len, labels))
-    return max(1, min(len(labels), int(COLUMN / one)))
+    if isinstance(color, str) and re.fullmatch("#[0-9a-fA-F]{6}", color):
+        return color.lower()
+    try:
+        from matplotlib.colors import to_hex
 
-
-def legend_height(labels: Sequence[str]) -> float:
-    """The height of such a legend, in inches."""
-    return 0.14 * -(-len(labels) // legend_columns(labels))
+        return to_hex(color)
+    except (ImportError, ValueError):
+        raise ValueError(
+            f"{color!r} is no colour; possible is one such as '#0072b2', or, with Matplotlib, a "
+            "name such as 'black'."
+        ) from None
 
 
 def shade(colour: str, place: int, count: int) -> tuple[float, float, float]:

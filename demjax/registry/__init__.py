@@ -1,6 +1,6 @@
 """What can be chosen by name, and what its signature says of it.
 
-A choice is registered where it is written, and nowhere else::
+A choice is registered where it is written, and nowhere else:
 
     @ALGORITHMS.register(label="Ditto", paper="Li et al., ICML 2021, arXiv 2012.04221")
     def ditto(local: LocalTraining, *, prox: Annotated[Number, Range(0, 1e6)] = 1.0) -> Algorithm:

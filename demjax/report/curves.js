@@ -43,8 +43,22 @@ function told(panel) {
   return `${panel.title}. ${ends.join("; ")}.`;
 }
 
-/** One chart: `panel` has a title and series of name, rounds, values, colour and dash. */
-function chart(panel, fit) {
+/** From the least to the most of several runs, as an area. */
+function area(one, x, y) {
+  const edge = (values) => values.map((value, i) => `${x(one.rounds[i]).toFixed(1)} ${y(value).toFixed(1)}`);
+  return `M${[...edge(one.low), ...edge(one.high).reverse()].join("L")}Z`;
+}
+
+/** A line as a legend shows it, and a place for its value. */
+function explained(one, ...words) {
+  return html("li", {}, svg("svg", { width: 26, height: 10, "aria-hidden": "true" }, svg("line", {
+    x1: 0, x2: 26, y1: 5, y2: 5, stroke: one.stroke, "stroke-width": 2.5, "stroke-dasharray": one.dashes,
+  })), html("span", {}, one.name), ...words);
+}
+
+/** One chart: `panel` has a title and series of name, rounds, values, stroke and dashes; `legend` is
+ * what explains all panels, if they share it. */
+function chart(panel, fit, legend) {
   const { width, height, left, right, top, bottom } = FRAME;
   const rounds = [...new Set(panel.series.flatMap((one) => one.rounds))].sort((a, b) => a - b);
   const first = rounds[0] ?? 0, last = Math.max(rounds[rounds.length - 1] ?? 1, first + 1);
@@ -73,7 +87,8 @@ function chart(panel, fit) {
   const at = svg("line", { class: "at", x1: 0, x2: 0, y1: top, y2: height - bottom, visibility: "hidden" });
   image.append(at);
   for (const one of panel.series) {
-    const look = { stroke: colour(one.colour), "stroke-dasharray": DASHES[one.dash % DASHES.length] || null };
+    const look = { stroke: one.stroke, "stroke-dasharray": one.dashes };
+    if (one.low) image.append(svg("path", { d: area(one, x, y), fill: one.stroke, opacity: 0.2 }));
     image.append(svg("path", { class: "curve", d: path(one, x, y), ...look }));
     if (one.rounds.length > 40) continue;
     one.values.forEach((value, i) => {
@@ -81,10 +96,11 @@ function chart(panel, fit) {
       image.append(svg("circle", { cx: x(one.rounds[i]), cy: y(value), r: 2.5, fill: look.stroke }));
     });
   }
-  const shown = panel.series.map(() => html("span", { class: "value" }));
+  const shown = panel.series.map((one) => legend?.values[one.line] ?? html("span", { class: "value" }));
   const tell = (round) => panel.series.forEach((one, i) => {
     const place = round === null ? one.values.length - 1 : one.rounds.indexOf(round);
-    shown[i].textContent = place < 0 ? "" : digits(one.values[place] ?? null, 3);
+    const value = place < 0 ? "" : digits(one.values[place] ?? null, 3);
+    shown[i].textContent = legend && round === null ? "" : value;
   });
   tell(null);
   const where = html("span", { class: "value" });
@@ -103,39 +119,54 @@ function chart(panel, fit) {
     where.textContent = "";
     tell(null);
   });
-  const legend = html("ul", { class: "legend" }, ...panel.series.map((one, i) => html("li", {},
-    svg("svg", { width: 26, height: 10, "aria-hidden": "true" }, svg("line", {
-      x1: 0, x2: 26, y1: 5, y2: 5, stroke: colour(one.colour), "stroke-width": 2.5,
-      "stroke-dasharray": DASHES[one.dash % DASHES.length] || null,
-    })), html("span", {}, one.name), shown[i])), html("li", {}, where));
-  return html("figure", { class: "chart" }, html("h3", {}, panel.title), image, legend);
+  const own = legend ? [] : panel.series.map((one, i) => explained(one, shown[i]));
+  const below = html("ul", { class: "legend" }, ...own, html("li", {}, where));
+  return html("figure", { class: "chart" }, html("h3", {}, panel.title), image, below);
 }
 
 const MEASURES = [["C-SPE", "c_spe"], ["C-GEN", "c_gen"], ["Global", "global"]];
 
-/** The panels of one run, or of several side by side. */
-function panelsOf(runs) {
-  const line = (run, column, name, colour, dash) => {
-    const all = run.metrics[column] ?? [];
-    const taken = all.map((_, i) => i).filter((i) => all[i] !== null);
-    return {
-      name: all.length && !taken.length ? `${name} (not measured)` : name,
-      rounds: taken.map((i) => run.metrics.round[i]), values: taken.map((i) => all[i]), colour, dash,
-    };
-  };
-  const levelsOf = (run, kind) =>
-    Object.keys(run.metrics).map((name) => name.match(`^${kind}_l(\\d+)$`)).filter(Boolean).map((found) => Number(found[1]));
-  const panels = runs.length === 1
-    ? [{ title: "Clients and global", series: MEASURES.map(([name, column], i) => line(runs[0], column, name, i, i)) }]
-    : MEASURES.map(([name, column]) => ({ title: name, series: runs.map((run, i) => line(run, column, run.name, i, i)) }));
-  for (const [title, kind] of [["G-SPE", "g_spe"], ["G-GEN", "g_gen"]]) {
-    const series = runs.flatMap((run, i) => levelsOf(run, kind).map((level) => {
-      const name = runs.length === 1 ? `level ${level}` : `${run.name}, level ${level}`;
-      return line(run, `${kind}_l${level}`, name, runs.length === 1 ? level - 1 : i, level - 1);
-    }));
-    if (series.length) panels.push({ title: `${title} of groups, by level`, series });
+/** How the i-th line is drawn. */
+const look = (i, color) => ({ stroke: color ?? colour(i), dashes: DASHES[i % DASHES.length] || null });
+
+/** A column of one run, or its mean over several in the rounds that all have measured, and its range. */
+function meanOf(several, column) {
+  const value = (run, round) => run.metrics[column]?.[run.metrics.round.indexOf(round)] ?? null;
+  const rounds = (several[0].metrics.round ?? []).filter((round) => several.every((run) => value(run, round) !== null));
+  const every = rounds.map((round) => several.map((run) => value(run, round)));
+  const values = every.map((some) => some.reduce((a, b) => a + b) / some.length);
+  if (several.length === 1) return { rounds, values };
+  return { rounds, values, low: every.map((some) => Math.min(...some)), high: every.map((some) => Math.max(...some)) };
+}
+
+/** The panels of one run, with a line for each measure, or of several, with a panel for each. */
+function panelsOf(runs, lines) {
+  const levels = (kind) => [...new Set(runs.flatMap((run) => Object.keys(run.metrics)))]
+    .map((name) => name.match(`^${kind}_l(\\d+)$`)).filter(Boolean).map((found) => [`level ${found[1]}`, found[0]]);
+  const groups = [["G-SPE", levels("g_spe")], ["G-GEN", levels("g_gen")]];
+  if (runs.length === 1) {
+    const series = (columns) => columns.map(([name, column], i) => {
+      const found = meanOf(runs, column);
+      return { name: found.rounds.length ? name : `${name} (not measured)`, ...found, ...look(i) };
+    });
+    return [{ title: "Clients and global", series: series(MEASURES) }, ...groups.filter(([, found]) => found.length)
+      .map(([title, found]) => ({ title: `${title} of groups, by level`, series: series(found) }))];
   }
-  return panels;
+  const columns = [...MEASURES, ...groups.flatMap(([title, found]) => found.map(([level, name]) => [`${title}, ${level}`, name]))];
+  return columns.map(([title, column]) => ({
+    title,
+    series: lines.map((one, line) => ({ name: one.name, line, ...meanOf(one.runs.map((at) => runs[at]), column), ...look(line, one.color) }))
+      .filter((one) => one.rounds.length),
+  })).filter((panel) => panel.series.length);
+}
+
+/** One legend for all panels of several runs, which also tells values at the pointer. */
+function sharedLegend(lines) {
+  const values = lines.map(() => html("span", { class: "value" }));
+  const seeds = (one) => html("span", { class: "value" }, one.runs.length > 1 ? `mean and range of ${one.runs.length}` : "");
+  const list = html("ul", { class: "legend shared" }, ...lines.map((one, i) =>
+    explained({ ...one, ...look(i, one.color) }, seeds(one), values[i])));
+  return { list, values };
 }
 
 /** All values of a run, as a table. */
@@ -149,17 +180,18 @@ function valuesOf(run) {
 }
 
 /** Draw all curves into `place`. */
-function curves(runs, place) {
+function curves(runs, lines, place) {
   if (!runs.some((run) => run.metrics.round)) {
     place.append(html("p", {}, "Nothing was measured."));
     return;
   }
   const fit = html("input", { type: "checkbox", id: "fit" });
   const charts = html("div", { class: "charts" });
-  const redraw = () => charts.replaceChildren(...panelsOf(runs).map((panel) => chart(panel, fit.checked)));
+  const legend = runs.length > 1 ? sharedLegend(lines) : null;
+  const redraw = () => charts.replaceChildren(...panelsOf(runs, lines).map((panel) => chart(panel, fit.checked, legend)));
   fit.addEventListener("change", redraw);
   redraw();
-  place.append(html("div", { class: "controls" }, html("label", {}, fit, "fit the vertical axes to the values")), charts);
+  place.append(html("div", { class: "controls" }, html("label", {}, fit, "fit the vertical axes to the values")), legend?.list ?? "", charts);
   for (const run of runs) {
     const more = html("details", {}, html("summary", {}, `All values of ${run.name}`));
     more.addEventListener("toggle", () => {

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from demjax.report.folder import Run
+from demjax.report.lines import Line
 from demjax.runs.reader import Clients
 
 DIGITS = 4
@@ -19,7 +20,7 @@ CELLS_AT_MOST = 120_000
 """Clients times rounds that all trees of a page show together, so that it stays below 3 MB."""
 
 
-def encode(runs: Sequence[Run]) -> str:
+def encode(runs: Sequence[Run], lines: Sequence[Line] = ()) -> str:
     """The numbers of runs as JSON that can stand in a ``<script>``.
 
     A run has its ``name``, the columns of its ``metrics``, its ``tree`` (``null`` where it was not
@@ -27,7 +28,8 @@ def encode(runs: Sequence[Run]) -> str:
     and ``gen``, the clients' measures times 10,000, or -1; and ``groups``, a row of clients for
     each level, the lowest first, or 0 where they are those of the round before. Of each client,
     ``labels`` has label, training examples, test examples, label, and so on. Of more rounds than
-    fit into a page, an even choice with the first and the last is in the tree.
+    fit into a page, an even choice with the first and the last is in the tree. Of the lines of the
+    curves, ``name``, ``runs`` (by their places) and ``color`` are told.
     """
     cells = CELLS_AT_MOST // max(len(runs), 1)
     data = [
@@ -42,7 +44,8 @@ def encode(runs: Sequence[Run]) -> str:
         }
         for run in runs
     ]
-    text = json.dumps({"runs": data}, separators=(",", ":"), allow_nan=False)
+    drawn = [one._replace(name=one.name or runs[one.runs[0]].name)._asdict() for one in lines]
+    text = json.dumps({"runs": data, "lines": drawn}, separators=(",", ":"), allow_nan=False)
     for sign in "<>&":  # none of which can then end the script
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text

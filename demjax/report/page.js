@@ -109,6 +109,6 @@ function hierarchy(runs, place) {
   draw();
 }
 
-const { runs } = JSON.parse(document.getElementById("data").textContent);
-curves(runs, document.getElementById("curves"));
+const { runs, lines } = JSON.parse(document.getElementById("data").textContent);
+curves(runs, lines, document.getElementById("curves"));
 hierarchy(runs, document.getElementById("hierarchy"));

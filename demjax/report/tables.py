@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from demjax.report.folder import UNFINISHED, Run
+from demjax.report.folder import Run
+from demjax.runs.reader import UNFINISHED
 
 LAST = (("C-SPE", "c_spe"), ("C-GEN", "c_gen"), ("Global", "global"))
 """The last measures, and their columns."""
@@ -56,11 +57,12 @@ def notes(runs: Sequence[Run]) -> str:
             rounds = run.metrics.get("round")
             last = "nothing" if rounds is None else f"rounds up to {int(rounds[-1])}"
             said.append(
-                f"The run {run.name} is not finished: it goes on, or was killed; here is what was "
-                f"measured when this page was made, {last}."
+                f"The run {run.name} is not finished; here is what was measured when this page "
+                f"was made, {last}."
             )
         elif run.status != "done":
             said.append(f"The run {run.name} ended early: {run.status}.")
+        said += [run.missing] * bool(run.missing)
     return "".join(f'<p class="note">{escape(sentence)}</p>' for sentence in said)
 
 
@@ -75,9 +77,7 @@ def _table(
     heads = [run.name for run in runs] if heads is None else heads
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     body = "".join(
-        f'<tr><th scope="row">{escape(name)}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in cells[: len(heads)])
-        + "</tr>"
+        f'<tr><th scope="row">{escape(name)}</th>' + _cells(cells[: len(heads)]) + "</tr>"
         for name, cells in rows
     )
     kind = "wide short" if short and len(rows) > 12 else "wide"
@@ -85,6 +85,13 @@ def _table(
         f'<div class="{kind}"><table><caption>{escape(caption)}</caption>'
         f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _cells(cells: Sequence[str]) -> str:
+    """The cells of a row; one for all where they are equal."""
+    if len(cells) > 1 and len(set(cells)) == 1:
+        return f'<td colspan="{len(cells)}">{escape(cells[0])}</td>'
+    return "".join(f"<td>{escape(cell)}</td>" for cell in cells)
 
 
 def _ended(run: Run) -> str:

@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
@@ -12,12 +12,16 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from demjax.backend.compilation import Outcome
 from demjax.experiment.experiment import Experiment
 from demjax.metrics import MEASURES
 from demjax.metrics.selection import CLIENT
+from demjax.registry.user_files import place_of
 from demjax.runs import folder as run_folder
+from demjax.runs.environment import environment
+from demjax.runs.reader import read_run
 from demjax.runs.rows import clients_rows, dendrogram_rows, metrics_row
 from demjax.runs.tensorboard import Row
 from demjax.simulation.ending import divergence
@@ -108,6 +112,9 @@ class Recorder:
                 return say(sentence, INTERRUPTED)
             ending = self._interrupted()
         except Exception as error:  # whatever it is, what was measured gets its summary
+            if isinstance(error, OSError) and not self.rows:
+                run_folder.discard(self.out)
+                return say(self._reason(error), FAILED)
             ending = Ending("failed", FAILED, self._reason(error))
         try:
             self._summarize(ending.status, time.perf_counter() - begin + self.compile_seconds)
@@ -159,15 +166,15 @@ class Recorder:
             clients = clients_rows(done, measures, info)
             run_folder.append(self.out / run_folder.CLIENTS, clients)
         run_folder.append(self.out / run_folder.METRICS, [row])
-        self.also(row)
         self.rows.append(row)
+        self.also(row)
 
     def _reason(self, error: Exception) -> str:
         if isinstance(error, OSError):
             return f"The run stopped because {self.out} cannot be written: {error.strerror}."
         if isinstance(error, jax.errors.JaxRuntimeError):
             return f"The run failed on the device: {first_line(error)}"
-        return f"The run failed ({type(error).__name__}): {first_line(error)}"
+        return f"The run failed{place_of(error)} ({type(error).__name__}): {first_line(error)}"
 
     def _summarize(self, status: str, seconds: float) -> None:
         summary = {
@@ -185,36 +192,39 @@ class Recorder:
             "round_seconds": median(self.round_seconds) if self.round_seconds else None,
             "measure_seconds": median(self.measure_seconds) if self.measure_seconds else None,
             "total_seconds": seconds,
-            **run_folder.environment(),
+            **environment(),
         }
         run_folder.write_summary(self.out, summary)
 
 
 def compare(outs: Sequence[Path]) -> str:
-    """The last measures of run folders as a table.
+    """The last measures of run folders as a table, and what they lack, a line each.
 
     Raises:
-        ValueError: If a folder holds no finished run, or one of which nothing was measured.
+        ValueError: If a folder holds no run, or a damaged one.
     """
-    summaries = [(str(out), run_folder.read_summary(out)) for out in outs]
-    finals = [(out, summary["final"], summary["status"]) for out, summary in summaries]
-    empty = [out for out, final, _ in finals if not final]
-    if empty:
-        raise ValueError(f"The run {empty[0]} ended before anything was measured.")
-    scores = dict.fromkeys(summary.get("score", "accuracy") for _, summary in summaries)
-    named = "" if list(scores) == ["accuracy"] else f"\nmeasures: {', '.join(scores)}"
-    return table(finals) + named
+    runs = [(str(out), read_run(out)) for out in outs]
+    rows = [
+        (out, {name: values[-1] for name, values in run.measures.items()}, run.status)
+        for out, run in runs
+    ]
+    scores = dict.fromkeys(run.summary.get("score", "accuracy") for _, run in runs)
+    named = [] if list(scores) == ["accuracy"] else [f"measures: {', '.join(scores)}"]
+    return "\n".join([table(rows), *named, *(run.missing for _, run in runs if run.missing)])
 
 
-def table(finals: Sequence[tuple[str, dict[str, Any], str]]) -> str:
+def table(finals: Sequence[tuple[str, Mapping[str, Any], str]]) -> str:
     """Rows of last measures as an aligned table, a run a line, and how it ended unless done."""
     width = max(len("run"), *(len(name) for name, _, _ in finals))
     lines = [f"{'run':<{width}}  rounds   C-SPE   C-GEN  Global"]
     for name, row, status in finals:
-        values = [row[measure] for measure in ("c_spe", "c_gen", "global")]
-        numbers = "  ".join("     –" if one is None else f"{one:6.4f}" for one in values)
+        rounds = f"{row['round']:.0f}" if row else "–"
+        values = [row.get(measure) for measure in ("c_spe", "c_gen", "global")]
+        numbers = "  ".join(
+            f"{'–':>6}" if value is None or np.isnan(value) else f"{value:6.4f}" for value in values
+        )
         ended = "" if status == "done" else f"  {status}"
-        lines.append(f"{name:<{width}}  {row['round']:>6}  {numbers}{ended}")
+        lines.append(f"{name:<{width}}  {rounds:>6}  {numbers}{ended}")
     return "\n".join(lines)
 
 

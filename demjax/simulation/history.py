@@ -1,5 +1,7 @@
 """What is known of a run: its history when it is over, a moment of it while it goes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -92,4 +94,15 @@ def no_info(shapes: Any) -> Any:
         inexact = jnp.issubdtype(leaf.dtype, jnp.inexact)
         return jnp.full(leaf.shape, jnp.nan if inexact else 0, leaf.dtype)
 
-    return jax.tree.map(nothing, shapes)
+    with nan_is_no_value():
+        return jax.tree.map(nothing, shapes)
+
+
+@contextmanager
+def nan_is_no_value() -> Iterator[None]:
+    """Where NaN stands for what there is not, so that ``JAX_DEBUG_NANS`` does not stop at it.
+
+    A model that diverges is counted by the measures.
+    """
+    with jax.debug_nans(False), jax.debug_infs(False):
+        yield

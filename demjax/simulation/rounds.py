@@ -14,7 +14,7 @@ from demjax.backend.sharding import on_every_device, state_shardings
 from demjax.base import Algorithm, ClientData, Models, Task
 from demjax.metrics import Measures
 from demjax.simulation.checks import check_arguments, check_state
-from demjax.simulation.history import Moment
+from demjax.simulation.history import Moment, nan_is_no_value
 from demjax.simulation.programs import Programs, programs
 from demjax.simulation.progress import Progress
 from demjax.simulation.schedule import schedule
@@ -68,7 +68,7 @@ def moments(
                 "measures_every."
             )
         if state is None:
-            state = jax.block_until_ready(parts.init(keys.for_initial_model(key), clients))
+            state = _finished(parts.init, keys.for_initial_model(key), clients)
         due = {n: looks[names] for n, names in zip(planned.rounds, planned.taken, strict=True)}
         found = _moments(parts, due, key, state, clients, shown, stop)
         yield from shown.follow(found, task.score_name) if shown else found
@@ -81,6 +81,12 @@ def _taken_up(state: Any, algorithm: Algorithm, key: PRNGKeyArray, clients: Clie
     where = state_shardings(wanted, clients.n_clients)
     state = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
     return state if where is None else jax.device_put(state, where)
+
+
+def _finished(program: Callable[..., Any], *arguments: Any) -> Any:
+    """What a program gives, once it is there."""
+    with nan_is_no_value():
+        return jax.block_until_ready(program(*arguments))
 
 
 def _moments(
@@ -98,8 +104,7 @@ def _moments(
     for number in range(first, last + 1):
         if number > first:
             start = time.perf_counter()
-            advanced = parts.round(key, jnp.int32(number - 1), state, clients)
-            state, info = jax.block_until_ready(advanced)
+            state, info = _finished(parts.round, key, jnp.int32(number - 1), state, clients)
             round_seconds = time.perf_counter() - start
         stopped = number < last and stop is not None and stop()
         measures, measure_seconds, take = None, 0.0, due.get(number)
@@ -109,7 +114,7 @@ def _moments(
             if shown:
                 shown.begin(f"measuring after round {number}")
             start = time.perf_counter()
-            measures = jax.block_until_ready(take(state, clients))
+            measures = _finished(take, state, clients)
             measure_seconds = seconds = time.perf_counter() - start
         yield Moment(
             number,

@@ -30,6 +30,7 @@ from demjax.backend import policy
 from demjax.backend.sharding import compiler_options, over_clients
 from demjax.metrics import Measures
 from demjax.registry import check_number
+from demjax.simulation.history import nan_is_no_value
 
 
 def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None = None) -> Any:
@@ -93,7 +94,8 @@ def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None 
     def run(shared, experiments):
         return over_clients(some, shared, experiments)
 
-    results = run(shared, experiments)
+    with nan_is_no_value():
+        results = run(shared, experiments)
     _warn_of_divergence(results)
     return results
 

@@ -16,7 +16,7 @@ from demjax import keys
 from demjax.backend.sharding import compiler_options
 from demjax.base import Algorithm, ClientData, Models
 from demjax.metrics import Measures
-from demjax.simulation.history import History, no_info
+from demjax.simulation.history import History, nan_is_no_value, no_info
 from demjax.simulation.schedule import Schedule, takers
 
 OUTSIDE = get_opaque_trace_state()
@@ -60,7 +60,8 @@ def whole_run(
         nothing = no_info(jax.eval_shape(one_round, jnp.int32(0), state)[1])
         return lax.scan(until, (state, nothing), _spans(planned))
 
-    (state, _), (measures, info) = run(key, clients, state)
+    with nan_is_no_value():
+        (state, _), (measures, info) = run(key, clients, state)
     return History(np.asarray(planned.rounds), measures, state, info)
 
 

@@ -96,6 +96,20 @@ def test_every_format_is_what_it_says_and_the_same_twice(form, run, tmp_path):
         assert image[..., :3].std() > 0.01
 
 
+def test_runs_can_be_given_names_and_colours(tmp_path):
+    folders = [made_run(tmp_path / "a"), made_run(tmp_path / "b", seed=1, algorithm="fedavg")]
+    looks = ["--names", "mine", "_theirs", "--colors", "#123456", "black"]
+    asked = ["--format", "svg", "--only", "comparison", "--out", tmp_path / "new", *looks]
+    assert plot(*folders, *asked) == 0
+    drawn = (tmp_path / "new" / "comparison.svg").read_text()
+    assert "#123456" in drawn
+    assert "<!-- mine -->" in drawn
+    assert "<!-- _theirs -->" in drawn
+    out = tmp_path / "both.html"
+    assert main.main(["report", *map(str, folders), "--no-figures", "--out", str(out), *looks]) == 0
+    assert '"lines":[{"name":"mine","runs":[0],"color":"#123456"}' in out.read_text()
+
+
 def test_more_figures_can_be_added_to_a_folder_but_none_written_over(run, capsys):
     assert plot(run, "--only", "clients") == 0
     assert plot(run, "--only", "measures") == 0
@@ -114,6 +128,8 @@ def test_more_figures_can_be_added_to_a_folder_but_none_written_over(run, capsys
         (["."], "is no run"),
         (["run", "--only", "member"], "perhaps 'membership' was meant"),
         (["run", "--only", "comparison"], "'comparison' cannot be drawn. It compares settings"),
+        (["run", "--names", "a", "b"], "2 names were given for 1 runs"),
+        (["run", "--colors", "reddish"], "'reddish' is no colour"),
         (["run", "--format", "gif"], "The format 'gif' is unknown; possible are pdf"),
         (["run", "run"], "The run run was named twice"),
         (["run", "other"], "possible is --out"),

@@ -1,4 +1,4 @@
-"""What the documentation tells readers to type works as written, but for the number of rounds."""
+"""What the documentation tells readers to type works as written, but for rounds and epochs."""
 
 import importlib.util
 import re
@@ -41,8 +41,8 @@ def test_the_tutorials_python_runs_from_top_to_bottom(capsys):
     assert len(shown) == len(written) - 2  # those about devices and Ctrl-C only sketch
     names = {}
     for block in shown:
-        fewer = block.replace("rounds=60", "rounds=1").replace("eval_every=60", "eval_every=1")
-        exec(compile(fewer.replace("eval_every=10", "eval_every=1"), "tutorial.md", "exec"), names)
+        fewer = re.sub(r"\b(rounds|eval_every|epochs)=\d+", r"\1=1", block)
+        exec(compile(fewer, "tutorial.md", "exec"), names)
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("[0 1] [")
     assert jnp.all(names["history"].measures.hierarchy.size[-1, -1, 0] == 50)
@@ -76,7 +76,7 @@ def test_a_file_of_ones_own_runs_from_the_shell(tmp_path, monkeypatch, capsys):
     (tmp_path / "mine.py").write_text(source, "utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DEMJAX_CACHE", "")
-    shell = blocks("your-own.md", "")[0].splitlines()
+    shell = blocks("your-own.md", "")[0].replace("\\\n", "").splitlines()
     helped, _, rings, again, compared = (line.split()[1:] for line in shell)
     assert main(helped) == 0
     assert "--head NAME,…" in capsys.readouterr().out
@@ -166,9 +166,39 @@ def test_flags_in_the_docs_are_flags(hooks):
     for page in PAGES:
         if page.name in ("CHANGELOG.md", "CONTRIBUTING.md"):  # which tell of others
             continue
-        for line in page.read_text("utf-8").splitlines():
+        for line in page.read_text("utf-8").replace("\\\n", "").splitlines():
             if "demjax " in line and line.lstrip("` ").startswith("demjax "):
                 assert not set(re.findall(r"--[a-z][\w-]*", line)) - known, (page.name, line)
+
+
+def test_no_line_of_code_runs_off_a_page():
+    for page in [*PAGES, DOCS.parent / "README.md"]:
+        for block in re.findall(r"^```.*?^```$", page.read_text("utf-8"), re.S | re.M):
+            assert max(map(len, block.splitlines())) <= 88, (page.name, block)
+
+
+def test_measured_results_stand_below_their_pages_headings(hooks):
+    page = hooks.on_page_markdown(text("reproduce.md"))
+    assert "(../benchmarks" not in page
+    assert "\n#### After 100 rounds (published: 99)\n" in page  # under "### All numbers"
+    assert page.count("\n# ") == 0
+    assert "\n### Linkage\n" in hooks.on_page_markdown(text("benchmarks.md"))
+
+
+def test_notebooks_are_pages_with_their_images_and_what_they_printed(hooks):
+    page, images = hooks.notebook(hooks.NOTEBOOKS[0])
+    assert page.startswith("# Quick start")
+    assert len(images) == page.count("![Drawn") == 6
+    assert all(content.startswith(b"\x89PNG") for content in images.values())
+    assert "```text\nround  C-SPE  C-GEN  Global\n" in page
+    site = (DOCS.parent / "mkdocs.yml").read_text("utf-8")
+    assert all(f"notebooks/{path.stem}.md" in site for path in hooks.NOTEBOOKS)
+    assert hooks.on_page_markdown("[a](../notebooks/01_x.ipynb)") == "[a](notebooks/01_x.md)"
+
+
+def test_docstrings_are_markdown_not_restructured_text():
+    for path in Path(demjax.__file__).parent.rglob("*.py"):
+        assert not re.search(r"^ *={4,}|::$|^ *\.\. \w+::", path.read_text("utf-8"), re.M), path
 
 
 def test_presets_that_the_docs_name_are_there():

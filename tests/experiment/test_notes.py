@@ -123,7 +123,7 @@ def test_leaf_by_user_gets_the_reason_and_the_remedy(tmp_path, capsys, monkeypat
     words = ["--dataset", "leaf", "--data-dir", folder]
     code, _, (line,) = partition_of(capsys, *words)
     assert code == 2
-    assert "the test part is of 1 other owners" in line
+    assert "the test part is of others (1 owners)" in line
     assert "by user" in line
     assert "--pool-tests" in line
     code, out, _ = partition_of(capsys, *words, "--pool-tests")
@@ -144,8 +144,11 @@ def test_owners_in_an_npz_are_clients_unless_a_rule_is_given(tmp_path):
     assert "30 of them" in said[0]
     found, _, said = read(path, partition="labels")
     assert (found.partition, found.clients, said) == ("labels", 50, [])
+    sentence = failure(lambda: read(path, labels_per_client=3), "takes no --labels-per-client")
+    assert sentence.startswith("These data name owners, and no --partition was given.")
     found, _, said = read(write(tmp_path))
     assert (found.partition, found.clients, said) == ("labels", 50, [])
+    assert read(write(tmp_path), labels_per_client=3)[0].partition == "labels"
 
 
 def test_owners_of_a_function_of_one_s_own_are_clients(tmp_path, capsys):

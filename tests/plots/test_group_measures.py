@@ -8,6 +8,8 @@ pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
 
 from demjax import plots
+from demjax.plots.group_measures import rolling_mean
+from demjax.plots.record import read
 
 
 def test_the_sizes_of_groups_are_those_of_the_groups():
@@ -47,3 +49,15 @@ def test_a_run_without_levels_has_neither(tmp_path):
     for draw in (plots.group_sizes, plots.rand_index):
         with pytest.raises(ValueError, match="no levels of groups"):
             draw(folder, figure=Figure())
+
+
+def test_many_measurements_are_a_mean_over_neighbouring_ones():
+    values = np.array([1.0, 2.0, 6.0, np.nan, 4.0])
+    np.testing.assert_allclose(rolling_mean(values, 1), [1.5, 3.0, 4.0, np.nan, 4.0])
+    record = read(made_history())
+    rounds = np.arange(101)
+    long = {name: np.resize(one, 101) for name, one in record.measures.items()}
+    axes = plots.rand_index(record._replace(round=rounds, measures=long), figure=Figure())
+    thin, bold, *_ = axes[0].get_lines()
+    np.testing.assert_array_equal(thin.get_ydata(), long["rand_true_l1"])
+    np.testing.assert_allclose(bold.get_ydata()[50], long["rand_true_l1"][46:55].mean())

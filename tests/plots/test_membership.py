@@ -95,7 +95,10 @@ def test_ribbons_have_the_colour_of_the_first_group_or_of_the_kind():
     true_clusters = np.array([5, 5, 5, 5, 7, 7])
     ax = drawn(history, true_clusters=true_clusters, moments=[4, 1])
     assert len(ax.collections[0].get_paths()) == 5
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["5 (4)", "7 (2)"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "cluster 5 (4)",
+        "cluster 7 (2)",
+    ]
 
 
 def test_a_thousand_clients_in_many_groups_can_be_drawn_and_of_many_colours_some_are_grey():

@@ -62,6 +62,46 @@ def test_every_text_is_large_enough_and_inside_the_figure(name, several, some_ru
         assert not any(ax.get_window_extent().overlaps(box) for ax in figure.axes)
 
 
+@pytest.mark.parametrize("ours", [True, False], ids=["new figure", "given axes"])
+@pytest.mark.parametrize("count", [1, 4, 8, 24])
+def test_a_legend_is_never_cut_and_shows_every_name_as_it_is(count, ours):
+    from matplotlib import pyplot as plt
+
+    names = [f"_number {i}, costs 5 $ and so long that it needs two lines" for i in range(count)]
+    histories = [made_history(seed=i) for i in range(count)]
+    plt.switch_backend("agg")
+    given = None if ours else plt.subplots(1, 2, figsize=(6, 2.5))[1][0]
+    ax = plots.curve(histories, names=names, ax=given)
+    figure = ax.get_figure()
+    figure.canvas.draw()
+    shown = [text.get_text().replace("\n", " ") for text in ax.get_legend().get_texts()]
+    assert shown == names
+    box = ax.get_legend().get_tightbbox()
+    assert min(box.x0, box.y0) >= 0
+    assert box.x1 <= figure.bbox.x1
+    assert box.y1 <= figure.bbox.y1
+    assert ax.get_window_extent().height / figure.dpi > 1
+    plt.close("all")
+
+
+def test_lines_have_the_colours_given_and_the_legend_those_of_the_lines():
+    histories = [made_history(seed=i) for i in range(3)]
+    looks = {"names": ["a", "a", "b"], "colors": ["red", "red", "#123456"]}
+    ax = plots.curve(histories, **looks, ax=Figure().add_subplot())
+    handles = ax.get_legend().legend_handles
+    assert [to_rgb(one.get_color()) for one in (*ax.lines, *handles)] == [
+        to_rgb("red"),
+        to_rgb("#123456"),
+    ] * 2
+    ax.lines[0].set_color("black")
+    assert [to_rgb(one.get_color()) for one in handles] == [to_rgb("black"), to_rgb("#123456")]
+    assert tuple(ax.collections[0].get_facecolor()[0][:3]) == to_rgb("black")
+    with pytest.raises(ValueError, match="1 colors were given for 2 runs"):
+        plots.curve(histories[:2], colors=["red"], ax=Figure().add_subplot())
+    with pytest.raises(ValueError, match="'reddish' is no colour; possible is one such as"):
+        plots.curve(histories[0], colors=["reddish"], ax=Figure().add_subplot())
+
+
 def test_the_style_leaves_no_trace():
     before = dict(matplotlib.rcParams)
     with style():

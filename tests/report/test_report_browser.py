@@ -147,8 +147,14 @@ def test_runs_side_by_side_of_which_one_has_no_tree(page, tmp_path):
     (runs[2] / "clients.csv").unlink()
     show(page, tmp_path / "page.html", runs)
     titles = "[...document.querySelectorAll('#curves h3')].map((one) => one.textContent)"
-    assert page.ask(titles) == ["C-SPE", "C-GEN", "Global", "G-SPE of groups, by level"]
-    told = page.ask("document.querySelector('#curves svg').getAttribute('aria-label')")
+    assert page.ask(titles) == [
+        "C-SPE",
+        "C-GEN",
+        "Global",
+        "G-SPE, level 1",
+        "G-SPE, level 2",
+    ]
+    told = page.ask("document.querySelector('#curves svg[role=img]').getAttribute('aria-label')")
     assert "b: 0.100 in round 0, 0.912 in round 2" in told
     choose = "(() => {{ const one = document.querySelector('#{}'); one.value = '{}';"
     choose += "one.dispatchEvent(new Event('change')); }})()"
@@ -163,6 +169,38 @@ def test_runs_side_by_side_of_which_one_has_no_tree(page, tmp_path):
     page.click("#curves summary")
     page.until("document.querySelectorAll('#curves details tbody tr').length === 3")
     assert "0.9124" in page.ask(TEXT.format("#curves details tbody tr:last-child"))
+    assert page.said == []
+
+
+def test_seeds_are_a_mean_in_a_band_and_one_legend_explains_all_panels(page, tmp_path):
+    runs = [
+        run_folders.small(tmp_path / f"{levels}-{seed}", levels=levels, seed=seed)
+        for levels in (1, 2)
+        for seed in range(4)
+    ]
+    path = tmp_path / "runs" / "8.html"
+    path.parent.mkdir()
+    looks = {"colors": ["#112233"] * 4 + ["#445566"] * 4}
+    path.write_text(report.page([report.read(run) for run in runs], **looks), encoding="utf-8")
+    page.said.clear()
+    page.open(path)
+    page.until("document.querySelector('#now')?.textContent")
+    names = "[...document.querySelectorAll('#curves .legend span:not(.value)')]"
+    assert page.ask(f"{names}.map((one) => one.textContent)") == [
+        "DemLearn, K = 1",
+        "DemLearn, K = 2",
+    ]
+    assert "mean and range of 4" in page.ask(TEXT.format("#curves .shared"))
+    assert page.ask("document.querySelectorAll('#curves .chart:first-child .curve').length") == 2
+    strokes = "[...document.querySelectorAll('#curves .chart:first-child .curve')]"
+    strokes += ".map((one) => one.getAttribute('stroke'))"
+    assert page.ask(strokes) == ["#112233", "#445566"]
+    at = "document.querySelector('#curves svg[role=img]')"
+    page.ask(
+        f"(() => {{ const box = {at}.getBoundingClientRect(); {at}.dispatchEvent("
+        "new PointerEvent('pointermove', {clientX: box.right - 1})); })()"
+    )
+    assert "0.912" in page.ask(TEXT.format("#curves .shared"))
     assert page.said == []
 
 

@@ -41,7 +41,6 @@ def run(algorithm=None, task=TASK, clients=CLIENTS, key=KEY, rounds=1, way=simul
         ({"state": 3}, "as its algorithm makes it .*one of another form was given"),
         ({"done": -1}, "done of at least 0, but -1 was given"),
     ],
-    ids=str,
 )
 def test_what_a_run_cannot_be_made_of(way, wrong, words):
     with pytest.raises(ValueError, match=words):

@@ -200,7 +200,7 @@ def test_a_watched_run_tells_of_every_round_and_what_it_took():
             assert moment.info.loss.shape == (COUNT,)
 
 
-def test_a_second_run_from_scratch_has_the_same_bits():
+def test_a_second_run_from_scratch_has_the_same_bits(compiled_anew):
     again = simulate(ALGORITHM, TASK, CLIENTS, rounds=ROUNDS, key=KEY)
     tiny.same_bits((again.measures, again.state), (simulated().measures, simulated().state))
 
@@ -425,3 +425,23 @@ def test_measured_rounds_are_counted_on():
     assert measured_rounds(5, [11], 10) == [10, 11, 15]
     with pytest.raises(ValueError, match="after 10 to 15 of them, but 9 was given"):
         measured_rounds(5, [9], 10)
+
+
+# ---- missing values -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("switch", [jax.debug_nans, jax.debug_infs])
+def test_values_that_are_missing_are_no_divergence(switch):
+    """Outside the cohort there is no loss, nor C-SPE without test data, which JAX may look for."""
+    some = fedavg(LOCAL, cohort=3)
+    options = {"rounds": 1, "key": KEY}
+    plain = simulate(some, TASK, CLIENTS, **options)
+    assert np.isnan(plain.info.loss).any()
+    with switch(True):
+        found = [
+            simulate(some, TASK, CLIENTS, **options),
+            simulate(some, TASK, CLIENTS, **options, progress=Progress(1, stream=io.StringIO())),
+        ]
+    for history in found:
+        np.testing.assert_allclose(history.info.loss, plain.info.loss, rtol=1e-6)
+        np.testing.assert_allclose(history.measures.c_gen, plain.measures.c_gen, atol=1e-6)

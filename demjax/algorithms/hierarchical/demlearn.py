@@ -80,7 +80,8 @@ def demlearn(
         amplified_rounds: How many rounds that lasts, 0 or more.
         beta: First ``β`` of the earlier version, which it selects in place of ``mix`` and
             ``start``, 0 to 1; or its whole schedule ``r → β_r``. Published for MNIST: 1.
-        beta_decay, beta_floor: Factor on ``β`` each round, and the least ``β``; both 0 to 1.
+        beta_decay: Factor on ``β`` each round, 0 to 1.
+        beta_floor: The least ``β``, 0 to 1.
         start: Where training starts: ``own`` model, ``parent``'s or ``root``'s, or a function.
         weighting: What counts in means: clients or examples; or ``L`` of these, lowest level first.
         average_layers: Layers that are averaged and mixed, such as ``Dense_0``; by default all.

@@ -38,7 +38,7 @@ def default_folder() -> Path | None:
     systems = {"darwin": ("", "~/Library/Caches"), "win32": ("LOCALAPPDATA", "~/AppData/Local")}
     variable, usual = systems.get(sys.platform, ("XDG_CACHE_HOME", "~/.cache"))
     folder = os.environ.get(variable) or os.path.expanduser(usual)  # noqa: PTH111 (never fails)
-    return Path(folder) / "demjax"
+    return None if folder.startswith("~") else Path(folder) / "demjax"  # nobody's home is known
 
 
 def cached(

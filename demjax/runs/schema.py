@@ -132,7 +132,8 @@ def extra_of(column: str) -> tuple[str, str]:
 
     The first is empty where it is a column of the score, or of no measure.
     """
-    found = re.fullmatch(r"(.+)_((?:c_spe|c_gen|global)(?:_se)?|g_(?:spe|gen)(?:_se)?_l\d+)", column)
+    own = r"(?:c_spe|c_gen|global)(?:_se)?|g_(?:spe|gen)(?:_se)?_l\d+"
+    found = re.fullmatch(f"(.+)_({own})", column)
     return (found[1], found[2]) if found else ("", column)
 
 

@@ -187,8 +187,10 @@ def measure(
         measured = count if rows is None else len(rows)
         client = score_clients(models, data) if CLIENT in taken else missing(measured)
         which = _levels_and_slots(taken)
-        nothing = which is None or size[which].size == 0
-        group = missing(*size.shape) if nothing else score_groups(models, data, which)
+        if which is None or size[which].size == 0:
+            group = missing(*size.shape)
+        else:
+            group = score_groups(models, data, which)
         tests = data.test_size.astype(jnp.float32)
 
         def means(client, group, value=None):

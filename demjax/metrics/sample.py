@@ -74,7 +74,7 @@ def draw(
     Raises:
         ValueError: If fewer than 2 are asked for, or the key is traced.
     """
-    counts = {}
+    counts: dict[str, tuple[int, int]] = {}
     for name, asked, there in (
         ("examples", measure_examples, len(example)),
         ("clients", measure_clients, clients),

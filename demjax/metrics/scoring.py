@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Int, Num
 
 from demjax.backend import policy
 from demjax.base import ClientData, Params
@@ -105,7 +105,7 @@ def scores(
 
 
 def models_at_once(
-    score: Callable[..., Float[Array, " B"]],
+    score: Callable[..., Any],
     params: Params,
     x: Num[Array, " B *shape"],
     y: Int[Array, " B"],

@@ -76,9 +76,9 @@ def clients_rows(round_number: int, measures: Measures, info: Any = None) -> lis
         else:
             found[column.name] = [_rounded(value) for value in values]
     for name in sorted(measures.extra):
-        for column in ("c_spe", "c_gen"):
-            values = getattr(measures.extra[name], column.replace("c_", "client_"))
-            found[f"{name}_{column}"] = [_rounded(value) for value in values]
+        extra = measures.extra[name]
+        found[f"{name}_c_spe"] = [_rounded(value) for value in extra.client_spe]
+        found[f"{name}_c_gen"] = [_rounded(value) for value in extra.client_gen]
     count = len(found["c_gen"])
     for name, values in told(info, count).items():
         if values.ndim and name not in found:

@@ -127,8 +127,9 @@ class Recorder:
         if self.warned:
             say(self.warned, ending.code)
         if self.rows:
-            shown = table([(str(self.out), self.rows[-1], ending.status)])
-            print("\n".join([shown, *beside.lines(self.rows[-1], self.facts)]))
+            print(table([(str(self.out), self.rows[-1], ending.status)]))
+            for line in beside.lines(self.rows[-1], self.facts):
+                print(line)
         return say(ending.sentence, ending.code) if ending.sentence else ending.code
 
     def _follow(self, moments: Iterator[Moment], begin: float) -> Ending:
@@ -216,8 +217,8 @@ def compare(outs: Sequence[Path]) -> str:
     scores = dict.fromkeys(run.summary.get("score", "accuracy") for _, run in runs)
     named = [] if list(scores) == ["accuracy"] else [f"measures: {', '.join(scores)}"]
     told = [
-        f"{out}: {line}"
-        for (out, run), (_, row, _) in zip(runs, rows, strict=True)
+        f"{name}: {line}"
+        for (name, row, _), (_, run) in zip(rows, runs, strict=True)
         for line in beside.lines(row, run.summary)
     ]
     missing = [run.missing for _, run in runs if run.missing]

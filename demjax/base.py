@@ -117,6 +117,9 @@ class Task(NamedTuple):
         loss_with_state: ``(model, x[B], y[B], weight[B], key) -> (loss, model)``: the same as
             ``loss``, and the model whose state is that after the batch; there wherever ``state``
             is.
+        predict: ``(model, x[B]) -> outputs[B]`` in evaluation mode, which extra measures are made
+            of; ``None`` if there is no such thing.
+        losses: ``(outputs[B], y[B]) -> float[B]``: the loss of each example.
         check: ``(clients) -> None``: refuses data that cannot be learned from, such as labels that
             the model has no output for, in a ``ValueError``; asked once, before a run.
     """
@@ -128,6 +131,8 @@ class Task(NamedTuple):
     state: Callable[[Params], Params] | None = None
     loss_with_state: Callable[..., tuple[Float[Array, ""], Params]] | None = None
     check: Callable[[ClientData], None] | None = None
+    predict: Callable[..., Float[Array, " B *out"]] | None = None
+    losses: Callable[..., Float[Array, " B"]] | None = None
 
 
 class Algorithm(NamedTuple):

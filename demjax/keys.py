@@ -3,6 +3,7 @@
 Keys form a tree. Each is folded in from the one above it, and none is used for two things:
 
     run ── initial model
+     ├──── measures
      └──── round r ── cohort
                ├───── faults
                ├───── noise
@@ -25,6 +26,7 @@ Number = int | Int[Array, ""]
 
 # Counted from the last number of 32 bits, which no round and no client reaches.
 _INITIAL_MODEL = np.uint32(2**32 - 1)  # of a run, among its rounds
+_MEASURES = np.uint32(2**32 - 2)
 _COHORT = np.uint32(2**32 - 1)  # of a round, among its clients
 _FAULTS = np.uint32(2**32 - 2)
 _NOISE = np.uint32(2**32 - 3)
@@ -37,6 +39,11 @@ _FIRST_BATCH = 1
 def for_initial_model(run: PRNGKeyArray) -> PRNGKeyArray:
     """The key of a run's initial model, which no round is given."""
     return jax.random.fold_in(run, _INITIAL_MODEL)
+
+
+def for_measures(run: PRNGKeyArray) -> PRNGKeyArray:
+    """The keys ``[2]`` that draw which test examples, and which clients, a run measures."""
+    return jax.random.split(jax.random.fold_in(run, _MEASURES))
 
 
 def for_round(run: PRNGKeyArray, number: Number) -> PRNGKeyArray:

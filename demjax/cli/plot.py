@@ -34,6 +34,7 @@ LARGE = 150_000
 TITLES = {
     "measures": "All measures over rounds",
     "comparison": "Settings compared",
+    "extra": "Measures beside the score",
     "clients": "Each client over rounds",
     "distribution": "Distribution over clients",
     "fairness": "Fairness",

@@ -19,6 +19,7 @@ from demjax.experiment.experiment import Experiment, resolve, with_defaults
 from demjax.experiment.tables import all_options
 from demjax.experiment.validation import intervals
 from demjax.runs import folder as run_folder
+from demjax.runs.beside import of_data, of_sample
 from demjax.runs.environment import told_apart
 from demjax.runs.tensorboard import Row, event_file
 from demjax.runs.writer import DONE, FAILED, Recorder, first_line, say
@@ -143,6 +144,7 @@ def _watched(
                 measures=built.take_measures.measures,
                 score=task.score_name,
                 labels=built.labels,
+                facts=of_data(clients, task.score_name) | of_sample(built.take_measures.sampled),
                 clients=count,
                 **shown,
             )

@@ -90,7 +90,14 @@ def build(experiment: Experiment) -> Run:
             "demjax.base.Algorithm(init=…, round=…, models=…)."
         )
     take_measures = measure(
-        task, clients, measures=experiment.measures, true_clusters=found.true_clusters
+        task,
+        clients,
+        measures=experiment.measures,
+        true_clusters=found.true_clusters,
+        extra=experiment.extra,
+        measure_examples=experiment.measure_examples,
+        measure_clients=experiment.measure_clients,
+        key=jax.random.key(experiment.seed),
     )
     labels = dataset.labels or tuple(map(str, range(dataset.classes)))
     partition, said = found.partition, (*about_data, *about_layers)

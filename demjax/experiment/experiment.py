@@ -71,11 +71,18 @@ def resolve(given: Mapping[str, Any], *, tables: tuple[str, ...] = tuple(TABLES)
         check_value(option, value, f"{option.flag} needs")
         values[name] = tuple(value) if isinstance(value, list) else value
     for name, value in values.items():
-        own = isinstance(value, str) and slot_of(options[name]) is not None and ".py:" in value
-        if value is not None and (own or name in PATHS):
-            values[name] = str(Path(value).absolute())
+        if slot_of(options[name]) is None and name not in PATHS:
+            continue
+        if isinstance(value, tuple):
+            values[name] = tuple(_absolute(word) if ".py:" in word else word for word in value)
+        elif isinstance(value, str) and (name in PATHS or ".py:" in value):
+            values[name] = _absolute(value)
     check_together(values, given)
     return Experiment(values, {name: option.table for name, option in options.items()}, given)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute())
 
 
 def with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from demjax.registry import (
     ALGORITHMS,
     CONFLICTS,
     DATASETS,
+    METRICS,
     MODELS,
     NORMALIZATIONS,
     OPTIMIZERS,
@@ -33,6 +34,10 @@ class Run:
         eval_every: rounds between two measurements
         measures: what is measured: client (C-SPE and C-GEN), group (G-SPE and G-GEN), global
         measures_every: rounds between two measurements of single ones, such as client=10,group=5
+        extra: measures beside the score, of the same models and test data; also functions of
+            your own as path/to/file.py:name
+        measure_examples: test examples to measure, drawn once; by default all
+        measure_clients: clients' models to measure, drawn once; by default all
     """
 
     rounds: Annotated[int, Range(1, 1_000_000)] = 100
@@ -40,6 +45,9 @@ class Run:
     eval_every: Annotated[int, Range(1)] = 1
     measures: tuple[Literal["client", "group", "global"], ...] = ("client", "group", "global")
     measures_every: tuple[str, ...] = ()
+    extra: Annotated[tuple[str, ...], METRICS] = ()
+    measure_examples: Annotated[int | None, Range(2)] = None
+    measure_clients: Annotated[int | None, Range(2)] = None
 
 
 @dataclass(frozen=True, kw_only=True)

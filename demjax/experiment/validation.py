@@ -5,7 +5,8 @@ from typing import Any
 
 from demjax.data.partitions.published import check_published
 from demjax.data.transforms.normalization import PUBLISHED as SCALED
-from demjax.registry import ALGORITHMS, accepts
+from demjax.metrics.extra import chosen
+from demjax.registry import ALGORITHMS, METRICS, accepts
 
 
 def check_together(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -16,6 +17,8 @@ def check_together(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         given: Those that were given, not filled in.
     """
     intervals(values)
+    for word in chosen(values.get("extra", ())).values():
+        METRICS.find(str(word))
     _check_data(values)
     if values.get("clients") is not None:
         _check_clients(values, given)

@@ -1,22 +1,24 @@
 """C-SPE, C-GEN, G-SPE, G-GEN and Global: one code that scores every algorithm alike."""
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from demjax.backend.sharding import over_clients, over_wanted
-from demjax.base import ClientData, Hierarchy, Models, Organization, Params, Task
+from demjax.base import ClientData, Hierarchy, Models, Organization, Task
 from demjax.hierarchy import flat_groups, membership
-from demjax.metrics.scoring import models_at_once, pooled_test_data, scores
+from demjax.metrics.extra import Given, checked_extra
+from demjax.metrics.means import Errors, Means, means_of, sampled_means
+from demjax.metrics.sample import draw
+from demjax.metrics.scoring import all_test_examples, pooled_test_data
 from demjax.metrics.selection import CLIENT, GLOBAL, GROUP, MEASURES, TakeMeasures, checked
+from demjax.metrics.sums import sums_of_scores
 from demjax.metrics.tree import Structure, checked_clusters, describe, label_sets
-from demjax.pytrees import as_pytree, finite_clients
+from demjax.pytrees import finite_clients
 from demjax.registry import check_made
 from demjax.tasks.data_check import check_data
 
@@ -45,6 +47,8 @@ class Measures(NamedTuple):
         hierarchy: The tree at this moment.
         structure: What the tree looks like; ``rand_true`` against the clients' true clusters.
         organization: Where the tree came from, if clients organise themselves.
+        extra: By name the extra measures, in the same shapes.
+        errors: Standard errors, where a sample of clients or test examples is measured.
     """
 
     client_spe: Float[Array, " N"]
@@ -60,6 +64,8 @@ class Measures(NamedTuple):
     hierarchy: Hierarchy
     structure: Structure
     organization: Organization | None = None
+    extra: Mapping[str, Means] = {}
+    errors: Errors | None = None
 
 
 def measure(
@@ -70,6 +76,10 @@ def measure(
     block: int = 512,
     chunk: int | None = None,
     true_clusters: Int[np.ndarray, " N"] | None = None,
+    extra: str | Sequence[str] | Mapping[str, Given] = (),
+    measure_examples: int | None = None,
+    measure_clients: int | None = None,
+    key: PRNGKeyArray | None = None,
 ) -> TakeMeasures[Measures]:
     """Make the function that takes the measures of an algorithm's models, all or some.
 
@@ -89,6 +99,12 @@ def measure(
         chunk: Models scored at once, at least 1; by default ``scoring.models_at_once``.
         true_clusters: A number from 0 for each client, which groups should find; by default which
             set of labels its training examples have, ``label_sets``.
+        extra: Measures beside the score, of the same models on the same test data: registered names
+            such as ``("loss", "balanced_accuracy")``, or by name a function ``(outputs[B, ...],
+            y[B]) -> float[B]``, whose means are taken, or a ``Metric`` for what is no mean.
+        measure_examples: How many of the test examples to measure, at least 2; by default all.
+        measure_clients: How many of the clients' models to measure, at least 2; by default all.
+        key: The run's key, which draws these once; by default that of seed 0.
 
     Returns:
         ``(models, data=clients) -> Measures``, traceable; inside a program that is compiled, give
@@ -97,8 +113,9 @@ def measure(
 
     Raises:
         ValueError: If there are no test examples, ``block`` or ``chunk`` is below 1,
-            ``measures`` holds none or another one, a true cluster is no whole number from 0, or
-            the task cannot learn from these data (``Task.check``).
+            ``measures`` holds none or another one, a true cluster is no whole number from 0, the
+            task cannot learn from these data (``Task.check``), a sample is below 2, or an extra
+            measure is none or of a shape that does not fit.
 
     Source: Nguyen et al., arXiv 2007.03278, section V.
     """
@@ -109,101 +126,84 @@ def measure(
     check_data(task, clients)
     if chunk is not None and chunk < 1:
         raise ValueError(f"Scoring needs a chunk of at least 1 model, but {chunk} was given.")
-    example, owner = map(jnp.asarray, pooled_test_data(clients, block))
-    count = clients.n_clients
+    blocks, count = pooled_test_data(clients, block), clients.n_clients
+    further = checked_extra(extra, task, clients)
+    sample = draw(
+        *all_test_examples(clients),
+        count,
+        measure_examples=measure_examples,
+        measure_clients=measure_clients,
+        key=key,
+        block=block,
+    )
+    example, owner = map(jnp.asarray, blocks if sample is None else sample[:2])
+    rows = None if sample is None or sample.clients is None else jnp.asarray(sample.clients)
+    parts = () if sample is None else (len(sample.tests),)
+    widths = [parts, *((*parts, one.width) for one in further.values())]
     if true_clusters is None:
         true_clusters = label_sets(clients)
     true_clusters = checked_clusters(true_clusters, count)
     n_clusters = int(np.max(true_clusters)) + 1
 
-    def score_one(
-        examples: tuple[Array, Array, Array],
-        params: Params,
-        whose: Bool[Array, " N"] | Int[Array, ""],
-        models: int = 1,
-    ) -> Float[Array, " 2"]:
-        """Sums of a model's scores over the examples of its client or members, and over all."""
-        x, y, owners = examples
-        member = jnp.arange(count + 1) == whose if whose.ndim == 0 else jnp.pad(whose, (0, 1))
-        score = scores(task.score, as_pytree(params), x, y, models=models)
-        return jnp.stack([jnp.sum(score * member[owners]), jnp.sum(score * (owners < count))])
+    def score_each(params, x, y):
+        if not further:
+            return (task.score(params, x, y),)
+        outputs = task.predict(params, x)
+        return task.score(params, x, y), *(one.each(outputs, y) for one in further.values())
 
-    def score_some(
-        data: ClientData,
-        divided: tuple[Params, Bool[Array, " A N"] | Int[Array, " A"], Bool[Array, " A"]],
-    ) -> Float[Array, " A 2"]:
-        """Score those of one device's models that exist: a block, and on it a chunk at a time."""
-        params, whose, exists = divided
-        models = exists.shape[0]
-        width = min(chunk or models_at_once(task.score, *_shapes(params, data, example)), models)
-        order = jnp.argsort(~exists)
-        order = jnp.pad(order, (0, -models % width), constant_values=models)
-        chunks = (jnp.sum(exists) + width - 1) // width
+    score_some = sums_of_scores(score_each, example, owner, count, widths, parts, chunk)
 
-        def one_block(sums, rows):
-            # Fetched once for all models, which is as much work as a small model's answers.
-            examples = data.x[rows[0]], data.y[rows[0]], rows[1]
+    def score_clients(models: Models, data: ClientData) -> tuple[Float[Array, " A 2 *K"], ...]:
+        if rows is None:
+            measured = models.client, jnp.arange(count), jnp.ones(count, bool)
+        else:
+            some = jax.tree.map(lambda leaf: leaf[rows], models.client)
+            measured = some, rows, jnp.ones(len(rows), bool)
+        return over_clients(score_some, data, measured)
 
-            def one_chunk(number, sums):
-                mine = lax.dynamic_slice(order, (number * width,), (width,))
-                if width == 1:
-                    one = jax.tree.map(lambda leaf: leaf[mine[0]], (params, whose))
-                    row = score_one(examples, *one)[None]
-                else:
-                    some = jax.tree.map(
-                        lambda leaf: leaf.at[mine].get(mode="clip"), (params, whose)
-                    )
-                    row = jax.vmap(partial(score_one, examples, models=width))(*some)
-                return sums.at[mine].add(row, mode="drop")
-
-            return lax.fori_loop(0, chunks, one_chunk, sums), None
-
-        return lax.scan(one_block, jnp.zeros((models, 2)), (example, owner))[0]
-
-    def score_clients(models: Models, data: ClientData) -> Float[Array, " N 2"]:
-        everyone = models.client, jnp.arange(count), jnp.ones(count, bool)
-        return over_clients(score_some, data, everyone)
-
-    def score_groups(models: Models, data: ClientData, which: tuple) -> Float[Array, " L G 2"]:
+    def score_groups(
+        models: Models, data: ClientData, which: tuple
+    ) -> tuple[Float[Array, " L G 2 *K"], ...]:
         """Scores of the levels and slots ``which`` says; NaN in all others."""
         size = models.hierarchy.size
         exists = size[which].reshape(-1) > 0
         member = membership(models.hierarchy)[which].reshape(-1, count)
         group = jax.tree.map(lambda leaf: leaf[which], models.group)
         scored = over_wanted(score_some, data, (flat_groups(group), member, exists), exists)
-        scored = scored.reshape(*size[which].shape, 2)
-        if scored.shape[:2] == size.shape:
-            return scored
-        return jnp.full((*size.shape, 2), jnp.nan, scored.dtype).at[which].set(scored)
+
+        def placed(leaf):
+            leaf = leaf.reshape(*size[which].shape, *leaf.shape[1:])
+            if leaf.shape[:2] == size.shape:
+                return leaf
+            return jnp.full((*size.shape, *leaf.shape[2:]), jnp.nan, leaf.dtype).at[which].set(leaf)
+
+        return jax.tree.map(placed, scored)
+
+    def missing(*axes: int) -> tuple[Float[Array, " ..."], ...]:
+        return tuple(jnp.full((*axes, 2, *width), jnp.nan, float) for width in widths)
 
     def take(models: Models, data: ClientData, taken: tuple[str, ...]) -> Measures:
-        test_size = data.test_size.astype(jnp.float32)
-        total = jnp.sum(test_size)
-        missing = jnp.full((count, 2), jnp.nan, float)
-        client = score_clients(models, data) if CLIENT in taken else missing
-        client_gen = client[:, 1] / total
-
-        size = models.hierarchy.size
+        size, organization = models.hierarchy.size, models.organization
+        measured = count if rows is None else len(rows)
+        client = score_clients(models, data) if CLIENT in taken else missing(measured)
         which = _levels_and_slots(taken)
         if which is None or size[which].size == 0:
-            group = jnp.full((*size.shape, 2), jnp.nan, float)
+            group = missing(*size.shape)
         else:
             group = score_groups(models, data, which)
-        tests = jnp.sum(membership(models.hierarchy) * test_size, axis=2)
-        group_spe = jnp.where(tests > 0, group[..., 0] / jnp.maximum(tests, 1), jnp.nan)
-        group_gen = jnp.where(size > 0, group[..., 1] / total, jnp.nan)
-        own = jnp.where(test_size > 0, client[:, 0] / jnp.maximum(test_size, 1), jnp.nan)
-        organization = models.organization
+        tests = data.test_size.astype(jnp.float32)
+
+        def means(client, group, value=None):
+            form = {"value": value, "server": models.group is not None}
+            if sample is None:
+                return means_of(client, group, tests, models.hierarchy, **form)
+            return sampled_means(client, group, sample, models.hierarchy, **form)
+
+        values = [None, *(one.value for one in further.values())]
+        score, *others = map(means, client, group, values)
         return Measures(
-            client_spe=own,
-            client_gen=client_gen,
-            group_spe=group_spe,
-            group_gen=group_gen,
-            c_spe=jnp.sum(client[:, 0]) / total,
-            c_gen=jnp.mean(client_gen),
-            g_spe=_weighted_mean(group_spe, size),
-            g_gen=_weighted_mean(group_gen, size),
-            global_score=jnp.float32(jnp.nan) if models.group is None else group_gen[-1, 0],
+            **score._asdict(),
+            extra=dict(zip(further, others, strict=True)),
             diverged=count - jnp.sum(finite_clients(models.client), dtype=jnp.int32),
             hierarchy=models.hierarchy,
             structure=describe(
@@ -216,7 +216,7 @@ def measure(
             organization=organization,
         )
 
-    return TakeMeasures(take, clients, asked)
+    return TakeMeasures(take, clients, asked, {} if sample is None else sample.counts)
 
 
 def _levels_and_slots(taken: tuple[str, ...]) -> tuple | None:
@@ -224,19 +224,3 @@ def _levels_and_slots(taken: tuple[str, ...]) -> tuple | None:
     if GROUP in taken:
         return (slice(None) if GLOBAL in taken else slice(None, -1), slice(None))
     return (slice(-1, None), slice(0, 1)) if GLOBAL in taken else None
-
-
-def _shapes(params: Params, data: ClientData, example: Int[Array, " blocks block"]) -> tuple:
-    """The shapes of one of the stacked models, and of a block of examples and their labels."""
-    block = example.shape[1]
-
-    def shape(leaf, *first):
-        return jax.ShapeDtypeStruct((*first, *leaf.shape[1:]), leaf.dtype)
-
-    return as_pytree(jax.tree.map(shape, params)), shape(data.x, block), shape(data.y, block)
-
-
-def _weighted_mean(value: Float[Array, " L G"], size: Int[Array, " L G"]) -> Float[Array, " L"]:
-    """Mean over the groups of each level that have a value, weighted by their clients."""
-    weight = jnp.where(jnp.isnan(value), 0, size)
-    return jnp.sum(jnp.nan_to_num(value) * weight, axis=1) / jnp.sum(weight, axis=1)

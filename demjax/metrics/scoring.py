@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Int, Num
 
 from demjax.backend import policy
 from demjax.base import ClientData, Params
@@ -16,20 +16,37 @@ from demjax.base import ClientData, Params
 def pooled_test_data(
     clients: ClientData, block: int = 512
 ) -> tuple[Int[np.ndarray, " blocks block"], Int[np.ndarray, " blocks block"]]:
-    """Gather all clients' test examples in one row, padded to whole blocks of even size.
+    """All clients' test examples in one row, padded to whole blocks of even size.
 
     Args:
         clients: Everybody's data; concrete arrays, not traced ones.
         block: Most examples of a block, at least 1.
 
     Returns:
-        Indices into ``ClientData.x``, and the client that each belongs to; ``N`` marks padding.
+        As ``all_test_examples``; ``N`` marks padding.
 
     Raises:
-        ValueError: If no client has a test example, ``block`` is below 1, or the data are traced.
+        ValueError: If ``block`` is below 1, or ``all_test_examples`` raises one.
     """
     if block < 1:
         raise ValueError(f"A block of test examples needs at least 1, but {block} was given.")
+    example, owner = all_test_examples(clients)
+    blocks = -(-example.size // block)
+    block = -(-example.size // blocks)
+    padding = blocks * block - example.size
+    example = np.pad(example, (0, padding)).astype(np.int32)
+    owner = np.pad(owner, (0, padding), constant_values=clients.n_clients).astype(np.int32)
+    return example.reshape(-1, block), owner.reshape(-1, block)
+
+
+def all_test_examples(
+    clients: ClientData,
+) -> tuple[Int[np.ndarray, " T"], Int[np.ndarray, " T"]]:
+    """All clients' test examples in one row: indices into ``ClientData.x``, and whose they are.
+
+    Raises:
+        ValueError: If no client has a test example, or the data are traced.
+    """
     if isinstance(clients.test, jax.core.Tracer):
         raise ValueError(
             "What is measured has to be known before a program is traced, but clients were given "
@@ -44,30 +61,25 @@ def pooled_test_data(
             "gives them some, such as natural with all examples as train_count where the test part "
             "is of other owners."
         )
-    example, owner = test[real], np.nonzero(real)[0]
-    blocks = -(-example.size // block)
-    block = -(-example.size // blocks)
-    padding = blocks * block - example.size
-    example = np.pad(example, (0, padding)).astype(np.int32)
-    owner = np.pad(owner, (0, padding), constant_values=clients.n_clients).astype(np.int32)
-    return example.reshape(-1, block), owner.reshape(-1, block)
+    return test[real], np.nonzero(real)[0]
 
 
 def scores(
-    score: Callable[..., Float[Array, " B"]],
+    score: Callable[..., Any],
     params: Params,
     x: Num[Array, " B *shape"],
     y: Int[Array, " B"],
     *,
     models: int = 1,
-) -> Float[Array, " B"]:
+) -> Any:
     """A model's scores, of so many examples at a time that no array on the way is too large.
 
     Arrays that fewer examples would not make smaller, such as weights in another precision, do not
     count.
 
     Args:
-        score: A task's, ``(params, x[B, ...], y[B]) -> scores[B]``, of each example for itself.
+        score: A task's, ``(params, x[B, ...], y[B]) -> scores[B]``, of each example for itself; or
+            a tree of such arrays ``[B, ...]``.
         params: One model.
         x: Inputs.
         y: Labels.
@@ -89,11 +101,11 @@ def scores(
         return leaf.reshape(parts, some, *leaf.shape[1:])
 
     found = lax.map(lambda part: score(params, *part), (in_parts(x), in_parts(y)))
-    return found.reshape(-1)[:count]
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], found)
 
 
 def models_at_once(
-    score: Callable[..., Float[Array, " B"]],
+    score: Callable[..., Any],
     params: Params,
     x: Num[Array, " B *shape"],
     y: Int[Array, " B"],

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -24,11 +24,14 @@ class TakeMeasures(Generic[Taken]):
         function: ``(models, data, measures) -> Measures``, traceable.
         clients: Everybody's data, if a call gives no others.
         measures: What it takes, in the order of ``MEASURES``.
+        sampled: By ``"examples"`` and ``"clients"`` how many are measured and how many there are;
+            without those that are not sampled.
     """
 
     function: Callable[[Models, ClientData, tuple[str, ...]], Taken]
     clients: ClientData
     measures: tuple[str, ...]
+    sampled: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def __call__(
         self,

@@ -10,6 +10,7 @@ from demjax.plots.curves import curve as curve
 from demjax.plots.curves import measures as measures
 from demjax.plots.dendrograms import dendrogram as dendrogram
 from demjax.plots.dendrograms import dendrograms as dendrograms
+from demjax.plots.extra_measures import extra_measures as extra_measures
 from demjax.plots.fairness import fairness as fairness
 from demjax.plots.fairness import fairness_of as fairness_of
 from demjax.plots.group_measures import group_sizes as group_sizes

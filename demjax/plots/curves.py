@@ -27,6 +27,7 @@ from demjax.plots.style import (
     style,
     whole_rounds,
 )
+from demjax.runs.schema import extra_of
 
 MEASURES: Mapping[str, str] = {
     "global": "Global",
@@ -110,11 +111,24 @@ def draw_band(ax: Axes, rounds: Any, values: Any, look: dict[str, Any], label: s
 
 def title(measure: str, record: Record | None = None) -> str:
     """What a column of ``metrics.csv`` is called in a figure, with a score that is no accuracy."""
+    extra, of = extra_of(measure)
+    if extra:
+        return f"{extra.replace('_', ' ')}, {title(of)}"
     name, _, level = measure.rpartition("_l")
     name, level = (name, f", level {level}") if level.isdigit() else (measure, "")
     known = record is None or record.score == "accuracy" or name not in MEASURES
     score = "" if known or record is None else f" ({record.score})"
     return f"{MEASURES.get(name, name.replace('_', ' '))}{level}{score}"
+
+
+def columns_of(level: int) -> list[str]:
+    """The columns of the measures, of groups those of a level."""
+    return [f"{name}_l{level}" if name.startswith("g_") else name for name in MEASURES]
+
+
+def taken(several: Sequence[Setting], columns: Sequence[str]) -> list[str]:
+    """Those of some columns that at least one of the settings has."""
+    return [name for name in columns if any(one.values(name) is not None for one in several)]
 
 
 def _columns(several: Sequence[Setting]) -> str:
@@ -161,13 +175,16 @@ def comparison(
         ValueError: If a run cannot be read.
     """
     several = settings(runs, names, colors)
-    shown = []
-    for name in MEASURES:
-        column = f"{name}_l{level}" if name.startswith("g_") else name
-        if any(one.values(column) is not None for one in several):
-            shown.append(column)
+    shown = taken(several, columns_of(level))
     if not shown:
         raise ValueError(f"None of the runs has a measure to compare; {_columns(several)}.")
+    axes = panels(several, shown, figure)
+    _name_missing(axes[-1], several, shown)
+    return axes
+
+
+def panels(several: Sequence[Setting], shown: Sequence[str], figure: Figure | None) -> list[Axes]:
+    """A panel for each column, in it a line for each setting, and a legend of these above."""
     rows = -(-len(shown) // 2)
     figure = new_figure(figure, (COLUMN, 1.35 * rows + 0.15))
     axes: list[Axes] = []
@@ -178,7 +195,6 @@ def comparison(
         if place < len(shown) - 2:
             ax.set_xlabel("")
         axes.append(ax)
-    _name_missing(axes[-1], several, shown)
     every = {line.get_label(): line for ax in axes for line in labelled(ax)}
     legend_of_figure(figure, [every[one.label] for one in several if one.label in every])
     return axes
@@ -225,8 +241,7 @@ def measures(
         wide = int((COLUMN if columns == 1 else PAGE / columns) / 0.062) - 4
         ax.set_title(folded(one.label, wide), parse_math=False)
         ax.set_ylabel(one.records[0].score if place % columns == 0 else "")
-        taken = [name for name in MEASURES if one.values(name) is not None]
-        _name_missing(ax, [one], taken)
+        _name_missing(ax, [one], taken([one], list(MEASURES)))
         axes.append(ax)
     handles = [seen[shown] for shown in MEASURES.values() if shown in seen]
     tight = {"handlelength": 1.9, "columnspacing": 0.8}

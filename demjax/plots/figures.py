@@ -7,6 +7,7 @@ import numpy as np
 
 from demjax.plots import costs, curves, group_measures, per_client
 from demjax.plots.dendrograms import dendrograms
+from demjax.plots.extra_measures import extra_measures
 from demjax.plots.fairness import fairness
 from demjax.plots.labels_by_group import held, labels_by_group
 from demjax.plots.membership import membership
@@ -75,6 +76,7 @@ def _kinds(records: Sequence[Record], figure: Figure) -> Any:
 FIGURES: Mapping[str, Drawing] = {
     "measures": lambda records, figure: curves.measures(records, figure=figure),
     "comparison": _comparison,
+    "extra": lambda records, figure: extra_measures(records, figure=figure),
     "clients": _clients,
     "distribution": _distribution,
     "fairness": lambda records, figure: fairness(records, figure=figure),

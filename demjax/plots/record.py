@@ -1,6 +1,7 @@
 """What figures are drawn from: a run's folder, or a history, read into the same arrays."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,7 +55,7 @@ class Record(NamedTuple):
     @property
     def levels(self) -> int:
         """Levels of groups under the root, ``K``."""
-        return sum(name.startswith("groups_l") for name in self.measures)
+        return sum(re.fullmatch(r"groups_l\d+", name) is not None for name in self.measures)
 
 
 class NothingMeasuredError(ValueError):

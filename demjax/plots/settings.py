@@ -37,7 +37,10 @@ SYMBOLS: Mapping[str, str] = {
 PLAIN = ("dataset", "features", "metric", "model", "partition")
 """Options whose value says enough by itself."""
 
-UNSEEN = frozenset({"seed", "data_dir", "chunk", "eval_every", "linkage_backend", "store"})
+UNSEEN = frozenset(
+    {"seed", "data_dir", "chunk", "eval_every", "extra", "linkage_backend", "store"}
+    | {"measure_clients", "measure_examples"}
+)
 """Options by which runs of one setting may differ: seeds, and what changes no number much."""
 
 

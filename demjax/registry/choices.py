@@ -172,7 +172,7 @@ def expand(
     found: dict[str, Option] = {}
     for option in options_of(make, tuple(given)):
         slot = slot_of(option)
-        if slot is None:
+        if slot is None or option.single is None:  # several names bring no options of their own
             found[option.name] = option._replace(table=option.table or table)
             continue
         name = slot.chosen(option, values)

@@ -15,6 +15,8 @@ NORMALIZATIONS = Registry("normalization", table="data", given=("x", "rows", "ma
 MODELS = Registry("model", table="model", given=("classes", "conv"), needed=("classes",))
 OPTIMIZERS = Registry("optimizer", table="training")
 
+METRICS = Registry("extra measure", table="run", given=("task", "outputs", "y"))
+
 FEATURES = Registry("features", table="clustering", given=("select",))
 DISTANCES = Registry("metric", table="clustering")
 LINKAGES = Registry("linkage", table="clustering")

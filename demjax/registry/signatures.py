@@ -146,7 +146,7 @@ def _option(name: str, hint: Any, default: Any, text: str) -> Option | None:
     many = next((kind for kind in (str, float, int, bool) if kind in several), None)
     chooses = next((m for m in metadata if isinstance(m, Chooses)), None)
     if chooses is not None:
-        single, many = str, None
+        single, many = (None, many) if many and single is None else (str, None)
     if single is None and many is None:
         return None
     bounds = next((m for m in metadata if isinstance(m, Range)), None)

@@ -62,7 +62,7 @@ function chart(panel, fit, legend) {
   const { width, height, left, right, top, bottom } = FRAME;
   const rounds = [...new Set(panel.series.flatMap((one) => one.rounds))].sort((a, b) => a - b);
   const first = rounds[0] ?? 0, last = Math.max(rounds[rounds.length - 1] ?? 1, first + 1);
-  const [low, high] = heights(panel.series, fit);
+  const [low, high] = heights(panel.series, fit || panel.free);
   const x = (round) => left + ((round - first) / (last - first)) * (width - left - right);
   const y = (value) => height - bottom - ((value - low) / (high - low)) * (height - top - bottom);
   const image = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": told(panel) });
@@ -160,6 +160,21 @@ function panelsOf(runs, lines) {
   })).filter((panel) => panel.series.length);
 }
 
+/** The panels of measures beside the score: of one run a panel for each, of several one for each column. */
+function extraPanels(runs, lines) {
+  const names = [...new Set(runs.flatMap((run) => Object.keys(run.metrics)))]
+    .map((name) => name.match(/^(.+)_c_gen$/)).filter(Boolean).map((found) => found[1]);
+  const spaced = (name) => name.replaceAll("_", " ");
+  if (runs.length === 1) {
+    return names.map((extra) => ({ title: spaced(extra), free: true, series: MEASURES.map(([name, column], i) =>
+      ({ name, ...meanOf(runs, `${extra}_${column}`), ...look(i) })).filter((one) => one.rounds.length) }));
+  }
+  return names.flatMap((extra) => MEASURES.map(([name, column]) => ({ title: `${spaced(extra)}, ${name}`, free: true,
+    series: lines.map((one, line) => ({ name: one.name, line,
+      ...meanOf(one.runs.map((at) => runs[at]), `${extra}_${column}`), ...look(line, one.color) }))
+      .filter((one) => one.rounds.length) })));
+}
+
 /** One legend for all panels of several runs, which also tells values at the pointer. */
 function sharedLegend(lines) {
   const values = lines.map(() => html("span", { class: "value" }));
@@ -188,7 +203,8 @@ function curves(runs, lines, place) {
   const fit = html("input", { type: "checkbox", id: "fit" });
   const charts = html("div", { class: "charts" });
   const legend = runs.length > 1 ? sharedLegend(lines) : null;
-  const redraw = () => charts.replaceChildren(...panelsOf(runs, lines).map((panel) => chart(panel, fit.checked, legend)));
+  const redraw = () => charts.replaceChildren(...[...panelsOf(runs, lines), ...extraPanels(runs, lines).filter((panel) => panel.series.length)]
+    .map((panel) => chart(panel, fit.checked, legend)));
   fit.addEventListener("change", redraw);
   redraw();
   place.append(html("div", { class: "controls" }, html("label", {}, fit, "fit the vertical axes to the values")), legend?.list ?? "", charts);

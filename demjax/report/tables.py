@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+import numpy as np
+
 from demjax.report.folder import Run
+from demjax.runs.beside import commonest, extras
 from demjax.runs.reader import UNFINISHED
 
 LAST = (("C-SPE", "c_spe"), ("C-GEN", "c_gen"), ("Global", "global"))
@@ -22,8 +25,17 @@ def summary(runs: Sequence[Run]) -> str:
     scores = [str(run.summary.get("score", "accuracy")) for run in runs]
     if set(scores) != {"accuracy"}:
         rows.append(("measures are means of", scores))
-    for name, column in LAST:
-        rows.append((name, [_last(run, column) for run in runs]))
+    rows += [(name, [_last(run, column) for run in runs]) for name, column in LAST]
+    for extra in dict.fromkeys(name for run in runs for name in extras(run.metrics)):
+        for name, column in LAST:
+            shown = [_last(run, f"{extra}_{column}") for run in runs]
+            rows.append((f"{extra.replace('_', ' ')}, {name}", shown))
+    for name, said in (
+        ("always the commonest label", [commonest(run.summary) for run in runs]),
+        ("measured", [_sampled(run.summary.get("sampled")) for run in runs]),
+    ):
+        if any(said):
+            rows.append((name, [one or "–" for one in said]))
     for name, key in (
         ("seconds in all", "total_seconds"),
         ("… of compiling", "compile_seconds"),
@@ -113,7 +125,16 @@ def _rounds(run: Run) -> str:
 
 def _last(run: Run, column: str) -> str:
     values = run.metrics.get(column)
-    return "–" if values is None else f"{values[-1]:.4f}".replace("nan", "–")
+    if values is None or np.isnan(values[-1]):
+        return "–"
+    error = run.metrics.get(f"{column}_se")
+    return f"{values[-1]:.4f}" + ("" if error is None else f" ± {error[-1]:.4f}")
+
+
+def _sampled(sampled: Any) -> str:
+    if not isinstance(sampled, dict):
+        return ""
+    return ", ".join(f"{some} of {there} {what}" for what, (some, there) in sampled.items())
 
 
 def _seconds(value: Any) -> str:

@@ -1,6 +1,7 @@
 """Reads what run folders hold, finished or not: the same for tables, figures and reports."""
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,9 @@ UNFINISHED = "unfinished"
 
 NEEDED = ("round", "client", "c_spe", "c_gen")
 """The columns that ``clients.csv`` has of every algorithm."""
+
+LEVEL = re.compile(r"group_l\d+")
+"""A column of groups; a measure of one's own may be called ``group_loss``."""
 
 OLD_COLUMN = ("rand_labels_l", "rand_true_l")
 """What demjax 0.1 called a column, and what it is called now."""
@@ -192,7 +196,7 @@ def read_clients(path: Path, rounds: Float[np.ndarray, " R"], *, whole: bool) ->
         )
     ):
         raise ValueError(f"{path} is damaged: its rows are not every client once a measurement.")
-    levels = [name for name in found if name.startswith("group_l")]
+    levels = [name for name in found if LEVEL.fullmatch(name)]
     groups = np.array([found[name] for name in levels]).reshape(len(levels), len(rounds), count)
     return Clients(
         rounds.astype(np.int64),
@@ -208,7 +212,7 @@ def are_whole(values: Float[np.ndarray, " *shape"]) -> Bool[np.ndarray, " *shape
 
 
 def _check_groups(path: Path, table: Mapping[str, np.ndarray]) -> None:
-    levels = [name for name in table if name.startswith("group_l")]
+    levels = [name for name in table if LEVEL.fullmatch(name)]
     named = levels == [f"group_l{level + 1}" for level in range(len(levels))]
     right = [are_whole(table[name]) & (table[name] >= -1) for name in levels]
     if not named or not np.all(right):

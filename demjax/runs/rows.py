@@ -9,7 +9,7 @@ from jaxtyping import Int
 from demjax.base import Organization
 from demjax.data import Partition
 from demjax.metrics import Measures
-from demjax.runs.schema import CLIENTS, METRICS, ORGANIZED, SENT, Measured, told
+from demjax.runs.schema import CLIENTS, METRICS, ORGANIZED, SENT, Measured, further_columns, told
 
 DRAWN_CLIENTS = 2000
 """Dendrograms of more clients are not written: nobody could see them, and they take much room."""
@@ -51,6 +51,7 @@ def metrics_values(source: Measured) -> dict[str, Any]:
             row |= {f"{column.name}_l{k + 1}": one for k, one in enumerate(value)}
         else:
             row[column.name] = value
+    row |= further_columns(measures)
     for name, values in told(source.info, np.shape(measures.client_gen)[0]).items():
         if name in row:
             raise ValueError(
@@ -74,6 +75,10 @@ def clients_rows(round_number: int, measures: Measures, info: Any = None) -> lis
             found |= {f"{column.name}_l{k + 1}": row.tolist() for k, row in enumerate(values)}
         else:
             found[column.name] = [_rounded(value) for value in values]
+    for name in sorted(measures.extra):
+        extra = measures.extra[name]
+        found[f"{name}_c_spe"] = [_rounded(value) for value in extra.client_spe]
+        found[f"{name}_c_gen"] = [_rounded(value) for value in extra.client_gen]
     count = len(found["c_gen"])
     for name, values in told(info, count).items():
         if values.ndim and name not in found:

@@ -1,6 +1,7 @@
 """The columns of ``metrics.csv`` and ``clients.csv``: what each says, once, and how it is found."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -98,6 +99,43 @@ ORGANIZED = Column(
     lambda row: row.measures.organization and row.measures.organization.cophenetic,
 )
 """What ``metrics.csv`` has beside them where clients organize themselves."""
+
+MEASURED = ("c_spe", "c_gen", "global", "g_spe", "g_gen")
+"""The measures of which there are extra ones and standard errors, by their columns."""
+
+
+def further_columns(measures: Measures) -> dict[str, Any]:
+    """The columns of extra measures, ``loss_c_gen``, and of standard errors, ``c_gen_se``.
+
+    Args:
+        measures: One measurement.
+
+    Returns:
+        By column its value; levels are those under the root, ``g_gen_se_l1``.
+    """
+    found: dict[str, Any] = {}
+    named = {"": measures} | {f"{name}_": measures.extra[name] for name in sorted(measures.extra)}
+    for before, some in named.items():
+        for part, after in ((some if before else None, ""), (some.errors, "_se")):
+            for name in MEASURED if part is not None else ():
+                value = getattr(part, "global_score" if name == "global" else name)
+                column = f"{before}{name}{after}"
+                if name.startswith("g_"):
+                    found |= {f"{column}_l{k + 1}": one for k, one in enumerate(value[:-1])}
+                else:
+                    found[column] = value
+    return found
+
+
+def extra_of(column: str) -> tuple[str, str]:
+    """Of which extra measure a column is, and which of its measures: ``("loss", "g_gen_l1")``.
+
+    The first is empty where it is a column of the score, or of no measure.
+    """
+    own = r"(?:c_spe|c_gen|global)(?:_se)?|g_(?:spe|gen)(?:_se)?_l\d+"
+    found = re.fullmatch(f"(.+)_({own})", column)
+    return (found[1], found[2]) if found else ("", column)
+
 
 SENT = (
     Column("bytes_up", "bytes that clients sent in the last round", _sent(0)),

@@ -6,13 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from demjax.runs.schema import STRUCTURE
+from demjax.runs.schema import MEASURED, STRUCTURE, extra_of
 
 Row = Mapping[str, float | None]
 """A row of ``metrics.csv``."""
-
-MEASURES = ("c_spe", "c_gen", "global", "g_spe", "g_gen")
-"""What columns of measures begin with."""
 
 TREE = ("cophenetic", *(f"{name}_l" for name in STRUCTURE))
 """What columns about the tree begin with; all others but the time are about the round."""
@@ -68,6 +65,6 @@ def tag(column: str) -> str:
     """What TensorBoard calls a column: ``measures/c_spe``, ``tree/groups_l1``, ``round/loss``."""
     if column == "seconds":
         return column
-    if column.startswith(MEASURES):
+    if extra_of(column)[1].startswith(MEASURED):
         return f"measures/{column}"
     return f"{'tree' if column.startswith(TREE) else 'round'}/{column}"

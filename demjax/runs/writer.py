@@ -19,6 +19,7 @@ from demjax.experiment.experiment import Experiment
 from demjax.metrics import MEASURES
 from demjax.metrics.selection import CLIENT
 from demjax.registry.user_files import place_of
+from demjax.runs import beside
 from demjax.runs import folder as run_folder
 from demjax.runs.environment import environment
 from demjax.runs.reader import read_run
@@ -71,6 +72,7 @@ class Recorder:
             single clients but the groups of those that have some.
         score: What the task's score is called.
         labels: What each label stands for, by number.
+        facts: What else the summary says.
         clients: How many clients there are, which the data may decide.
         progress: Where ``watch`` shows the run, which ends here before anything else is said; by
             default it is shown from here.
@@ -87,6 +89,7 @@ class Recorder:
     measures: Sequence[str] = MEASURES
     score: str = "accuracy"
     labels: Sequence[str] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
     clients: int | None = None
     progress: Progress | None = None
     stop: Callable[[], bool] = lambda: False
@@ -125,6 +128,8 @@ class Recorder:
             say(self.warned, ending.code)
         if self.rows:
             print(table([(str(self.out), self.rows[-1], ending.status)]))
+            for line in beside.lines(self.rows[-1], self.facts):
+                print(line)
         return say(ending.sentence, ending.code) if ending.sentence else ending.code
 
     def _follow(self, moments: Iterator[Moment], begin: float) -> Ending:
@@ -185,6 +190,7 @@ class Recorder:
             "measures": list(self.measures),
             "score": self.score,
             "labels": list(self.labels),
+            **self.facts,
             "rounds_done": len(self.round_seconds),
             "final": self.rows[-1] if self.rows else None,
             "compile_seconds": self.compile_seconds,
@@ -210,7 +216,13 @@ def compare(outs: Sequence[Path]) -> str:
     ]
     scores = dict.fromkeys(run.summary.get("score", "accuracy") for _, run in runs)
     named = [] if list(scores) == ["accuracy"] else [f"measures: {', '.join(scores)}"]
-    return "\n".join([table(rows), *named, *(run.missing for _, run in runs if run.missing)])
+    told = [
+        f"{name}: {line}"
+        for (name, row, _), (_, run) in zip(rows, runs, strict=True)
+        for line in beside.lines(row, run.summary)
+    ]
+    missing = [run.missing for _, run in runs if run.missing]
+    return "\n".join([table(rows), *named, *told, *missing])
 
 
 def table(finals: Sequence[tuple[str, Mapping[str, Any], str]]) -> str:

@@ -71,14 +71,17 @@ def supervised(
     def loss(params, x, y, weight, key):
         return loss_with_state(params, x, y, weight, key)[0]
 
-    def predict(params, x):
+    def raw(params, x):
         return net.predict(*seen(params, x))
 
+    def predict(params, x):
+        return jnp.asarray(raw(params, x), jnp.float32)
+
     def score(params, x, y):
-        return scores(jnp.asarray(predict(params, x), jnp.float32), y)
+        return scores(predict(params, x), y)
 
     def check(clients):
-        outputs = check_shapes(net.init, predict, losses, example, clients)
+        outputs = check_shapes(net.init, raw, losses, example, clients)
         if check_outputs is not None:
             check_outputs(outputs, clients)
 
@@ -90,4 +93,6 @@ def supervised(
         state=net.state,
         loss_with_state=None if net.state is None else loss_with_state,
         check=check,
+        predict=predict,
+        losses=losses,
     )

@@ -47,18 +47,22 @@ def options(runs: Sequence[Run]) -> str:
 
 def notes(runs: Sequence[Run]) -> str:
     """What is to be said of runs that did not end as they should have."""
-    said = []
+    said: dict[str, list[str]] = {}
     for run in runs:
         if run.status == UNFINISHED:
             rounds = run.metrics.get("round")
             last = "nothing" if rounds is None else f"rounds up to {int(rounds[-1])}"
-            said.append(
-                f"The run {run.name} is not finished: it goes on, or was killed; here is what was "
-                f"measured when this page was made, {last}."
+            what = (
+                "not finished: going on, or killed; here is what was measured when this page was "
+                f"made, {last}"
             )
+            said.setdefault(what, []).append(run.name)
         elif run.status != "done":
-            said.append(f"The run {run.name} ended early: {run.status}.")
-    return "".join(f'<p class="note">{escape(sentence)}</p>' for sentence in said)
+            said.setdefault(f"ended early: {run.status}", []).append(run.name)
+    return "".join(
+        f'<p class="note">{escape(", ".join(names))}: {escape(what)}.</p>'
+        for what, names in said.items()
+    )
 
 
 def _table(

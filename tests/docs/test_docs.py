@@ -181,6 +181,14 @@ def test_notebooks_are_pages_with_their_images_and_what_they_printed(hooks):
     assert hooks.on_page_markdown("[a](../notebooks/01_x.ipynb)") == "[a](notebooks/01_x.md)"
 
 
+def test_flags_stay_in_one_piece(hooks):
+    html = hooks.on_page_content('<a title="--no-x">run --batch-size 3</a> a--b <code>--lr</code>')
+    assert html == (
+        '<a title="--no-x">run <span class="flag">--batch-size</span> 3</a> a--b '
+        '<code><span class="flag">--lr</span></code>'
+    )
+
+
 def test_docstrings_are_markdown_not_restructured_text():
     for path in Path(demjax.__file__).parent.rglob("*.py"):
         assert not re.search(r"^ *={4,}|::$|^ *\.\. \w+::", path.read_text("utf-8"), re.M), path

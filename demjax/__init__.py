@@ -10,6 +10,7 @@ from demjax.clients.proximal import ProximalTerm
 from demjax.metrics import Measures, measure
 from demjax.registry import ALGORITHMS
 from demjax.runs.save import save_run
+from demjax.simulation.over_rounds import over_rounds
 from demjax.simulation.run import History, simulate, watch
 from demjax.simulation.sweep import grid, sweep
 from demjax.tasks.classification import classification
@@ -37,6 +38,7 @@ __all__ = [
     "measure",
     "metrics",
     "models",
+    "over_rounds",
     "plots",
     "regression",
     "save_run",

@@ -117,6 +117,8 @@ class Task(NamedTuple):
         loss_with_state: ``(model, x[B], y[B], weight[B], key) -> (loss, model)``: the same as
             ``loss``, and the model whose state is that after the batch; there wherever ``state``
             is.
+        check: ``(clients) -> None``: refuses data that cannot be learned from, such as labels that
+            the model has no output for, in a ``ValueError``; asked once, before a run.
     """
 
     init: Callable[[PRNGKeyArray], Params]
@@ -125,6 +127,7 @@ class Task(NamedTuple):
     score_name: str = "accuracy"
     state: Callable[[Params], Params] | None = None
     loss_with_state: Callable[..., tuple[Float[Array, ""], Params]] | None = None
+    check: Callable[[ClientData], None] | None = None
 
 
 class Algorithm(NamedTuple):

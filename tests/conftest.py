@@ -1,7 +1,11 @@
 """What several test files share: float64, ragged client data, and trees of groups as lists."""
 
+import atexit
 import gc
 import os
+import shutil
+import tempfile
+from pathlib import Path
 from typing import NamedTuple
 
 os.environ["DEMJAX_CACHE"] = ""  # tests that keep data say where
@@ -11,6 +15,7 @@ import jax.numpy as jnp
 import jaxlib
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from demjax import use_cores
 from demjax.base import ClientData
@@ -22,10 +27,41 @@ if jaxlib.version.__version_info__ < (0, 12):  # XLA stops at a flag that a late
     cheap += ["--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1"]
 os.environ["XLA_FLAGS"] = " ".join([*cheap, os.environ.get("XLA_FLAGS", "")])
 jax.config.update("jax_traceback_in_locations_limit", 0)
+# Many tests compile the same programs, and rerun them: each is compiled once in a run of the suite.
+if "DEMJAX_TEST_PROGRAMS" not in os.environ:  # made by the first process, passed on to all others
+    os.environ["DEMJAX_TEST_PROGRAMS"] = tempfile.mkdtemp(prefix="demjax-tests-")
+    atexit.register(shutil.rmtree, os.environ["DEMJAX_TEST_PROGRAMS"], ignore_errors=True)
+KEPT = Path(os.environ["DEMJAX_TEST_PROGRAMS"])
+jax.config.update("jax_compilation_cache_dir", str(KEPT / "programs"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 gc.set_threshold(50_000, 20, 100)  # tracing makes many small objects, most of which stay
 
 use_cores(2)  # what is not in the context of spread_over uses the first
 assert len(jax.devices("cpu")) == 2  # now nobody can ask for others
+
+
+def pytest_collection_finish():
+    """What has been imported stays: it is not looked through again."""
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kept_programs():
+    """The command line keeps its programs, as by default, and in the folder of the suite."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("demjax.cli.run.default_folder", lambda: KEPT)
+        yield
+
+
+@pytest.fixture
+def compiled_anew():
+    """Nothing in the test is found in a cache: for what is said of the compiler itself."""
+    jax.config.update("jax_enable_compilation_cache", False)
+    reset_cache()
+    yield
+    jax.config.update("jax_enable_compilation_cache", True)
+    reset_cache()
 
 
 @pytest.fixture

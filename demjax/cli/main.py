@@ -2,15 +2,22 @@
 
 import argparse
 import difflib
+import io
+import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from contextlib import suppress
+from typing import Any, NoReturn, TextIO
+
+import jax
 
 from demjax._version import __version__
 from demjax.cli import algorithms, compare, datasets, partition, plot, report, run
-from demjax.runs.writer import DONE, FAILED, INTERRUPTED, WRONG, say
+from demjax.registry.user_files import place_of, reason
+from demjax.runs.writer import DONE, FAILED, INTERRUPTED, WRONG, first_line, say
+from demjax.simulation.plain_letters import PLAIN
 
 COMMANDS = (run, partition, compare, plot, report, datasets, algorithms)
 """The modules of all commands, in the order in which help lists them."""
@@ -38,12 +45,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return outcome  # how a run ended
         print(outcome)
         return DONE
-    except ValueError as error:
-        return say(str(error), WRONG)
-    except MemoryError as error:
-        return say(f"There is not enough memory. {str(error).rstrip('.')}.", FAILED)
     except KeyboardInterrupt:
         return say("Interrupted.", INTERRUPTED)
+    except Exception as error:
+        return _told(error)
+
+
+def _told(error: Exception) -> int:
+    """Tell in a sentence what went wrong; what nobody foresaw goes on as it is."""
+    place, said = place_of(error), first_line(error)
+    if isinstance(error, ValueError):
+        return say(f"{said.rstrip('.')}{place}." if place else said, WRONG)
+    if place:
+        return say(f"Your own code failed{place} ({reason(error)}).", WRONG)
+    if isinstance(error, MemoryError):
+        return say(f"There is not enough memory. {said.rstrip('.')}.", FAILED)
+    if isinstance(error, jax.errors.JaxRuntimeError):
+        return say(f"JAX failed: {said}", FAILED)
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+        what = error.filename or "The output"
+        return say(f"{what} cannot be written or read: {error.strerror or said}.", FAILED)
+    raise error
 
 
 def entry() -> NoReturn:
@@ -53,6 +75,9 @@ def entry() -> NoReturn:
     so an interrupted run ends at once. SIGTERM, which schedulers send, stops a run as Ctrl-C does.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # what it warns of is no user's affair
+    logging.getLogger("jax._src.xla_bridge").addFilter(_in_one_line)
+    sys.stdout, sys.stderr = (_able(stream) for stream in (sys.stdout, sys.stderr))
     code = FAILED
     try:
         code = main()
@@ -60,12 +85,39 @@ def entry() -> NoReturn:
         sys.stderr.flush()
     except BrokenPipeError:  # whoever read our output has gone
         os._exit(FAILED)
+    except OSError as error:  # else Python would try once more
+        with suppress(OSError):
+            say(f"The output cannot be written: {error.strerror}.", FAILED)
+        os._exit(FAILED)
     if code == INTERRUPTED:
         os._exit(code)
     sys.exit(code)
 
 
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Let JAX tell of a plug-in that is broken, but without a trace."""
+    if record.exc_info and record.exc_info[1]:
+        record.msg = f"{record.getMessage()} failed ({reason(record.exc_info[1])})."
+        record.args, record.exc_info = (), None
+    return True
+
+
+def _able(stream: TextIO | None) -> TextIO:
+    """An output that is there, and shows in plain letters what it cannot show."""
+    if stream is None:  # closed by whoever started us
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 (until the end)
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors=PLAIN)
+    return stream
+
+
 def _do(arguments: Sequence[str]) -> int | str:
+    for word in arguments:
+        if not word.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise ValueError(
+                f"The argument {word!a} is no text in {sys.getfilesystemencoding()}; possible are "
+                "names that are."
+            )
     parser = _Parser(prog="demjax", description="Simulate learning systems of many clients.")
     parser.add_argument("--version", action="version", version=f"demjax {__version__}")
     commands = parser.add_subparsers(

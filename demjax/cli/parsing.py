@@ -83,6 +83,8 @@ def read_given(
         if name not in options:
             others = list(parsed.parser._option_string_actions)
             raise ValueError(_unknown(name, together, options, others))
+        if word is None and options[name].single is bool:
+            word = "true"  # the flag alone
         if word is None:
             raise ValueError(f"The option {options[name].flag} needs a value, but none was given.")
         nothing = options[name].optional and word == NOTHING

@@ -1,7 +1,7 @@
 """``demjax partition``: who gets which examples of a data set, described and drawn."""
 
 import argparse
-import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,13 @@ from demjax import plots
 from demjax.cli.parsing import Commands, help_of, read_given, take_options
 from demjax.cli.plot import check_matplotlib
 from demjax.data import save_partition
-from demjax.experiment.experiment import resolve, with_defaults
+from demjax.experiment.experiment import resolve, settled, with_defaults
 from demjax.experiment.load_data import Partitioned, load, partitioned
+from demjax.experiment.notes import notes
 from demjax.experiment.tables import all_options
 from demjax.plots.labels_by_client import label_counts, size
+from demjax.plots.style import in_silence
+from demjax.runs.new_files import check_new_file, whole_file
 
 TABLES = ("run", "data")
 """The tables that decide who has what."""
@@ -65,18 +68,18 @@ def show(given: Mapping[str, Any], *, out: Path | None = None, image: Path | Non
     Raises:
         ValueError: If the data cannot be partitioned as asked, or a file cannot be written.
     """
-    resolved = resolve(given, tables=TABLES)
+    asked = resolve(given, tables=TABLES)
     _check_new(out, image)
-    found = partitioned(resolved, load(resolved))
-    try:
-        if out is not None:
-            save_partition(found.partition, out, y=found.y)
-        if image is not None:
-            _draw(found, image)
-    except OSError as error:
-        raise ValueError(
-            f"{error.filename or out or image} cannot be written: {error.strerror}."
-        ) from None
+    dataset = load(asked)
+    resolved = settled(asked, owners=dataset.owner is not None)
+    found = partitioned(resolved, dataset)
+    for note in notes(asked, resolved, dataset, found.partition):
+        print(note, file=sys.stderr)
+    if out is not None:
+        with whole_file(out) as partial:
+            save_partition(found.partition, partial, y=found.y)
+    if image is not None:
+        _draw(found, image)
     return describe(found)
 
 
@@ -108,13 +111,8 @@ def _check_new(out: Path | None, image: Path | None) -> None:
     if out is not None and out == image:
         raise ValueError(f"--out and --image are both {out}; possible are two files.")
     for path in (out, image):
-        if path is None:
-            continue
-        if path.exists():
-            raise ValueError(f"{path} exists and would be overwritten; possible is a new file.")
-        folder = path.absolute().parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-            raise ValueError(f"{path} cannot be written: {folder} is no folder to write into.")
+        if path is not None:
+            check_new_file(path)
     if image is None:
         return
     if image.suffix not in IMAGES:
@@ -130,4 +128,5 @@ def _draw(found: Partitioned, path: Path) -> None:
     count, labels = len(found.partition.train), len(np.unique(found.y))
     figure = Figure(figsize=size(count, labels), layout="constrained")
     plots.labels_by_client(found.partition, found.y, ax=figure.add_subplot())
-    figure.savefig(path, dpi=150)
+    with in_silence(), whole_file(path) as partial:
+        figure.savefig(partial, dpi=150)

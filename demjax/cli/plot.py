@@ -3,7 +3,6 @@
 import argparse
 import base64
 import io
-import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,9 +10,16 @@ from typing import TYPE_CHECKING
 
 from demjax.cli.parsing import Commands
 from demjax.plots.figures import FIGURES
-from demjax.plots.record import Record, read_all
+from demjax.plots.record import (
+    NothingMeasuredError,
+    Record,
+    check_one_each,
+    read,
+    read_all,
+)
 from demjax.plots.style import style
 from demjax.registry import nearest
+from demjax.runs.new_files import check_folder, is_there, whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,7 +116,9 @@ def plot(
     if out is None and len(runs) > 1:
         raise ValueError("Several runs share their figures; possible is --out with a folder.")
     check_matplotlib()
-    records = read_all(list(runs), names, colors)
+    records, lacking = _readable(runs, names, colors)
+    if not records:
+        raise ValueError(f"Nothing can be drawn: {' '.join(lacking)}")
     folder = runs[0] / FOLDER if out is None else out
     paths = {name: folder / f"{name}.{form}" for name in dict.fromkeys(only or FIGURES)}
     _check_free(folder, list(paths.values()))
@@ -124,7 +132,7 @@ def plot(
     for reason in dict.fromkeys(reasons.values()):
         names = [name for name in reasons if reasons[name] == reason]
         lines.append(f"no {', '.join(names)}: {reason}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *lacking])
 
 
 def images(
@@ -145,9 +153,11 @@ def images(
     if find_spec("matplotlib") is None:
         return {}
     try:
-        records = read_all(list(runs), names, colors)
+        records = _readable(runs, names, colors)[0]
     except ValueError:
-        return {}  # whoever makes the page says why
+        records = []  # whoever makes the page says why
+    if not records:
+        return {}
     found = {}
     with style():
         for name, figure in _draw(records, list(FIGURES))[0].items():
@@ -160,6 +170,23 @@ def images(
             coded = base64.b64encode(text.getvalue()).decode()
             found[TITLES[name]] = f"data:image/{kind};base64,{coded}"
     return found
+
+
+def _readable(
+    runs: Sequence[Path], names: Sequence[str] | None, colors: Sequence[str] | None
+) -> tuple[list[Record], list[str]]:
+    """The runs of which something was measured, and what runs lack, a sentence each."""
+    check_one_each(len(runs), names=names, colors=colors)
+    found: dict[int, Record] = {}
+    lacking: list[str] = []
+    for place, run in enumerate(runs):
+        try:
+            found[place] = read(run)
+        except NothingMeasuredError as error:
+            lacking.append(str(error))
+    looks = [given and [given[place] for place in found] for given in (names, colors)]
+    records = read_all(list(found.values()), *looks) if found else []
+    return records, lacking + [one.missing for one in records if one.missing]
 
 
 def _draw(
@@ -180,32 +207,23 @@ def _draw(
 
 
 def _write(drawn: dict[str, "Figure"], paths: dict[str, Path], folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, figure in drawn.items():
-            # Without a date, so that the same run gives the same file.
-            date = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
-            suffix = paths[name].suffix[1:]
-            figure.savefig(paths[name], metadata=date.get(suffix))
-    except OSError as error:
-        raise ValueError(
-            f"{error.filename or folder} cannot be written: {error.strerror}."
-        ) from None
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in drawn.items():
+        # Without a date, so that the same run gives the same file.
+        date = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+        with whole_file(paths[name]) as partial:
+            figure.savefig(partial, metadata=date.get(paths[name].suffix[1:]))
 
 
 def _check_free(folder: Path, paths: Sequence[Path]) -> None:
     """Refuse a folder that is a file or cannot be written, and figures that are there already."""
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"The output {folder} is a file; possible is a folder.")
-    there = next((path for path in paths if path.exists()), None)
+    there = next((path for path in paths if is_there(path)), None)
     if there is not None:
         raise ValueError(
             f"{there} exists and would be overwritten; possible is another --out, or --only with "
             "other figures."
         )
-    above = next(one for one in (folder, *folder.absolute().parents) if one.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise ValueError(f"{folder} cannot be written: {above} is no folder to write into.")
+    check_folder(folder)
 
 
 def check_matplotlib() -> None:

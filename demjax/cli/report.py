@@ -8,7 +8,7 @@ from demjax.cli.parsing import Commands
 from demjax.cli.plot import add_looks, images
 from demjax.report.folder import read
 from demjax.report.page import page
-from demjax.runs.folder import write_whole
+from demjax.runs.new_files import check_new_file, whole_file
 
 NAME = "report.html"
 """The page's name in its run's folder."""
@@ -51,19 +51,16 @@ def write(
     Raises:
         ValueError: If a folder holds no run or a damaged one, or the file cannot be written.
     """
-    read_runs = [read(folder) for folder in runs]
     out = runs[0] / NAME if out is None else out
-    if out.exists() or out.is_symlink():
-        raise ValueError(f"{out} exists and would be overwritten; possible is --out NEW_FILE.")
-    text = page(read_runs, figures=figures, names=names, colors=colors)
-    try:
-        write_whole(out, text)
-    except OSError as error:
-        raise ValueError(f"{out} cannot be written: {error.strerror}.") from None
+    check_new_file(out, "--out NEW_FILE")
+    text = page([read(folder) for folder in runs], figures=figures, names=names, colors=colors)
+    with whole_file(out) as partial:
+        partial.write_text(text, encoding="utf-8")
     return out
 
 
 def _report(parsed: argparse.Namespace) -> str:
     looks = {"names": parsed.names, "colors": parsed.colors}
     figures = {} if parsed.no_figures else images(parsed.runs, **looks)
-    return str(write(parsed.runs, parsed.out, figures=figures, **looks))
+    lacking = [run.missing for run in map(read, parsed.runs) if run.missing]
+    return "\n".join([str(write(parsed.runs, parsed.out, figures=figures, **looks)), *lacking])

@@ -19,11 +19,13 @@ from demjax.experiment.experiment import Experiment, resolve, with_defaults
 from demjax.experiment.tables import all_options
 from demjax.experiment.validation import intervals
 from demjax.runs import folder as run_folder
+from demjax.runs.environment import told_apart
 from demjax.runs.tensorboard import Row, event_file
-from demjax.runs.writer import FAILED, Recorder, first_line, say
+from demjax.runs.writer import DONE, FAILED, Recorder, first_line, say
+from demjax.simulation.ending import interruptible
 from demjax.simulation.programs import programs
 from demjax.simulation.progress import Progress
-from demjax.simulation.run import watch
+from demjax.simulation.rounds import moments
 
 
 def add(commands: Commands) -> None:
@@ -58,6 +60,8 @@ def _run(parsed: argparse.Namespace, words: Sequence[str]) -> int | str:
     resolved = resolve(given.options)
     run_folder.check_free(parsed.out)
     with event_file(parsed.out, wanted=parsed.tensorboard) as also, _devices(parsed.devices):
+        if parsed.config and (differing := told_apart(parsed.config)):
+            say(differing, DONE)
         kept = None if parsed.no_compile_cache else default_folder()
         return _watched(parsed.out, resolved, also, kept and kept / "programs")
 
@@ -68,17 +72,38 @@ def _devices(asked: int | None) -> AbstractContextManager:
     cores = len(os.sched_getaffinity(0)) if there else os.cpu_count() or 1
     if asked is not None and asked < 1:
         raise ValueError(f"--devices can be 1 or more, but {asked} was given.")
-    if asked is not None and asked > cores and policy.devices_are_cores():
-        raise ValueError(f"--devices was given as {asked}; possible is 1 to {cores}, one a core.")
-    with suppress(ValueError):  # where something has been computed, the devices are what they are
-        use_cores(min(asked or cores, cores))
-    return spread_over(asked)
+    try:
+        if asked is not None and asked > cores and policy.devices_are_cores():
+            raise ValueError(
+                f"--devices was given as {asked}; possible is 1 to {cores}, one a core."
+            )
+        with suppress(ValueError):  # where something has been computed, the devices are as they are
+            use_cores(min(asked or cores, cores))
+        return spread_over(asked)
+    except (RuntimeError, AssertionError) as error:  # both are JAX's
+        raise ValueError(_no_start(error)) from None
+
+
+def _no_start(error: Exception) -> str:
+    """Why JAX finds no device, and where it would."""
+    from jax.extend.backend import backends  # here, as it is hardly ever needed
+
+    asked = os.environ.get("JAX_PLATFORMS")
+    why = first_line(error).split(" (")[0].rstrip(".") if str(error) else "there is no such device"
+    jax.config.update("jax_platforms", "")
+    try:
+        platforms = ",".join(backends())
+    except (RuntimeError, AssertionError):  # a plug-in that is broken stands in the way
+        platforms = "cpu"
+    given = f"JAX_PLATFORMS={asked}" if asked else "JAX_PLATFORMS unset"
+    return f"JAX cannot start with {given}, for {why}; possible is JAX_PLATFORMS={platforms}."
 
 
 def _watched(
     out: Path, resolved: Experiment, also: Callable[[Row], None], kept: Path | None
 ) -> int:
     built = build.build(resolved)
+    resolved, count = built.experiment, len(built.partition.train)
     task, clients = built.task, built.clients
     plan: dict[str, Any] = {
         "rounds": resolved.rounds,
@@ -102,21 +127,25 @@ def _watched(
             return say(f"The run cannot be compiled: {first_line(error)}", FAILED)
         needs, present = memory.needed(*compiled[:3]), memory.free()
         memory.check_fits(
-            needs, present, clients=resolved.clients, examples=memory.whole(clients.x, clients.y)
+            needs, present, clients=count, examples=memory.whole(clients.x, clients.y)
         )
         progress.say(f"needs {memory.gigabytes(needs)} of memory")
         run_folder.create(out, config.to_toml(resolved), built.partition, built.y)
-        moments = watch(
-            built.algorithm, task, clients, **plan, compiled=compiled, progress=progress
-        )
-        recorder = Recorder(
-            out,
-            resolved,
-            build.parameters(task),
-            also,
-            compile_cache=found,
-            measures=built.take_measures.measures,
-            score=task.score_name,
-            progress=progress,
-        )
-        return recorder.record(moments)
+        parameters = build.parameters(task)
+        with interruptible() as stop:
+            shown: dict[str, Any] = {"progress": progress, "stop": stop}
+            recorder = Recorder(
+                out,
+                resolved,
+                parameters,
+                also,
+                compile_cache=found,
+                measures=built.take_measures.measures,
+                score=task.score_name,
+                labels=built.labels,
+                clients=count,
+                **shown,
+            )
+            return recorder.record(
+                moments(built.algorithm, task, clients, **plan, compiled=compiled, **shown)
+            )

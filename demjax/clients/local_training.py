@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from demjax.clients.proximal import ProximalTerm
 from demjax.clients.statistics import begin_with, check_statistics
 from demjax.clients.step import Added
 from demjax.pytrees import as_pytree, like
-from demjax.registry import check_number
+from demjax.registry import OPTIMIZERS, check_made, check_number, configurable
 
 
 class LocalTraining(NamedTuple):
@@ -66,9 +66,10 @@ class TrainingInfo(NamedTuple):
     loss: Float[Array, " N"]
 
 
+@configurable
 def local_training(
     task: Task,
-    optimizer: optax.GradientTransformation,
+    optimizer: Annotated[optax.GradientTransformation | str, OPTIMIZERS],
     *,
     epochs: int = 2,
     batch_size: int = 10,
@@ -81,7 +82,7 @@ def local_training(
     are reshuffled each epoch; the last batch of an epoch holds what is left, and its loss is the
     mean over that. (For a model with batch statistics it is filled up with the first examples of
     the epoch, over and over, which count for the statistics alone.) The optimizer starts afresh
-    in each round.
+    in each round, and so does a schedule that it was given; ``over_rounds`` has one that goes on.
 
     Clients are trained ``chunk`` at a time in the order of their sizes, and a chunk stops
     after its largest client's last step, so that few steps are wasted on padding as long as
@@ -92,7 +93,8 @@ def local_training(
 
     Args:
         task: What is learned.
-        optimizer: Any Optax optimizer, such as ``optax.sgd(0.05)``.
+        optimizer: Any Optax optimizer, such as ``optax.sgd(0.05)``; or a name, with what that one
+            takes: ``local_training(task, "adam", lr=0.01)``.
         epochs: Passes over a client's examples in a round, at least 1.
         batch_size: Examples in a batch, at least 1.
         chunk: Clients trained at once, at least 1; by default as ``policy`` says.
@@ -105,12 +107,16 @@ def local_training(
         The local training, which algorithms are assembled from.
 
     Raises:
-        ValueError: If epochs, batch size or chunk is below 1, or ``statistics`` is not possible.
+        ValueError: If task or optimizer is none, epochs, batch size or chunk is below 1, or
+            ``statistics`` is not possible.
     """
+    made = "a Task, such as classification(model, example) makes"
+    check_made("Local training needs task as", task, Task, made)
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("chunk", chunk)):
         check_number("Local training", name, value, 1)
     check_statistics(task, statistics)
 
+    optimizer = cast(optax.GradientTransformation, optimizer)
     recipe = Recipe(task, optimizer, epochs, batch_size, statistics)
 
     def train_some(

@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from demjax import keys
 from demjax.base import Params
 from demjax.pytrees import as_pytree, like
-from demjax.registry import Number, check_number
+from demjax.registry import Number, check_made, check_number
 
 Cohort = Int[Array, " c"] | None
 """The clients that train in a round, all different but for ``N``, nobody; ``None`` for everyone."""
@@ -44,6 +45,7 @@ def draw(key: PRNGKeyArray, clients: int, size: Who) -> Cohort:
     own = keys.for_cohort(key)
     if callable(size):
         return size(own, clients)
+    check_made("A round needs a cohort as", size, int | np.integer, "a whole number or a function")
     check_number("A round", "a cohort", size, 1, clients)
     return jnp.sort(jax.random.permutation(own, clients)[:size].astype(jnp.int32))
 

@@ -16,8 +16,9 @@ from jaxtyping import Array, Float, Int
 from demjax.base import NO_GROUP, Hierarchy
 from demjax.clustering.dendrogram import numbered, parents_of
 from demjax.clustering.group_sizes import attach_small, first_split, follow
+from demjax.clustering.level_numbers import check_counts, check_heights
 from demjax.hierarchy import from_groups
-from demjax.registry import CUTS, Number, Range, check_number
+from demjax.registry import CUTS, Number, Range, check_whole
 
 Size = Annotated[int, Range(1)]
 
@@ -31,12 +32,14 @@ class Cut(NamedTuple):
         levels: Levels of groups under the root, ``K``.
         slots: Group slots on a level, ``G``.
         least: Fewest clients of a group that it makes.
+        needs: Fewest clients that can be so many groups.
     """
 
     take: Callable[[Float[Array, " N-1 4"], Float[Array, " N N"] | None], Hierarchy]
     levels: int
     slots: int
     least: int = 1
+    needs: int = 1
 
 
 @CUTS.register()
@@ -55,10 +58,8 @@ def depth(levels: Annotated[int, Range(0, 20)] = 3, *, min_size: Size = 1) -> Cu
     Raises:
         ValueError: If a number is out of its range.
     """
-    check_number("The cut by depth", "levels", levels, 0)
     cut = functools.partial(cut_depth, levels=levels, min_size=min_size)
-    found = _cut("The cut by depth", cut, levels, 2**levels, min_size)
-    return found._replace(least=max(2, min_size))
+    return _cut(cut, levels, 2**levels, min_size, least=max(2, min_size))
 
 
 @CUTS.register()
@@ -75,11 +76,11 @@ def counts(groups: Annotated[Sequence[int], Range(1)], *, min_size: Size = 1) ->
         The cut.
 
     Raises:
-        ValueError: If a number is out of its range, or the numbers of groups increase.
+        ValueError: If a number is out of its range or not whole, or the numbers of groups increase.
     """
-    _check_levels("The cut by counts", "numbers of groups", groups, 1, -1)
+    check_counts("The cut by counts", groups)
     cut = functools.partial(cut_counts, groups=tuple(groups))
-    return _cut("The cut by counts", cut, len(groups), max(groups, default=1), min_size)
+    return _cut(cut, len(groups), max(groups, default=1), min_size)
 
 
 @CUTS.register()
@@ -101,10 +102,10 @@ def heights(
     Raises:
         ValueError: If a number is out of its range, or the heights decrease.
     """
-    _check_levels("The cut by heights", "heights", heights, 0)
-    check_number("The cut by heights", "slots", slots, 1)
+    check_heights("The cut by heights", heights)
+    check_whole("The cut by heights", "slots", slots, 1)
     cut = functools.partial(cut_heights, thresholds=tuple(heights), slots=slots)
-    return _cut("The cut by heights", cut, len(heights), slots, min_size)
+    return _cut(cut, len(heights), slots, min_size, needs=1)
 
 
 def cut_depth(merges: Float[Array, " N-1 4"], levels: int, *, min_size: int = 1) -> Hierarchy:
@@ -127,8 +128,13 @@ def cut_depth(merges: Float[Array, " N-1 4"], levels: int, *, min_size: int = 1)
     Returns:
         The hierarchy: ``L = K + 1`` levels with ``G = 2**K`` slots.
 
+    Raises:
+        ValueError: If a number is out of its range or not whole.
+
     Source: Nguyen et al., arXiv 2007.03278; the authors' published experiment.
     """
+    check_whole("The cut by depth", "levels", levels, 0)
+    check_whole("The cut by depth", "min_size", min_size, 1)
     count, slots = merges.shape[0] + 1, 2**levels
     if count == 1:
         groups = jnp.full((levels + 1, 1), NO_GROUP, jnp.int32).at[-1].set(0)
@@ -159,9 +165,9 @@ def cut_counts(merges: Float[Array, " N-1 4"], groups: Sequence[int]) -> Hierarc
         filled from 0 on in the order of each group's first client.
 
     Raises:
-        ValueError: If a number is below 1, or they increase.
+        ValueError: If a number is below 1 or not whole, or they increase.
     """
-    _check_levels("The cut by counts", "numbers of groups", groups, 1, -1)
+    check_counts("The cut by counts", groups)
     count = merges.shape[0] + 1
     last = [merges[count - most - 1, 2] if most < count else -jnp.inf for most in groups]
     return cut_heights(merges, last, max(groups, default=1))
@@ -184,7 +190,11 @@ def cut_heights(
     Returns:
         The hierarchy: ``L = K + 1`` levels with ``G`` slots, filled from 0 on in the order of
         each group's first client.
+
+    Raises:
+        ValueError: If there are no slots.
     """
+    check_whole("The cut by heights", "slots", slots, 1)
     count = merges.shape[0] + 1
     thresholds = lax.cummax(jnp.asarray(thresholds, merges.dtype))
     if count > slots:
@@ -200,25 +210,12 @@ def cut_heights(
     return from_groups(jnp.pad(rows, ((0, 1), (0, 0))), slots)
 
 
-def _cut(whose: str, cut: Callable[..., Hierarchy], levels: int, slots: int, min_size: int) -> Cut:
-    check_number(whose, "min_size", min_size, 1)
-
+def _cut(cut: Callable, levels: int, slots: int, min_size: int, **facts: int) -> Cut:
     def take(merges, distances):
         return attach_small(cut(merges), distances, min_size)
 
-    return Cut(take, levels, slots, min_size)
-
-
-def _check_levels(whose: str, what: str, given: Sequence[Number], low: int, sign: int = 1) -> None:
-    """Refuse numbers for the levels below ``low``, or that descend (``sign = -1``: ascend)."""
-    for number in given:
-        check_number(whose, what, number, low)
-    plain = [sign * number for number in given if isinstance(number, int | float)]
-    if plain != sorted(plain):
-        raise ValueError(
-            f"{whose} needs {what} that do not {'decrease' if sign > 0 else 'increase'} from the "
-            f"lowest level to the highest, but {tuple(given)} were given."
-        )
+    found = Cut(take, levels, slots, **{"least": min_size, "needs": slots} | facts)
+    return found if min_size == 1 else found._replace(needs=max(found.needs, 2 * min_size))
 
 
 def _split(

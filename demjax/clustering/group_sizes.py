@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from demjax.arrays import on_device
 from demjax.base import NO_GROUP, Hierarchy
 from demjax.hierarchy import flat_index, from_groups, parent_group
 from demjax.registry import check_number
@@ -45,6 +46,7 @@ def attach_small(
             f"Attaching small groups of {count} clients needs distances of shape "
             f"{(count, count)}, but {given} were given."
         )
+    distances = on_device(distances, "Distances")
     finite = jnp.isfinite(distances)
     distances = jnp.where(finite, distances, jnp.max(distances, where=finite, initial=0.0))
 

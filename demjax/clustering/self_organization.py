@@ -28,16 +28,30 @@ class SelfOrganization(NamedTuple):
             there is an attendance, those that have not trained yet are in no group but the root.
         levels: Levels of groups under the root, ``K``.
         slots: Group slots on a level, ``G``.
+        needs: Fewest clients that can be so many groups.
     """
 
     features: Features
     organize: Callable[..., tuple[Hierarchy, Organization]]
     levels: int
     slots: int
+    needs: int = 1
 
 
-def unorganized(clients: int, levels: int, slots: int) -> tuple[Hierarchy, Organization]:
-    """Before clients first organise themselves: a tree with room for them, and nobody in it."""
+def unorganized(
+    clients: int, levels: int, slots: int, needs: int = 1
+) -> tuple[Hierarchy, Organization]:
+    """Before clients first organise themselves: a tree with room for them, and nobody in it.
+
+    Raises:
+        ValueError: If there are less clients than it needs.
+    """
+    if clients < needs:
+        raise ValueError(
+            f"A tree of {levels} levels with up to {slots} groups each needs at least {needs} "
+            f"clients, but there are {clients}; possible are fewer levels or groups, or a smaller "
+            "min_size."
+        )
     nobody, merges = root_only(clients, levels, slots), jnp.zeros((clients - 1, 4), jnp.float32)
     return nobody, Organization(nobody.groups, merges, jnp.float32(jnp.nan), jnp.int32(0))
 
@@ -64,21 +78,18 @@ def self_organization(
         cut: How the dendrogram is cut into levels: a name, or ``counts((12, 6, 3))``.
 
     Raises:
-        ValueError: If a name is unknown, or a number out of its range.
-        TypeError: If an argument is unknown, or the metric is no function.
+        ValueError: If a name is unknown, a number out of its range, or a choice of another type.
+        TypeError: If an argument is unknown.
     """
     features, cut = cast(Features, features), cast(Cut, cut)
-    if not callable(metric):
-        raise TypeError(
-            f"A metric is a function such as clustering.cosine, but {metric!r} was given."
-        )
+    measured = cast(Metric, metric)
 
     def merged(distances):
         merges = linkage_matrix(distances, linkage, linkage_backend)
         return merges, cophenetic_correlation(merges, distances)
 
     def organize(seen, hierarchy, organization, last=None):
-        distances = everywhere(metric(seen))
+        distances = everywhere(measured(seen))
         if last is not None:
             like = participation.stand_ins(last)
             distances = distances[like][:, like]
@@ -89,4 +100,4 @@ def self_organization(
             found = without(found, last < 0, cut.least)
         return found, now
 
-    return SelfOrganization(features, organize, cut.levels, cut.slots)
+    return SelfOrganization(features, organize, cut.levels, cut.slots, cut.needs)

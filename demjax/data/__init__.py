@@ -5,6 +5,7 @@
 keeps them in a file; ``client_data`` makes of both the ``ClientData`` that all else takes.
 """
 
+from demjax.data.classes import EncodedLabels, encode_labels
 from demjax.data.client_data import Partition, client_data
 from demjax.data.dataset import Dataset
 from demjax.data.partitions.dirichlet import dirichlet
@@ -19,6 +20,7 @@ from demjax.data.partitions.published import (
 )
 from demjax.data.partitions.quantity import quantity
 from demjax.data.partitions.saved import load_partition, save_partition
+from demjax.data.repeats import in_both_parts, same_files
 from demjax.data.sources.catalogue import find, load
 from demjax.data.sources.cifar10 import cifar10, cifar10_jpeg
 from demjax.data.sources.digits import digits
@@ -29,11 +31,13 @@ from demjax.data.sources.npz import npz
 from demjax.data.sources.synthetic import synthetic, synthetic_iid
 from demjax.data.sources.tfds import PREPARED, prepare, prepared
 from demjax.data.transforms.conflicts import noisy, permuted, planted_clusters, relabelled, rotated
+from demjax.data.transforms.layout import images
 from demjax.data.transforms.normalization import Normalization, centred, overall, per_pixel, unit
 
 __all__ = [
     "PREPARED",
     "Dataset",
+    "EncodedLabels",
     "Normalization",
     "Partition",
     "Planted",
@@ -45,9 +49,12 @@ __all__ = [
     "dirichlet",
     "emnist",
     "emnist_balanced",
+    "encode_labels",
     "fashion_mnist",
     "find",
     "iid",
+    "images",
+    "in_both_parts",
     "labels",
     "leaf",
     "load",
@@ -70,6 +77,7 @@ __all__ = [
     "read_idx",
     "relabelled",
     "rotated",
+    "same_files",
     "save_partition",
     "synthetic",
     "synthetic_iid",

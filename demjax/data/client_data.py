@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Int, Int32, Num
 
+from demjax.arrays import in_32_bits, to_float32
 from demjax.base import ClientData
 
 
@@ -28,9 +29,12 @@ def client_data(
     """Make the arrays of a partition: each example that somebody holds once, clients as rows.
 
     Args:
-        x: Inputs of all examples, normalised as the model wants them.
-        y: Labels of all examples, whole numbers; or targets, floating point, ``[T]`` or
-            ``[T, D]``, which are kept in single precision.
+        x: Inputs of all examples, normalised as the model wants them, of any type and byte order,
+            finite. Whole numbers stay whole where 32 bits hold them; real ones are kept in single
+            precision.
+        y: Labels of all examples, whole numbers from 0 on, as ``encode_labels`` makes them of
+            any others; or targets, floating point, ``[T]`` or ``[T, D]``, which are kept in
+            single precision.
         partition: Which of them each client has.
 
     Returns:
@@ -38,9 +42,10 @@ def client_data(
         and rows are padded with index 0 to the longest.
 
     Raises:
-        ValueError: Inputs, labels and partition do not fit together, or a target is not finite.
+        ValueError: Inputs, labels and partition do not fit together, an input or a target is no
+            number or not finite, or a label is below 0 or above 32 bits.
     """
-    y = checked_targets(y)
+    x, y = in_32_bits(x, "Inputs"), checked_targets(y)
     if len(x) != len(y):
         raise ValueError(f"There must be one label for each input, not {len(y)} for {len(x)}.")
     if len(partition.train) != len(partition.test) or not partition.train:
@@ -55,6 +60,11 @@ def client_data(
             f"Every client must have a training example, but client {empty[0]} has none."
         )
     indices = np.concatenate([*partition.train, *partition.test])
+    if indices.dtype.kind not in "iuf":
+        raise ValueError(
+            f"A partition holds indices of examples, whole numbers, not {indices.dtype}; possible "
+            "is np.flatnonzero of a mask."
+        )
     wrong = indices[(indices < 0) | (indices >= len(y)) | (indices % 1 != 0)]
     if len(wrong):
         raise ValueError(
@@ -64,32 +74,27 @@ def client_data(
     held = np.unique(indices).astype(np.int64)
     train, train_size = _padded(partition.train, held)
     test, test_size = _padded(partition.test, held)
-    return ClientData(
-        x=jnp.asarray(x[held]),
-        y=jnp.asarray(y[held]),
-        train=jnp.asarray(train),
-        train_size=jnp.asarray(train_size),
-        test=jnp.asarray(test),
-        test_size=jnp.asarray(test_size),
-    )
+    # Not jnp.asarray, which compiles a copy for every new shape.
+    arrays = x[held], y[held], train, train_size, test, test_size
+    return ClientData(*jax.device_put(arrays))
 
 
 def checked_targets(y: Num[np.ndarray, " T *target"]) -> Num[np.ndarray, " T *target"]:
     """Labels as ``int32``, or targets as ``float32``, or a ``ValueError`` of one sentence."""
     y = np.asarray(y)
-    if y.dtype.kind != "f":
-        return checked_labels(y).astype(np.int32)
-    if y.ndim not in (1, 2):
-        raise ValueError(f"Targets must be [T] or [T, D], not of shape {y.shape}.")
-    with np.errstate(over="ignore"):
-        y = y.astype(np.float32)
-    wrong = np.argwhere(~np.isfinite(y))
-    if len(wrong):
+    if y.dtype.kind == "f":
+        if y.ndim not in (1, 2):
+            raise ValueError(f"Targets must be [T] or [T, D], not of shape {y.shape}.")
+        return to_float32(in_32_bits(y, "Targets"))
+    most = np.iinfo(np.int32).max
+    wrong = ((y := checked_labels(y)) < 0) | (y > most)
+    if wrong.any():
         raise ValueError(
-            "Targets must be finite in single precision, but that of example "
-            f"{wrong[0][0]} is {y[tuple(wrong[0])]}."
+            f"Labels must be whole numbers from 0 to {most}, but that of example "
+            f"{wrong.argmax()} is {y[wrong.argmax()]}; possible is demjax.data.encode_labels, "
+            "which numbers them from 0 on."
         )
-    return y
+    return y.astype(np.int32)
 
 
 def checked_labels(y: Int[np.ndarray, " T"]) -> Int[np.ndarray, " T"]:
@@ -97,7 +102,8 @@ def checked_labels(y: Int[np.ndarray, " T"]) -> Int[np.ndarray, " T"]:
     y = np.asarray(y)
     if y.ndim != 1 or y.dtype.kind not in "iu":
         raise ValueError(
-            f"Labels must be whole numbers in one dimension, not {y.dtype} of shape {y.shape}."
+            f"Labels must be whole numbers in one dimension, not {y.dtype} of shape {y.shape}; "
+            "possible is demjax.data.encode_labels, which numbers words, too."
         )
     return y
 

@@ -10,13 +10,17 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int, Num
 
+from demjax.arrays import in_32_bits
+from demjax.data.classes import checked_classes, without_gaps
+
 
 class Dataset(NamedTuple):
     """All examples of a data set, training examples first, as the files order them.
 
     Attributes:
-        x: Inputs, not normalised: float32 (images in 0…1), or uint8 in 0…255 where the files
-            hold bytes (a quarter of the memory; the normalising functions give float32).
+        x: Inputs, not normalised: float32 (images in 0…1), or whole numbers where the files hold
+            them: bytes, uint8 in 0…255, or such as the numbers of words (the normalising
+            functions give float32).
         y: Labels, int32, ``0 … classes - 1``.
         classes: Number of labels.
         train_count: The first ``train_count`` examples are the data set's own training part,
@@ -24,6 +28,8 @@ class Dataset(NamedTuple):
         name: The name that ``load`` knows it by.
         owner: The natural client of each example, ``0 … owners - 1``, each with at least one
             example; ``None`` where the data have no natural clients.
+        labels: What each label stands for, by number, as ``encode_labels`` names them; ``None``
+            where the data have no names but the numbers.
     """
 
     x: Num[np.ndarray, " T *shape"]
@@ -32,10 +38,11 @@ class Dataset(NamedTuple):
     train_count: int
     name: str
     owner: Int[np.ndarray, " T"] | None = None
+    labels: tuple[str, ...] | None = None
 
 
 def checked_inputs(x: np.ndarray, where: object) -> Num[np.ndarray, " T *shape"]:
-    """Inputs as uint8 or finite float32, at least one number for each of at least one example.
+    """Inputs as whole numbers or finite float32, at least one number for each example.
 
     Args:
         x: What a file holds.
@@ -53,46 +60,8 @@ def checked_inputs(x: np.ndarray, where: object) -> Num[np.ndarray, " T *shape"]
             f"{where} holds inputs of the shape {x.shape}, but at least one example of at least "
             "one number is expected, examples first."
         )
-    if x.dtype == np.uint8:
-        return x
-    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite: refused
-        x = x.astype(np.float32, copy=False)
-    if not np.isfinite(x).all():
-        example = np.argwhere(~np.isfinite(x))[0, 0]
-        raise ValueError(
-            f"{where} holds an input that is no finite number in example {example}, "
-            "but all inputs must be finite in single precision."
-        )
-    return x
-
-
-def checked_classes(
-    y: np.ndarray, where: object, *, classes: int | None = None
-) -> Int[np.ndarray, " T"]:
-    """Labels as int32: whole numbers, ``0 … classes - 1``.
-
-    Args:
-        y: What a file holds; floats are read where they are whole.
-        where: The file and the place in it, for the sentence.
-        classes: Number of labels, ``None`` where the largest one decides.
-
-    Raises:
-        ValueError: These are no such labels.
-    """
-    if y.ndim != 1 or y.dtype.kind not in "uif":
-        raise ValueError(
-            f"{where} holds labels of type {y.dtype} and shape {y.shape}, "
-            "but whole numbers in one dimension are expected."
-        )
-    most = MOST_CLASSES if classes is None else classes
-    wrong = ~((y >= 0) & (y < most) & (y == np.floor(y)))  # written so that NaN is wrong
-    if wrong.any():
-        at = int(wrong.argmax())
-        raise ValueError(
-            f"{where} holds the label {y[at]} at position {at}, "
-            f"but only the labels 0 to {most - 1} are possible."
-        )
-    return y.astype(np.int32)
+    x = in_32_bits(x, f"The inputs in {where}")
+    return x.astype(np.float32, copy=False) if x.dtype.kind == "f" else x
 
 
 def as_dataset(made: object, name: str) -> Dataset:
@@ -109,8 +78,8 @@ def as_dataset(made: object, name: str) -> Dataset:
         found = made
     elif isinstance(made, tuple | list) and len(made) == 2:
         x, y = (np.asarray(part) for part in made)
-        classes = int(checked_classes(y, f"The data set {name}").max(initial=0)) + 1
-        found = Dataset(x, y, classes, len(y), name)
+        y, labels = without_gaps(y, f"The data set {name}")
+        found = Dataset(x, y, int(y.max(initial=0)) + 1, len(y), name, labels=labels)
     else:
         raise ValueError(
             f"The data set {name!r} was made as {type(made).__name__}; possible is a "
@@ -119,6 +88,10 @@ def as_dataset(made: object, name: str) -> Dataset:
     where = f"The data set {name}"
     x = checked_inputs(np.asarray(found.x), where)
     y = checked_classes(np.asarray(found.y), where, classes=found.classes)
+    if found.labels is not None and len(found.labels) != found.classes:
+        raise ValueError(
+            f"{where} names {len(found.labels)} labels, but it says that there are {found.classes}."
+        )
     if len(x) != len(y) or not 1 <= found.train_count <= len(y):
         raise ValueError(
             f"{where} holds {len(x)} inputs, {len(y)} labels and {found.train_count} examples for "
@@ -142,5 +115,14 @@ def within(root: Path, path: Path) -> Path:
     return path
 
 
-MOST_CLASSES = 100_000
-"""More labels than any data set has: a larger one is a mistake, and would make a vast model."""
+def files_in(folder: Path, pattern: str) -> list[Path]:
+    """The files of a folder whose names fit, in order, without those that macOS adds (``._a``).
+
+    Raises:
+        ValueError: The folder cannot be read.
+    """
+    try:
+        found = sorted(path for path in folder.glob(pattern) if path.is_file())
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be read ({error.strerror}).") from error
+    return [path for path in found if not path.name.startswith("._")]

@@ -12,8 +12,10 @@ from jaxtyping import Int, Num
 from demjax import data
 from demjax.base import Algorithm, ClientData, Task
 from demjax.clients.local_training import local_training
-from demjax.experiment.experiment import Experiment
+from demjax.experiment.experiment import Experiment, settled
 from demjax.experiment.load_data import check_range, load, partitioned
+from demjax.experiment.notes import notes
+from demjax.experiment.validation import check_together
 from demjax.metrics import Measures, measure
 from demjax.metrics.selection import TakeMeasures
 from demjax.models.layers import selection_in_words
@@ -28,8 +30,9 @@ PRODUCTS: Mapping[str, str] = {"bf16": "default", "float32": "float32", "tf32": 
 class Run(NamedTuple):
     """What ``simulate`` and ``watch`` need of an experiment, and who has which examples.
 
-    ``y`` are the labels that were partitioned, before any conflict; ``notes`` are lines that a user
-    wants to see, such as what names of layers stand for.
+    ``y`` are the labels that were partitioned, before any conflict; ``labels`` what they stand
+    for; ``experiment`` is as the data settle it; ``notes`` are lines that a user wants to see, such
+    as what became of a test part, or what names of layers stand for.
     """
 
     algorithm: Algorithm
@@ -38,6 +41,8 @@ class Run(NamedTuple):
     take_measures: TakeMeasures[Measures]
     partition: data.Partition
     y: Int[np.ndarray, " T"]
+    labels: tuple[str, ...]
+    experiment: Experiment
     notes: tuple[str, ...] = ()
 
 
@@ -53,9 +58,13 @@ def build(experiment: Experiment) -> Run:
     Raises:
         ValueError: If the data are missing or damaged, or cannot be partitioned as asked.
     """
-    values = experiment.values
-    found = partitioned(experiment, load(experiment))
-    dataset = found.dataset
+    asked, loaded = experiment, load(experiment)
+    experiment = settled(experiment, owners=loaded.owner is not None)
+    found = partitioned(experiment, loaded)
+    about_data = notes(asked, experiment, loaded, found.partition)
+    values, dataset = experiment.values, found.dataset
+    if values["clients"] is None:
+        check_together({**values, "clients": len(found.partition.train)}, experiment.given)
     x, inputs = _inputs(experiment, dataset, found.partition)
     clients = data.client_data(x, dataset.y, found.partition)
     model = call(MODELS.find(experiment.model), MODELS, values, classes=dataset.classes)
@@ -68,7 +77,7 @@ def build(experiment: Experiment) -> Run:
         chunk=experiment.chunk,
     )
     params = jax.eval_shape(task.init, jax.random.key(0))
-    said = [
+    about_layers = [
         f"{name}: {selection_in_words(params, values[name])}"
         for name in ("average_layers", "feature_layers")
         if values.get(name)
@@ -83,7 +92,11 @@ def build(experiment: Experiment) -> Run:
     take_measures = measure(
         task, clients, measures=experiment.measures, true_clusters=found.true_clusters
     )
-    return Run(algorithm, task, clients, take_measures, found.partition, found.y, tuple(said))
+    labels = dataset.labels or tuple(map(str, range(dataset.classes)))
+    partition, said = found.partition, (*about_data, *about_layers)
+    return Run(
+        algorithm, task, clients, take_measures, partition, found.y, labels, experiment, said
+    )
 
 
 def parameters(task: Task) -> int:

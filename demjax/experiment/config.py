@@ -10,7 +10,7 @@ import tomli_w
 
 from demjax.experiment.experiment import Experiment, not_taken, with_defaults
 from demjax.experiment.tables import all_options
-from demjax.registry import Option, nearest, slot_of
+from demjax.registry import DATASETS, Option, check_value, nearest, slot_of
 
 RENAMED = {"kinds": "true_clusters", "pixels": "normalization", "weigh": "weighting"}
 """What options of demjax 0.1 are called now."""
@@ -46,7 +46,15 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     parsed = _parsed(path)
     options = flat(parsed)
-    known = all_options(with_defaults(options))
+    for name, value in options.items():
+        _check_value(path, name, value)
+    try:
+        known = all_options(with_defaults(options))
+        for name, value in options.items():
+            if name in known:
+                check_value(known[name], value, f"{name} needs")
+    except ValueError as error:
+        raise ValueError(f"The config file {path} cannot be followed: {error}") from None
     if _is_old(parsed):
         _check_flat(path, options, known)
     else:
@@ -130,10 +138,14 @@ def idle(options: Mapping[str, Any]) -> set[str]:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors write a mark
     except OSError as error:
         raise ValueError(f"The config file {path} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"The config file {path} is not valid TOML: it is not UTF-8; possible is to save it so."
+        ) from None
+    except tomllib.TOMLDecodeError as error:
         raise ValueError(f"The config file {path} is not valid TOML: {error}.") from None
 
 
@@ -154,13 +166,16 @@ def _from_old(options: dict[str, Any]) -> dict[str, Any]:
         "synthetic_alpha": real,
         "synthetic_beta": real,
     }
-    return {name: value for name, value in options.items() if not unused.get(name)}
+    # It pooled the data's own test part, where they have one.
+    own_tests = real and options.get("dataset") in {*DATASETS} - {"digits"}
+    rule = options.get("partition") not in ("natural", "published", "file")
+    pooled = {"pool_tests": True} if own_tests and rule else {}
+    return pooled | {name: value for name, value in options.items() if not unused.get(name)}
 
 
 def _check_flat(path: Path, options: Mapping[str, Any], known: Mapping[str, Option]) -> None:
-    """Refuse what can be no value, and options that there are not."""
-    for name, value in options.items():
-        _check_value(path, name, value)
+    """Refuse options that there are not."""
+    for name in options:
         if name not in known:
             sentence = not_taken(name, options, known)
             raise ValueError(f"The config file {path} cannot be followed: {sentence}")
@@ -175,8 +190,7 @@ def _check_tables(path: Path, parsed: Mapping[str, Any], known: Mapping[str, Opt
                 f"The config file {path} holds {table!r} outside of a table; possible are the "
                 f"tables {', '.join(tables)}."
             )
-        for name, value in content.items():
-            _check_value(path, name, value)
+        for name in content:
             if name in known and known[name].table != table:
                 raise ValueError(
                     f"The config file {path} holds the option {name!r} in the table {table!r}; it "

@@ -1,7 +1,7 @@
 """An experiment: every option of a run with its value, checked, so that nothing is implied."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from demjax.registry import (
     Option,
     Registry,
     Slot,
+    accepts,
     check_value,
     expand,
     nearest,
@@ -22,6 +23,9 @@ from demjax.registry import (
 PATHS = ("data_dir", "partition_file")
 """Options that are paths, which are kept absolute, so that a run can be repeated from anywhere."""
 
+CLIENTS = 50
+"""Number of clients by default, where no data and no file say who they are."""
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -30,10 +34,12 @@ class Experiment:
     Attributes:
         values: Every option's value, by name: ``experiment.clients`` is ``values["clients"]``.
         tables: The table of a configuration file that each belongs to.
+        given: Those that were given, not filled in.
     """
 
     values: Mapping[str, Any]
     tables: Mapping[str, str]
+    given: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name not in self.values:
@@ -51,14 +57,15 @@ def resolve(given: Mapping[str, Any], *, tables: tuple[str, ...] = tuple(TABLES)
     Raises:
         ValueError: One sentence: what was given, and what is possible.
     """
-    given = with_defaults({name: value for name, value in given.items() if value is not None})
-    options = all_options(given, tables)
-    for name in given:
+    given = {name: value for name, value in given.items() if value is not None}
+    filled = with_defaults(given)
+    options = all_options(filled, tables)
+    for name in filled:
         if name not in options:
-            raise ValueError(not_taken(name, given, options))
+            raise ValueError(not_taken(name, filled, options))
     values: dict[str, Any] = {}
     for name, option in options.items():
-        value = given.get(name, option.default)
+        value = filled.get(name, option.default)
         if value is REQUIRED:
             raise ValueError(f"{option.flag} is needed: {option.help or 'it has no default'}.")
         check_value(option, value, f"{option.flag} needs")
@@ -67,19 +74,56 @@ def resolve(given: Mapping[str, Any], *, tables: tuple[str, ...] = tuple(TABLES)
         own = isinstance(value, str) and slot_of(options[name]) is not None and ".py:" in value
         if value is not None and (own or name in PATHS):
             values[name] = str(Path(value).absolute())
-    experiment = Experiment(values, {name: option.table for name, option in options.items()})
-    check_together(experiment.values, given)
-    return experiment
+    check_together(values, given)
+    return Experiment(values, {name: option.table for name, option in options.items()}, given)
 
 
 def with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Options with the defaults of those that follow from others: partition and normalization."""
+    """Options with the defaults of those that follow from others.
+
+    These are partition, normalization and, where the clients are not those that the data or a file
+    name, their number. Where only the data tell whether they name owners, the partition is for now
+    ``labels`` and the number of clients open: see ``settled``.
+    """
     filled = dict(given)
     dataset = filled.get("dataset", "digits")
-    natural = DATASETS.find(dataset).facts.get("natural") if isinstance(dataset, str) else None
-    partition = filled.setdefault("partition", "natural" if natural else "labels")
+    owners = _names_owners(dataset)
+    partition = filled.setdefault("partition", "natural" if owners is True else "labels")
     filled.setdefault("normalization", "published" if partition == "published" else "standardized")
+    open_ = partition in ("natural", "file") or ("partition" not in given and owners is None)
+    if not open_ or (isinstance(dataset, str) and accepts(DATASETS.find(dataset).make, "clients")):
+        filled.setdefault("clients", CLIENTS)
     return filled
+
+
+def settled(experiment: Experiment, *, owners: bool) -> Experiment:
+    """An experiment once its data are known: natural where they name owners and no rule was given.
+
+    Args:
+        experiment: As ``resolve`` returns it.
+        owners: Whether the data name the owner of each example.
+
+    Raises:
+        ValueError: An option was given that this rule does not take, or does not fit it.
+    """
+    if "partition" in experiment.given or _names_owners(experiment.dataset) is not None:
+        return experiment
+    rule = "natural" if owners else "labels"
+    tables = tuple(name for name in TABLES if name in experiment.tables.values())
+    try:
+        return resolve({**experiment.given, "partition": rule}, tables=tables)
+    except ValueError as error:
+        if rule not in str(error):
+            raise
+        why = "name owners" if owners else "name no owners"
+        raise ValueError(f"These data {why}, and no --partition was given. {error}") from None
+
+
+def _names_owners(dataset: Any) -> bool | None:
+    """Whether a data set names owners; ``None`` where only the data tell."""
+    if not isinstance(dataset, str):
+        return False
+    return DATASETS.find(dataset).facts.get("natural", None if ".py:" in dataset else False)
 
 
 def not_taken(name: str, given: Mapping[str, Any], options: Mapping[str, Option]) -> str:

@@ -1,5 +1,6 @@
 """From an experiment's options to who has which examples, and what was planted in them."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,9 +8,19 @@ import numpy as np
 from jaxtyping import Int, Num
 
 from demjax import data
+from demjax.arrays import to_float32
 from demjax.data.sources.catalogue import find
+from demjax.data.transforms.layout import row_side
 from demjax.experiment.experiment import Experiment
-from demjax.registry import CONFLICTS, DATASETS, MODELS, PARTITIONS, call, options_of
+from demjax.registry import (
+    CONFLICTS,
+    DATASETS,
+    MODELS,
+    PARTITIONS,
+    Choice,
+    call,
+    options_of,
+)
 
 
 class Partitioned(NamedTuple):
@@ -47,12 +58,17 @@ def load(experiment: Experiment) -> data.Dataset:
                 f"the data in {folder} are prepared by TFDS, which shuffles them; possible is a "
                 "folder with the original files."
             )
-    given = {"data_dir": folder, "seed": experiment.seed, "clients": experiment.clients}
+    given = {"data_dir": folder, "seed": experiment.seed, "layout": experiment.layout}
+    if experiment.clients is not None:
+        given["clients"] = experiment.clients
     mine = options_of(DATASETS.find(name).make, DATASETS.given)
     own = {one.name: experiment.values[one.name] for one in mine if one.name in experiment.values}
     dataset = data.load(name, **given, **own)
-    if "model" in experiment.values:
-        _check_images(experiment.model, name, dataset.x)
+    if "model" not in experiment.values:
+        return dataset
+    if _least_image(experiment) and dataset.x.ndim == 3 and experiment.layout == "auto":
+        dataset = dataset._replace(x=dataset.x[..., np.newaxis])  # they must be images
+    _check_images(experiment, dataset.x)
     return dataset
 
 
@@ -67,20 +83,55 @@ def partitioned(experiment: Experiment, dataset: data.Dataset) -> Partitioned:
         "y": dataset.y,
         "dataset": dataset.name,
         "owner": dataset.owner,
-        "train_count": dataset.train_count,
-        "clients": experiment.clients,
+        "train_count": len(dataset.y) if experiment.pool_tests else dataset.train_count,
         "seed": experiment.seed,
     }
-    found = call(rule, PARTITIONS, experiment.values, **given)
+    if experiment.clients is not None:
+        given["clients"] = experiment.clients
+    try:
+        found = call(rule, PARTITIONS, experiment.values, **given)
+    except ValueError as error:
+        raise ValueError(_with_defaults(str(error), experiment, rule)) from error
     true_clusters = None
     if isinstance(found, data.Planted):
         found, true_clusters = found
+    if not any(map(len, found.test)):
+        raise ValueError(_no_tests(dataset, found))
     y = dataset.y
     if experiment.conflict is not None:
         dataset = _planted(experiment, dataset, found)
         count = experiment.values["true_clusters"]
-        true_clusters = data.planted_clusters(experiment.clients, count)
+        true_clusters = data.planted_clusters(len(found.train), count)
     return Partitioned(dataset, y, found, true_clusters)
+
+
+def _with_defaults(sentence: str, experiment: Experiment, rule: Choice) -> str:
+    """A rule's sentence, and which number in it was not given by anybody."""
+    mine = [option.name for option in options_of(rule.make, PARTITIONS.given)]
+    for name in ("clients", *mine):
+        value = experiment.values[name]
+        named = re.search(rf"\b(not|not for|of the) {re.escape(str(value))}\b", sentence)
+        if name not in experiment.given and type(value) is int and named:
+            flag = "--" + name.replace("_", "-")
+            return f"{sentence.rstrip('.')}; {value} is the default of {flag}."
+    return sentence
+
+
+def _no_tests(dataset: data.Dataset, partition: data.Partition) -> str:
+    """Why no client has a test example, and what to do."""
+    owner = dataset.owner
+    if owner is None or dataset.train_count == len(dataset.y):
+        return (
+            "No client has a test example, since the data's own test part has none of the labels "
+            "that clients train on; possible is --pool-tests."
+        )
+    others = len(np.unique(owner[dataset.train_count :]))
+    return (
+        f"None of the {len(partition.train)} clients has a test example: the test part is of "
+        f"others ({others} owners), as LEAF splits data by user (-t user); possible is "
+        "--pool-tests, which keeps some examples of each owner for testing, or data that are split "
+        "by sample."
+    )
 
 
 def check_range(x: Num[np.ndarray, " T *shape"], option: str) -> None:
@@ -98,22 +149,40 @@ def _planted(
     conflict = CONFLICTS.find(experiment.conflict)
     if conflict.facts.get("scaled"):
         check_range(dataset.x, f"--conflict {conflict.name}")
+        if dataset.x.dtype != np.uint8:
+            dataset = dataset._replace(x=to_float32(dataset.x))
     given = {"x": dataset.x, "y": dataset.y, "partition": partition, "classes": dataset.classes}
     found = call(conflict, CONFLICTS, experiment.values, **given, seed=experiment.seed)
     return dataset._replace(**{conflict.facts["changes"]: found})
 
 
-def _check_images(model: str, dataset: str, x: Num[np.ndarray, " T *shape"]) -> None:
+def _least_image(experiment: Experiment) -> int:
+    """The least height and width of the images that the model takes; 0 where it takes others."""
+    return MODELS.find(experiment.model).facts.get("least_image", 0)
+
+
+def _check_images(experiment: Experiment, x: Num[np.ndarray, " T *shape"]) -> None:
     """Refuse inputs that a model of images cannot take."""
-    least = MODELS.find(model).facts.get("least_image", 0)
+    model, dataset, least = experiment.model, experiment.dataset, _least_image(experiment)
     others = [name for name in MODELS if "least_image" not in MODELS[name].facts]
     if least and x.ndim != 4:
         raise ValueError(
             f"The model {model!r} takes images, but an input of {dataset!r} has the shape "
-            f"{x.shape[1:]}; possible are {' and '.join(f'--model {name}' for name in others)}."
+            f"{x.shape[1:]}; possible are {' and '.join(f'--model {name}' for name in others)}"
+            f"{_rows_of_pixels(x)}."
         )
     if min(x.shape[1:3], default=0) < least:
         raise ValueError(
             f"The model {model!r} takes images of {least}×{least} pixels or more, but those of "
             f"{dataset!r} have the shape {x.shape[1:]}."
         )
+
+
+def _rows_of_pixels(x: Num[np.ndarray, " T *shape"]) -> str:
+    """The layout that makes images of rows of numbers, where they can be images."""
+    found = row_side(x.shape[1]) if x.ndim == 2 else None
+    if found is None:
+        return ""
+    side, channels = found
+    layouts = "hw" if channels == 1 else "hwc or chw"
+    return f", or --layout {layouts} where a row is an image of {side}×{side}×{channels}"

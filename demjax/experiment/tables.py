@@ -7,6 +7,7 @@ and help are written once.
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from demjax.data.transforms.layout import Layout
 from demjax.registry import (
     ALGORITHMS,
     CONFLICTS,
@@ -48,9 +49,13 @@ class Data:
     Args:
         dataset: data set
         data_dir: folder with the data set's files, for npz also the file
+        layout: axes of the inputs of npz, leaf and files of your own: height, width and channels
+            (hwc), channels first (chw) or none (hw); as_is leaves them, auto looks
         partition: who gets which examples; by default natural where the data have owners, else
             labels
-        clients: number of clients
+        pool_tests: whether the data's own test part is pooled with the training part before the
+            split; else only the training part is trained on
+        clients: number of clients; by default 50, or all owners or those of the file
         conflict: planted conflict of clients; by default none
         normalization: scale of the inputs; by default published for the published partition, else
             standardized
@@ -60,8 +65,10 @@ class Data:
 
     dataset: Annotated[str, DATASETS] = "digits"
     data_dir: str | None = None
+    layout: Layout = "auto"
     partition: Annotated[str | None, PARTITIONS] = None
-    clients: Annotated[int, Range(1)] = 50
+    pool_tests: bool = False
+    clients: Annotated[int | None, Range(1)] = None
     conflict: Annotated[str | None, CONFLICTS] = None
     normalization: Annotated[str | None, NORMALIZATIONS] = None
     store: Literal["bytes", "floats"] = "floats"

@@ -1,6 +1,6 @@
 """Checks across options: what is right by itself, but not together. Each is one sentence."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from demjax.data.partitions.published import check_published
@@ -17,14 +17,8 @@ def check_together(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """
     intervals(values)
     _check_data(values)
-    clients = values.get("clients", 0)
-    for name in ("cohort", "true_clusters"):
-        if values.get(name) is not None and values[name] > clients:
-            flag = "--" + name.replace("_", "-")
-            raise ValueError(
-                f"{flag} was given as {values[name]}, but there are {clients} clients; possible is "
-                f"1 to {clients}."
-            )
+    if values.get("clients") is not None:
+        _check_clients(values, given)
     if values.get("cohort") is not None:
         choice = ALGORITHMS.find(values["algorithm"])
         if not accepts(choice.make, "cohort"):
@@ -67,26 +61,43 @@ def _check_data(values: Mapping[str, Any]) -> None:
         )
 
 
-def _check_cut(values: Mapping[str, Any]) -> None:
-    """Refuse groups there cannot be, and levels that do not nest."""
-    clients, two = values["clients"], max(1, values["clients"] // 2)
-    levels = values.get("levels", 0)
+def _check_clients(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Refuse what needs more clients than there are."""
+    clients = values["clients"]
+    two, levels = max(1, clients // 2), values.get("levels", 0)
+
+    def stands(name: str) -> str:
+        how = "was given as" if name in given else "is by default"
+        return f"--{name.replace('_', '-')} {how} {_words(values[name])}"
+
+    for name in ("cohort", "true_clusters"):
+        if values.get(name) is not None and values[name] > clients:
+            raise ValueError(
+                f"{stands(name)}, but there are {clients} clients; possible is 1 to {clients}."
+            )
+    if "cut" not in values:
+        return
     if 2**levels > clients:
+        usual = "" if "levels" in given else ", the default,"
         raise ValueError(
-            f"A tree of {levels} levels has up to {2**levels} lowest groups and needs as many "
-            f"clients, but there are {clients}; possible levels are 0 to "
+            f"A tree of {levels} levels{usual} has up to {2**levels} lowest groups and needs as "
+            f"many clients, but there are {clients}; possible is --levels 0 to "
             f"{clients.bit_length() - 1}."
         )
     if max(values.get("groups", (0,))) > clients:
         raise ValueError(
-            f"--groups was given as {_words(values['groups'])}, but there are {clients} clients; "
-            f"possible are up to {clients} groups on a level."
+            f"{stands('groups')}, but there are {clients} clients; possible are up to {clients} "
+            "groups on a level."
         )
     if values.get("min_size", 1) > two:
         raise ValueError(
-            f"--min-size was given as {values['min_size']}, but {clients} clients make no two such "
-            f"groups; possible is 1 to {two}."
+            f"{stands('min_size')}, but {clients} clients make no two such groups; possible is 1 "
+            f"to {two}."
         )
+
+
+def _check_cut(values: Mapping[str, Any]) -> None:
+    """Refuse levels that do not nest."""
     for name in ("groups", "heights"):
         cut = values.get(name, ())
         wanted = sorted(cut, reverse=name == "groups")
@@ -110,5 +121,5 @@ def _check_per_level(values: Mapping[str, Any]) -> None:
             )
 
 
-def _words(values: Iterable[Any]) -> str:
-    return ",".join(str(value) for value in values)
+def _words(values: Any) -> str:
+    return ",".join(map(str, values)) if isinstance(values, tuple | list) else str(values)

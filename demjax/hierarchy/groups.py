@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
+from demjax.arrays import real_numbers
 from demjax.base import NO_GROUP, Hierarchy, Models, Params
 from demjax.pytrees import like
 
@@ -22,10 +23,30 @@ def from_groups(groups: Int[Array, " L N"], slots: int) -> Hierarchy:
 
     Returns:
         The hierarchy.
+
+    Raises:
+        ValueError: As ``checked_groups``.
     """
-    groups = jnp.asarray(groups, jnp.int32)
+    groups = checked_groups(groups, slots)
     size = jnp.sum(groups[:, :, None] == jnp.arange(slots), axis=1, dtype=jnp.int32)
     return Hierarchy(groups=groups, size=size)
+
+
+def checked_groups(groups: Int[Array, " *shape"], slots: int) -> Int[Array, " *shape"]:
+    """Groups as ``int32``; arrays that are not yet JAX's are checked.
+
+    Raises:
+        ValueError: If they are no whole numbers, or out of their range.
+    """
+    if not isinstance(groups, jax.Array):
+        groups = real_numbers(groups, "Groups")
+        outside = groups[(groups < NO_GROUP) | (groups >= slots) | (groups % 1 != 0)]
+        if outside.size:
+            raise ValueError(
+                f"Groups can be 0 to {slots - 1}, or {NO_GROUP} for none, but {outside[0]} was "
+                "given."
+            )
+    return jnp.asarray(groups, jnp.int32)
 
 
 def root_only(clients: int, levels: int, slots: int) -> Hierarchy:

@@ -15,8 +15,10 @@ from demjax.base import ClientData, Hierarchy, Models, Organization, Params, Tas
 from demjax.hierarchy import flat_groups, membership
 from demjax.metrics.scoring import models_at_once, pooled_test_data, scores
 from demjax.metrics.selection import CLIENT, GLOBAL, GROUP, MEASURES, TakeMeasures, checked
-from demjax.metrics.tree import Structure, describe, label_sets
+from demjax.metrics.tree import Structure, checked_clusters, describe, label_sets
 from demjax.pytrees import as_pytree, finite_clients
+from demjax.registry import check_made
+from demjax.tasks.data_check import check_data
 
 
 class Measures(NamedTuple):
@@ -94,18 +96,24 @@ def measure(
         fewer of them.
 
     Raises:
-        ValueError: If there are no test examples, ``block`` or ``chunk`` is below 1, or
-            ``measures`` holds none or another one.
+        ValueError: If there are no test examples, ``block`` or ``chunk`` is below 1,
+            ``measures`` holds none or another one, a true cluster is no whole number from 0, or
+            the task cannot learn from these data (``Task.check``).
 
     Source: Nguyen et al., arXiv 2007.03278, section V.
     """
+    check_made("Measuring needs task as", task, Task, "a Task, such as classification(…) makes")
+    possible = "a ClientData, which data.client_data(x, y, partition) makes"
+    check_made("Measuring needs clients as", clients, ClientData, possible)
     asked = checked(measures)
+    check_data(task, clients)
     if chunk is not None and chunk < 1:
         raise ValueError(f"Scoring needs a chunk of at least 1 model, but {chunk} was given.")
     example, owner = map(jnp.asarray, pooled_test_data(clients, block))
     count = clients.n_clients
     if true_clusters is None:
         true_clusters = label_sets(clients)
+    true_clusters = checked_clusters(true_clusters, count)
     n_clusters = int(np.max(true_clusters)) + 1
 
     def score_one(

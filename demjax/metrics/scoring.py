@@ -26,14 +26,24 @@ def pooled_test_data(
         Indices into ``ClientData.x``, and the client that each belongs to; ``N`` marks padding.
 
     Raises:
-        ValueError: If no client has a test example, or ``block`` is below 1.
+        ValueError: If no client has a test example, ``block`` is below 1, or the data are traced.
     """
     if block < 1:
         raise ValueError(f"A block of test examples needs at least 1, but {block} was given.")
+    if isinstance(clients.test, jax.core.Tracer):
+        raise ValueError(
+            "What is measured has to be known before a program is traced, but clients were given "
+            "inside of sweep, jit or vmap; possible is take = demjax.measure(task, clients) "
+            "outside, and simulate(…, take_measures=take) inside."
+        )
     test, size = np.asarray(clients.test), np.asarray(clients.test_size)
     real = np.arange(test.shape[1]) < size[:, None]
     if not real.any():
-        raise ValueError("The measures need test examples, but no client has any.")
+        raise ValueError(
+            "The measures need test examples, but no client has any; possible is a partition that "
+            "gives them some, such as natural with all examples as train_count where the test part "
+            "is of other owners."
+        )
     example, owner = test[real], np.nonzero(real)[0]
     blocks = -(-example.size // block)
     block = -(-example.size // blocks)

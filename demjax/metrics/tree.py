@@ -1,6 +1,6 @@
 """What a tree of groups looks like: sizes, agreement with other partitions, its dendrogram."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +8,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from demjax.base import NO_GROUP, ClientData, Hierarchy
+from demjax.hierarchy.groups import checked_groups
 
 
 class Structure(NamedTuple):
@@ -50,6 +51,22 @@ def label_sets(clients: ClientData) -> Int[np.ndarray, " N"]:
     return np.asarray([number.setdefault(one, len(number)) for one in sets], np.int32)
 
 
+def checked_clusters(true_clusters: Any, count: int) -> Int[np.ndarray, " N"]:
+    """A user's true clusters, numbered anew from 0 without gaps.
+
+    Raises:
+        ValueError: They are not whole numbers from 0, one for each client.
+    """
+    found = np.asarray(true_clusters)
+    if found.shape != (count,) or found.dtype.kind not in "iu" or found.min(initial=0) < 0:
+        least = f", the least {found.min()}" if found.size and found.dtype.kind in "iu" else ""
+        raise ValueError(
+            f"True clusters must be whole numbers from 0, one for each of the {count} clients, not "
+            f"{found.dtype} of shape {found.shape}{least}."
+        )
+    return np.unique(found, return_inverse=True)[1].astype(np.int32)
+
+
 def describe(
     hierarchy: Hierarchy,
     true_clusters: Int[Array, " N"],
@@ -61,13 +78,15 @@ def describe(
 
     Args:
         hierarchy: The tree.
-        true_clusters: That of each client, ``0 … n_clusters - 1``, such as ``label_sets`` finds.
+        true_clusters: That of each client, ``0 … n_clusters - 1``, such as ``label_sets`` finds
+            and ``checked_clusters`` makes of any others.
         n_clusters: True clusters there can be, at least 1.
         before: The groups before the last regrouping; ``None`` if there were none.
         known: Whether ``before`` means anything: false before the first regrouping.
 
     Raises:
-        ValueError: If ``true_clusters`` or ``before`` is of another shape than the tree.
+        ValueError: If ``true_clusters`` or ``before`` is of another shape than the tree, or
+            a true cluster is out of its range.
     """
     (levels, count), slots = hierarchy.groups.shape, hierarchy.size.shape[1]
     if before is None:
@@ -80,7 +99,7 @@ def describe(
 
     def compare(rows):
         now, then = rows
-        to_true = adjusted_rand(now, jnp.asarray(true_clusters), slots, n_clusters)
+        to_true = adjusted_rand(now, true_clusters, slots, n_clusters)
         return to_true, adjusted_rand(then, now, slots, slots), moved(then, now, slots)
 
     # A map, not all levels at once: one table of pairs of groups at a time takes memory.
@@ -159,4 +178,5 @@ def _contingency(
     one: Int[Array, " N"], other: Int[Array, " N"], slots_one: int, slots_other: int
 ) -> Int[Array, " G1+1 G2+1"]:
     """Clients in each pair of groups; ``NO_GROUP``, as an index, is the last row or column."""
+    one, other = checked_groups(one, slots_one), checked_groups(other, slots_other)
     return jnp.zeros((slots_one + 1, slots_other + 1), jnp.int32).at[one, other].add(1)

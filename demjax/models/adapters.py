@@ -5,17 +5,20 @@ statistics, it is ``{"params": …, "batch_stats": …}``.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax import nnx
-from jaxtyping import Array, Float, Num, PRNGKeyArray
+from flax import errors, nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Num, PRNGKeyArray
 
 from demjax import keys
+from demjax.arrays import on_device
 from demjax.base import Params
 
 
@@ -53,15 +56,16 @@ def network(model: Any, example: Num[Array, " *shape"]) -> Network:
               ``apply(params, x[B, ...], train=bool, key=key)``.
 
             ``train`` and ``key`` are given to those only that take them.
-        example: One input, for its shape.
+        example: One input, for its shape and whether it is of whole numbers, as ``unrounded``.
 
     Returns:
         The network.
 
     Raises:
-        ValueError: One sentence, if the model is of no such kind.
+        ValueError: One sentence, if the model is of no such kind; for a Linen module, if it cannot
+            be called so, or evaluates as it trains, then also when it is traced.
     """
-    one = jnp.asarray(example, jnp.float32)[None]
+    one = unrounded(on_device(example, "The example"), jnp.float32)[None]
     if isinstance(model, nn.Module):
         return _linen(model, one)
     if isinstance(model, tuple | list) and len(model) == 2 and all(map(callable, model)):
@@ -77,9 +81,22 @@ def network(model: Any, example: Num[Array, " *shape"]) -> Network:
     )
 
 
-def _linen(model: nn.Module, one: Float[Array, " 1 *shape"]) -> Network:
+def unrounded(x: Num[Array, " *shape"], compute: DTypeLike) -> Num[Array, " *shape"]:
+    """Inputs as a model sees them: whole numbers as such, all else in what it computes with.
+
+    Whole numbers may be those of words, which 16 bits would confuse. Bytes are pixels: every
+    float holds them, and differences of them.
+    """
+    if jnp.issubdtype(x.dtype, jnp.integer) and x.dtype != jnp.uint8:
+        return x if x.dtype == jnp.uint32 else x.astype(jnp.int32)
+    return x.astype(compute)
+
+
+def _linen(model: nn.Module, one: Num[Array, " 1 *shape"]) -> Network:
     takes = partial(_taken, type(model).__call__)
-    variables = jax.eval_shape(partial(model.init, **takes(train=False)), jax.random.key(0), one)
+    with _as_documented(model):
+        start = partial(model.init, **takes(train=False))
+        variables = jax.eval_shape(start, jax.random.key(0), one)
     collections = [name for name in variables if name != "params"]
 
     def init(key):
@@ -97,12 +114,30 @@ def _linen(model: nn.Module, one: Float[Array, " 1 *shape"]) -> Network:
         return outputs, {**params, **after}
 
     def predict(params, x):
-        return model.apply(whole(params), x, **takes(train=False))
+        with _as_documented(model):
+            return model.apply(whole(params), x, **takes(train=False))
 
     return Network(init, train, predict, _state_mask if collections else None)
 
 
-def _pair(init: Callable, apply: Callable, one: Float[Array, " 1 *shape"]) -> Network:
+@contextmanager
+def _as_documented(model: nn.Module) -> Iterator[None]:
+    """Say in a sentence what Flax says of a model that knows no difference of the modes."""
+    try:
+        yield
+    except (errors.FlaxError, TypeError, ValueError) as error:
+        mode = isinstance(error, errors.ModifyScopeVariableError | errors.InvalidRngError)
+        said = str(error).split(" (https:")[0].rstrip(".")
+        if not mode and "use_running_average" not in said and "missing" not in said:
+            raise
+        raise ValueError(
+            f"The model {type(model).__name__} cannot be evaluated as model(x, train=False): "
+            f"{said}; possible is __call__(self, x, *, train) with "
+            "BatchNorm(use_running_average=not train) and Dropout(deterministic=not train)."
+        ) from error
+
+
+def _pair(init: Callable, apply: Callable, one: Num[Array, " 1 *shape"]) -> Network:
     takes = partial(_taken, apply)
 
     def train(params, x, key):
@@ -171,12 +206,13 @@ def _made(model: Any, key: PRNGKeyArray | None = None) -> Any:
     """The module that a function of ``rngs``, or of nothing, makes; anything else as it is."""
     if isinstance(model, nnx.Module) or not callable(model):
         return model
-    try:
-        takes = inspect.signature(model).parameters
+    try:  # of an NNX class, its metaclass takes anything
+        takes = inspect.signature(model.__init__ if isinstance(model, type) else model).parameters
     except ValueError:
         return model
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     needed = [p.name for p in takes.values() if p.default is p.empty and p.kind not in several]
+    needed = [name for name in needed if name != "self"]
     if needed not in ([], ["rngs"]):
         return model
     if "rngs" not in takes:

@@ -70,12 +70,12 @@ class Conv2D(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, " B H W C"]) -> Float[Array, " B H W F"]:
-        """Apply the layer, also to images of bytes."""
-        x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
+        """Apply the layer, also to images of whole numbers."""
         init = uniform_fan_in(self.size**2 * x.shape[-1])
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", init, shape)
         bias = self.param("bias", init, (self.features,))
+        x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(kernel.dtype)
         return (self.conv or conv_for_backend())(x, kernel) + bias
 
 

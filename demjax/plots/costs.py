@@ -37,7 +37,7 @@ def cost_of(record: Record) -> Cost | None:
     if seconds[0] is None or seconds[1] is None:
         return None
     parameters, options = record.summary.get("parameters"), record.options
-    participants = options.get("cohort") or options.get("clients")
+    participants = options.get("cohort") or record.summary.get("clients", options.get("clients"))
     sent = None
     if options.get("algorithm") == "local_only":
         sent = 0

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from demjax.plots.record import Run
+from demjax.plots.record import Record, Run
 from demjax.plots.settings import Setting, looks, settings
 from demjax.plots.style import (
     BLACK,
@@ -80,7 +80,7 @@ def curve(
     ax = axes_or_new(ax, (COLUMN, 2.4))
     if not draw_lines(ax, several, measure):
         raise ValueError(f"None of the runs has the measure {measure!r}; {_columns(several)}.")
-    ax.set_ylabel(title(measure))
+    ax.set_ylabel(title(measure, several[0].records[0]))
     if legend:
         legend_above(ax)
     return ax
@@ -108,12 +108,13 @@ def draw_band(ax: Axes, rounds: Any, values: Any, look: dict[str, Any], label: s
         follow(line, band)
 
 
-def title(measure: str) -> str:
-    """What a column of ``metrics.csv`` is called in a figure."""
+def title(measure: str, record: Record | None = None) -> str:
+    """What a column of ``metrics.csv`` is called in a figure, with a score that is no accuracy."""
     name, _, level = measure.rpartition("_l")
-    if not level.isdigit():
-        return MEASURES.get(measure, measure.replace("_", " "))
-    return f"{MEASURES.get(name, name.replace('_', ' '))}, level {level}"
+    name, level = (name, f", level {level}") if level.isdigit() else (measure, "")
+    known = record is None or record.score == "accuracy" or name not in MEASURES
+    score = "" if known or record is None else f" ({record.score})"
+    return f"{MEASURES.get(name, name.replace('_', ' '))}{level}{score}"
 
 
 def _columns(several: Sequence[Setting]) -> str:
@@ -173,7 +174,7 @@ def comparison(
     for place, column in enumerate(shown):
         ax = figure.add_subplot(rows, 2, place + 1, sharex=axes[0] if axes else None)
         draw_lines(ax, several, column)
-        ax.set_title(title(column))
+        ax.set_title(title(column, several[0].records[0]))
         if place < len(shown) - 2:
             ax.set_xlabel("")
         axes.append(ax)
@@ -223,7 +224,7 @@ def measures(
         seen |= {str(line.get_label()): line for line in ax.get_lines()}
         wide = int((COLUMN if columns == 1 else PAGE / columns) / 0.062) - 4
         ax.set_title(folded(one.label, wide), parse_math=False)
-        ax.set_ylabel("accuracy" if place % columns == 0 else "")
+        ax.set_ylabel(one.records[0].score if place % columns == 0 else "")
         taken = [name for name in MEASURES if one.values(name) is not None]
         _name_missing(ax, [one], taken)
         axes.append(ax)

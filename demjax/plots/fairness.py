@@ -128,7 +128,7 @@ def fairness(
         if place < 2:
             ax.set_xlabel("")
         axes.append(ax)
-    figure.supylabel(f"clients' {title(measure)}", fontsize=8)
+    figure.supylabel(f"clients' {title(measure, several[0].records[0])}", fontsize=8)
     if len(several) > 1:
         legend_of_figure(figure, labelled(axes[0]))
     return axes

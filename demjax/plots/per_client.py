@@ -51,7 +51,7 @@ def clients(run: Run, *, measure: str = "c_gen", ax: Axes | None = None) -> Axes
     mean = np.where(there, values, 0).sum(axis=1) / np.maximum(1, there.sum(axis=1))
     ax.plot(rounds, mean, color=BLACK, linewidth=2, label="their plain mean")
     whole_rounds(ax)
-    ax.set_ylabel(title(measure))
+    ax.set_ylabel(title(measure, record))
     one = Line2D([], [], color=colour, linewidth=0.5, label=f"each of {count:,} clients")
     legend_above(ax, [one, ax.lines[-1]])
     return ax
@@ -126,7 +126,8 @@ def distribution(
         if len(values):  # a step up at each client's value
             share = np.arange(len(values) + 1) / len(values)
             ax.step(np.append(values[:1], values), share, where="post", **look)
-    ax.set(xlabel=f"a client's {title(measure)}", ylabel="share of clients", ylim=(0, 1.02))
+    shown = title(measure, several[0].records[0])
+    ax.set(xlabel=f"a client's {shown}", ylabel="share of clients", ylim=(0, 1.02))
     if legend:
         legend_above(ax)
     return ax

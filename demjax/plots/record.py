@@ -9,9 +9,8 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from demjax.experiment.config import read_options
 from demjax.plots.style import hex_color, spread_places
-from demjax.runs.reader import read_clients, read_columns, read_measures
+from demjax.runs.reader import read_columns
 from demjax.runs.rows import metrics_values
 from demjax.runs.schema import Measured
 from demjax.simulation.history import History
@@ -31,8 +30,10 @@ class Record(NamedTuple):
         options: The options of ``config.toml``; empty for a history.
         summary: What ``summary.json`` says; empty for a history, or a run that has not ended.
         folder: The run's folder, if it has one.
+        score: What the task's score is called.
         named: Whether ``name`` was given, and stands in place of the options in figures.
         color: Its colour in figures; by default its algorithm's.
+        missing: One sentence on what its folder lacks; empty where all is there.
     """
 
     name: str
@@ -45,13 +46,19 @@ class Record(NamedTuple):
     options: Mapping[str, Any]
     summary: Mapping[str, Any]
     folder: Path | None
+    score: str = "accuracy"
     named: bool = False
     color: str | None = None
+    missing: str = ""
 
     @property
     def levels(self) -> int:
         """Levels of groups under the root, ``K``."""
         return sum(name.startswith("groups_l") for name in self.measures)
+
+
+class NothingMeasuredError(ValueError):
+    """There is a run, but no measurement of it to be drawn."""
 
 
 Run = History | Record | str | Path
@@ -92,7 +99,7 @@ def read_all(
     Raises:
         ValueError: If there are none, or not as many names or colours, or one cannot be read.
     """
-    several = [runs] if isinstance(runs, History | Record | str | Path) else list(runs)
+    several: list[Any] = [runs] if isinstance(runs, History | Record | str | Path) else list(runs)
     if not several:
         raise ValueError("A figure needs at least one run, but none was given.")
     check_one_each(len(several), names=names, colors=colors)
@@ -176,35 +183,31 @@ def _from_history(history: History, name: str) -> Record:
         options={},
         summary={},
         folder=None,
+        score=history.score,
     )
 
 
 def _from_folder(folder: Path, name: str | None) -> Record:
-    from demjax.runs import folder as run_folder  # here: it asks the package for its version
+    from demjax.runs.folder import DENDROGRAMS  # here: it asks the package for its version
+    from demjax.runs.reader import read_run
 
-    if not folder.is_dir():
-        raise ValueError(f"There is no run {folder}; possible is a folder that demjax run wrote.")
-    if not (folder / run_folder.METRICS).is_file():
-        raise ValueError(f"{folder} is no run: it holds no {run_folder.METRICS}.")
-    whole = (folder / run_folder.SUMMARY).exists()
-    table = read_measures(folder / run_folder.METRICS, (), whole=whole)
-    if not table:
-        raise ValueError(f"{folder / run_folder.METRICS} is damaged: it holds no measurement.")
-    rounds = table.pop("round").astype(int)
-    clients = read_clients(folder / run_folder.CLIENTS, rounds, whole=whole)
+    found = read_run(folder)
+    if not found.measures:
+        raise NothingMeasuredError(found.missing)
+    rounds, clients = found.measures["round"].astype(int), found.clients
     return Record(
         name=name or folder.resolve().name,
         round=rounds,
-        measures=table,
+        measures={column: v for column, v in found.measures.items() if column != "round"},
         client_spe=clients and clients.spe,
         client_gen=clients and clients.gen,
         groups=clients and clients.groups,
-        dendrograms=_dendrograms(folder / run_folder.DENDROGRAMS, rounds, whole=whole),
-        options=read_options(folder / run_folder.CONFIG)
-        if (folder / run_folder.CONFIG).exists()
-        else {},
-        summary=run_folder.read_summary(folder) if whole else {},
+        dendrograms=_dendrograms(folder / DENDROGRAMS, rounds, whole=found.whole),
+        options=found.options,
+        summary=found.summary,
         folder=folder,
+        missing=found.missing,
+        score=found.summary.get("score", "accuracy"),
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -74,7 +75,15 @@ def style() -> Iterator[None]:
     """The style of all figures, as a context or a decorator; afterwards all is as before."""
     import matplotlib
 
-    with matplotlib.rc_context(_SETTINGS):  # type: ignore[arg-type]
+    with matplotlib.rc_context(_SETTINGS), in_silence():  # type: ignore[arg-type]
+        yield
+
+
+@contextmanager
+def in_silence() -> Iterator[None]:
+    """Without Matplotlib's warnings of letters that its fonts lack, and of layouts too tight."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
         yield
 
 

@@ -11,7 +11,8 @@ parameter that is annotated with a registry takes a choice of it or its name, an
 takes besides. A new *kind* of choice is a line in ``kinds``; what is chosen does not belong here.
 """
 
-from demjax.registry.choices import Choice, Registry, Slot, call, configurable, expand, slot_of
+from demjax.registry.calls import configurable
+from demjax.registry.choices import Choice, Registry, Slot, call, expand, slot_of
 from demjax.registry.kinds import (
     ALGORITHMS,
     CONFLICTS,
@@ -26,9 +27,9 @@ from demjax.registry.kinds import (
     PARTITIONS,
     STARTS,
 )
-from demjax.registry.ranges import Number, Range, Share, check_number, nearest
+from demjax.registry.ranges import Number, Range, Share, check_number, check_whole, nearest
 from demjax.registry.signatures import REQUIRED, Option, Passes, accepts, options_of
-from demjax.registry.values import check_value, read_word
+from demjax.registry.values import check_made, check_value, read_word
 
 __all__ = [
     "ALGORITHMS",
@@ -54,8 +55,10 @@ __all__ = [
     "Slot",
     "accepts",
     "call",
+    "check_made",
     "check_number",
     "check_value",
+    "check_whole",
     "configurable",
     "expand",
     "nearest",

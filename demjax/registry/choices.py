@@ -1,13 +1,11 @@
 """Registries: what can be chosen by name, registered where it is written."""
 
-import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from demjax.registry.ranges import nearest
-from demjax.registry.signatures import Chooses, Option, accepts, options_of, spelled_out
-from demjax.registry.values import check_value
+from demjax.registry.signatures import Chooses, Option, accepts, options_of
 
 
 class Choice(NamedTuple):
@@ -58,6 +56,8 @@ class Registry(Chooses):
 
         def add(thing: Any) -> Any:
             own = name or thing.__name__
+            from demjax.registry.calls import configurable
+
             if own in self._choices:
                 raise ValueError(f"There is a {self.kind} named {own!r} already.")
             if itself:
@@ -194,41 +194,3 @@ def call(choice: Choice, registry: Registry, values: Mapping[str, Any], **given:
     mine = {name for name in expand(choice.make, values, given=registry.given) if name in values}
     known = {name: value for name, value in given.items() if accepts(choice.make, name)}
     return choice.make(**known, **{name: values[name] for name in mine})
-
-
-def configurable(make: Callable[..., Any], given: tuple[str, ...] = ()) -> Callable[..., Any]:
-    """A factory that checks arguments by its annotations, and takes choices by their names.
-
-    What a choice takes can be given beside its name: ``demlearn(local, cut="depth", levels=2)``.
-    """
-
-    @functools.wraps(make)
-    def checked(*arguments: Any, **options: Any) -> Any:
-        title = make.__name__
-        extra = {name: options.pop(name) for name in list(options) if not accepts(make, name)}
-        left, asked = dict(extra), options | extra
-        for option in options_of(make, given):
-            slot = slot_of(option)
-            if slot is None:
-                if option.name in options:
-                    check_value(option, options[option.name], f"{title} needs {option.name} as")
-                continue
-            name = slot.chosen(option, asked)
-            if isinstance(name, str):
-                options[option.name] = _made(slot, name, extra, left)
-        if left:
-            wrong, possible = next(iter(left)), expand(make, asked, given=given)
-            raise TypeError(f"{title} takes no {wrong!r}; {nearest(wrong, possible)}.")
-        return make(*arguments, **options)
-
-    checked.__signature__ = spelled_out(make)  # type: ignore[attr-defined]
-    return checked
-
-
-def _made(slot: Slot, name: str, extra: Mapping[str, Any], left: dict[str, Any]) -> Any:
-    """What a slot's choice makes of the options that are its own, which are taken from the rest."""
-    known = slot.options(name, extra)
-    mine = {n: left.pop(n) for n in list(left) if n in known}
-    defaults = {slot.prefix + n: v for n, v in slot.defaults.items()}
-    mine = {n: v for n, v in defaults.items() if n in known} | mine
-    return slot.registry.find(name).make(**{n[len(slot.prefix) :]: v for n, v in mine.items()})

@@ -1,7 +1,9 @@
 """Ranges of numbers, as annotations, and sentences for what is not possible."""
 
 import difflib
+import operator
 from collections.abc import Iterable
+from numbers import Real
 from typing import Annotated, Any, NamedTuple
 
 from jaxtyping import Array, Float
@@ -37,9 +39,24 @@ Share = Annotated[Number, Range(0, 1)]
 
 def check_number(whose: str, name: str, value: Any, low: float, high: float | None = None) -> None:
     """Refuse a plain number outside its range; traced numbers cannot be checked and pass."""
-    if isinstance(value, int | float) and value not in Range(low, high):
+    if isinstance(value, Real) and value not in Range(low, high):
         possible = f"of at least {low}" if high is None else f"from {low} to {high}"
         raise ValueError(f"{whose} needs {name} {possible}, but {value} was given.")
+
+
+def check_whole(whose: str, name: str, value: Any, low: float) -> None:
+    """Refuse what is no whole number of at least ``low``.
+
+    Raises:
+        ValueError: One sentence: what was given, and what is possible.
+    """
+    try:
+        check_number(whose, name, operator.index(value), low)
+    except TypeError:
+        raise ValueError(
+            f"{whose} needs {name} that are whole numbers of at least {low}, but {value!r} was "
+            "given."
+        ) from None
 
 
 def nearest(name: str, possible: Iterable[str]) -> str:

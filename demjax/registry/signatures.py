@@ -53,6 +53,7 @@ class Option(NamedTuple):
         range: What a number can be, if that is bounded.
         words: What a word can be, if only some can.
         chooses: What it chooses from by name, if it does.
+        made: What it can be beside a name: the types of what a choice makes.
         help: What the docstring says of it.
         table: The table of a file that it belongs to.
     """
@@ -65,6 +66,7 @@ class Option(NamedTuple):
     range: Range | None = None
     words: tuple[str, ...] | None = None
     chooses: Chooses | None = None
+    made: tuple[Any, ...] = ()
     help: str = ""
     table: str = ""
 
@@ -126,6 +128,11 @@ def _parameters(make: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     ).parameters
 
 
+def positional(make: Callable[..., Any]) -> list[str]:
+    """The parameters that can be given without their names."""
+    return [n for n, p in _parameters(make).items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+
+
 def _passes(hint: Any) -> Passes | None:
     metadata = typing.get_args(hint)[1:] if typing.get_origin(hint) is Annotated else ()
     return next((one for one in metadata if isinstance(one, Passes)), None)
@@ -145,7 +152,29 @@ def _option(name: str, hint: Any, default: Any, text: str) -> Option | None:
     bounds = next((m for m in metadata if isinstance(m, Range)), None)
     optional = default is None or type(None) in kinds
     words = tuple(dict.fromkeys(words))
-    return Option(name, single, many, optional, default, bounds, words or None, chooses, text)
+    made = _made(hint) if chooses is not None else ()
+    return Option(name, single, many, optional, default, bounds, words or None, chooses, made, text)
+
+
+def handed_over(make: Callable[..., Any], names: tuple[str, ...]) -> dict[str, type]:
+    """The types of those parameters that take a ``NamedTuple``, such as ``local``."""
+    hints = _hints(make)
+    known = {name: hints.get(name) for name in names}
+    return {n: h for n, h in known.items() if isinstance(h, type) and hasattr(h, "_fields")}
+
+
+def _made(hint: Any) -> tuple[Any, ...]:
+    """The classes in an annotation but those of words, functions among them."""
+    origin = typing.get_origin(hint)
+    if origin is Annotated:
+        return _made(typing.get_args(hint)[0])
+    if origin in (Union, types.UnionType):
+        return tuple(one for part in typing.get_args(hint) for one in _made(part))
+    if hint is Any:
+        return (object,)
+    if origin is Callable or (isinstance(hint, type) and hint not in (str, type(None))):
+        return (origin or hint,)
+    return ()
 
 
 def _parts(hint: Any) -> tuple[list[Any], list[Any], tuple[str, ...], list[Any]]:

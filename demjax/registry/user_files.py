@@ -4,8 +4,10 @@ import functools
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from demjax.registry.ranges import nearest
@@ -13,6 +15,10 @@ from demjax.registry.signatures import UNNAMED, accepts, options_of
 
 if TYPE_CHECKING:
     from demjax.registry.choices import Choice, Registry
+
+
+_PREFIX = "demjax_user_file_"
+"""What the modules of users' files are called."""
 
 
 def from_file(word: str, registry: "Registry") -> "Choice":
@@ -26,7 +32,8 @@ def from_file(word: str, registry: "Registry") -> "Choice":
         ValueError: If there is no such file, it fails on import, has no such function, or one that
             lacks an argument it is given, or has one that nobody gives.
     """
-    from demjax.registry.choices import Choice, configurable
+    from demjax.registry.calls import configurable
+    from demjax.registry.choices import Choice
 
     path, _, name = word.rpartition(":")
     found = _loaded(Path(path), word)
@@ -80,23 +87,40 @@ def _told(make: Callable[..., Any], whose: str) -> Callable[..., Any]:
         except ValueError:
             raise
         except Exception as error:
-            raise ValueError(f"{whose} failed ({_reason(error)}).") from error
+            raise ValueError(f"{whose} failed{_line_of(error)} ({reason(error)}).") from error
 
     told.__signature__ = inspect.signature(make)  # type: ignore[attr-defined]
     return told
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """The kind of an error, and what it says first."""
     said = str(error).strip().split("\n")[0].rstrip(".")
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def place_of(error: BaseException) -> str:
+    """The line of a user's file that an error came from, ``" in mine.py, line 7"``; else empty."""
+    places = [(frame.f_code.co_filename, line) for frame, line in _own_frames(error)]
+    return " in {}, line {}".format(*places[-1]) if places else ""
+
+
+def _line_of(error: BaseException) -> str:
+    """The same without the file, ``" on line 7"``."""
+    lines = [line for _, line in _own_frames(error)]
+    return f" on line {lines[-1]}" if lines else ""
+
+
+def _own_frames(error: BaseException) -> list[tuple[FrameType, int]]:
+    steps = traceback.walk_tb(error.__traceback__)
+    return [s for s in steps if s[0].f_globals.get("__name__", "").startswith(_PREFIX)]
 
 
 def _loaded(path: Path, word: str) -> Any:
     """The module of a file, imported once however often it is asked for."""
     if not path.is_file():
         raise ValueError(f"{word!r} names the file {path}, which does not exist.")
-    name = f"demjax_user_file_{abs(hash(path.resolve()))}"
+    name = f"{_PREFIX}{abs(hash(path.resolve()))}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -110,5 +134,7 @@ def _loaded(path: Path, word: str) -> Any:
         del sys.modules[name]
         if isinstance(error, KeyboardInterrupt):
             raise
-        raise ValueError(f"{path} cannot be imported ({_reason(error)}).") from error
+        raise ValueError(
+            f"{path} cannot be imported{_line_of(error)} ({reason(error)})."
+        ) from error
     return module

@@ -56,6 +56,30 @@ def check_value(option: Option, value: Any, subject: str) -> None:
         _check_one(option, option.single or str, value, subject)
 
 
+def check_made(subject: str, value: Any, kind: Any, possible: str) -> None:
+    """Refuse what is of another type than what some function makes, such as the function itself.
+
+    Args:
+        subject: What the sentence begins with, such as ``"A run needs algorithm as"``.
+        value: What was given.
+        kind: A type, or several.
+        possible: What is possible, in words.
+
+    Raises:
+        ValueError: One sentence: what was given and what is possible.
+    """
+    if not isinstance(value, kind):
+        raise ValueError(f"{subject} {possible}, but {_in_words(value)} was given.")
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if hasattr(value, "__name__"):
+        return f"the function {value.__name__}, not what it makes,"
+    return repr(value) if value is None or isinstance(value, PLAIN) else type(value).__name__
+
+
 def _check_one(option: Option, kind: type, value: Any, subject: str) -> None:
     value = value.item() if isinstance(value, np.generic) else value
     if not isinstance(value, PLAIN):

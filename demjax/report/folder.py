@@ -6,12 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from demjax.experiment.config import read_options
 from demjax.runs import folder as run_folder
-from demjax.runs.reader import Clients, are_whole, read_clients, read_columns, read_measures
-
-UNFINISHED = "unfinished"
-"""The status of a run that has no summary: it goes on, or was killed."""
+from demjax.runs.reader import Clients, are_whole, read_columns, read_run
 
 
 class Run(NamedTuple):
@@ -25,6 +21,7 @@ class Run(NamedTuple):
         metrics: Columns of ``metrics.csv``, NaN where a value is missing.
         clients: Each client's measures and groups; ``None`` where they were not kept.
         labels: Rows of client, label, training examples, test examples; ``None`` likewise.
+        missing: One sentence on what is not there; empty where all is.
     """
 
     name: str
@@ -34,6 +31,7 @@ class Run(NamedTuple):
     metrics: dict[str, Float[np.ndarray, " R"]]
     clients: Clients | None
     labels: Int[np.ndarray, " rows 4"] | None
+    missing: str
 
 
 def read(out: Path) -> Run:
@@ -42,37 +40,18 @@ def read(out: Path) -> Run:
     Raises:
         ValueError: If there is no run, or a file of it is damaged.
     """
-    if not out.is_dir():
-        raise ValueError(f"The run {out} does not exist; possible is a folder that a run wrote.")
-    config = _config(out / run_folder.CONFIG)
-    finished = (out / run_folder.SUMMARY).exists()
-    summary = run_folder.read_summary(out) if finished else {}
-    metrics = read_measures(out / run_folder.METRICS, run_folder.PINNED, whole=finished)
-    if not metrics and summary.get("final"):
-        raise ValueError(
-            f"{out} is damaged: its run was measured, but it holds no {run_folder.METRICS}."
-        )
-    rounds = metrics.get("round", np.zeros(0))
-    clients = read_clients(out / run_folder.CLIENTS, rounds, whole=finished)
+    found = read_run(out)
     labels = read_columns(out / run_folder.LABELS, ("client", "label", "train", "test"), whole=True)
     return Run(
         name=out.resolve().name,
-        status=summary.get("status", UNFINISHED),
-        config=config,
-        summary=summary,
-        metrics=metrics,
-        clients=clients,
-        labels=_labels(out / run_folder.LABELS, labels, clients) if labels else None,
+        status=found.status,
+        config=found.options,
+        summary=found.summary,
+        metrics=found.measures,
+        clients=found.clients,
+        labels=_labels(out / run_folder.LABELS, labels, found.clients) if labels else None,
+        missing=found.missing,
     )
-
-
-def _config(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        raise ValueError(f"{path.parent} is no run folder: it holds no {path.name}.")
-    try:
-        return read_options(path)
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged. {error}") from None
 
 
 def _labels(

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from demjax.report.folder import UNFINISHED, Run
+from demjax.report.folder import Run
+from demjax.runs.reader import UNFINISHED
 
 LAST = (("C-SPE", "c_spe"), ("C-GEN", "c_gen"), ("Global", "global"))
 """The last measures, and their columns."""
@@ -18,6 +19,9 @@ def summary(runs: Sequence[Run]) -> str:
         ("data", [_data(run) for run in runs]),
         ("rounds", [_rounds(run) for run in runs]),
     ]
+    scores = [str(run.summary.get("score", "accuracy")) for run in runs]
+    if set(scores) != {"accuracy"}:
+        rows.append(("measures are means of", scores))
     for name, column in LAST:
         rows.append((name, [_last(run, column) for run in runs]))
     for name, key in (
@@ -52,17 +56,13 @@ def notes(runs: Sequence[Run]) -> str:
         if run.status == UNFINISHED:
             rounds = run.metrics.get("round")
             last = "nothing" if rounds is None else f"rounds up to {int(rounds[-1])}"
-            what = (
-                "not finished: going on, or killed; here is what was measured when this page was "
-                f"made, {last}"
-            )
+            what = f"not finished; here is what was measured when this page was made, {last}."
             said.setdefault(what, []).append(run.name)
         elif run.status != "done":
-            said.setdefault(f"ended early: {run.status}", []).append(run.name)
-    return "".join(
-        f'<p class="note">{escape(", ".join(names))}: {escape(what)}.</p>'
-        for what, names in said.items()
-    )
+            said.setdefault(f"ended early: {run.status}.", []).append(run.name)
+    sentences = [f"{', '.join(names)}: {what}" for what, names in said.items()]
+    sentences += [run.missing for run in runs if run.missing]
+    return "".join(f'<p class="note">{escape(sentence)}</p>' for sentence in sentences)
 
 
 def _table(
@@ -99,7 +99,7 @@ def _ended(run: Run) -> str:
 
 def _data(run: Run) -> str:
     parts = [run.config.get("dataset"), run.config.get("partition")]
-    clients = run.config.get("clients")
+    clients = run.summary.get("clients", run.config.get("clients"))
     return ", ".join([str(part) for part in parts if part] + [f"{clients} clients"] * bool(clients))
 
 

@@ -14,17 +14,15 @@ import csv
 import io
 import json
 import os
-import platform
 from collections.abc import Iterable, Mapping
-from importlib import metadata
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from demjax._version import __version__
 from demjax.data import Partition, save_partition
+from demjax.runs.new_files import check_folder, is_there, whole_file
 from demjax.runs.rows import labels_rows
 
 PINNED = ("round", "c_spe", "c_gen", "global")
@@ -42,22 +40,19 @@ def check_free(out: Path) -> None:
     """
     if str(out) == ".":
         raise ValueError("The output folder has no name; possible is a new or empty folder.")
+    if is_there(out) and out.is_file():
+        raise ValueError(f"The output {out} is a file; possible is a new or empty folder.")
     try:
-        if out.exists() and not out.is_dir():
-            raise ValueError(f"The output {out} is a file; possible is a new or empty folder.")
-        if out.is_dir() and any(out.iterdir()):
-            what = "another run" if (out / CONFIG).exists() else "other files"
-            raise ValueError(
-                f"The output folder {out} already holds {what}, which would be overwritten; "
-                "possible is a new or empty folder."
-            )
-        above = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-        if not above.is_dir():
-            raise ValueError(f"The output folder {out} cannot be written: {above} is a file.")
-        if not os.access(above, os.W_OK | os.X_OK):
-            raise ValueError(f"The output folder {out} cannot be written: no right to {above}.")
+        holds = out.is_dir() and any(out.iterdir())
     except OSError as error:
-        raise ValueError(f"The output folder {out} cannot be written: {error.strerror}.") from None
+        raise ValueError(f"The output folder {out} cannot be read: {error.strerror}.") from None
+    if holds:
+        what = "another run" if (out / CONFIG).exists() else "other files"
+        raise ValueError(
+            f"The output folder {out} already holds {what}, which would be overwritten; "
+            "possible is a new or empty folder."
+        )
+    check_folder(out)
 
 
 def create(
@@ -73,8 +68,10 @@ def create(
 
     Raises:
         ValueError: If the folder cannot take a new run.
+        OSError: If it cannot be written after all, as when the disk is full; nothing stays.
     """
     check_free(out)
+    made = [folder for folder in (out, *out.absolute().parents) if not folder.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
         with (out / CONFIG).open("x", encoding="utf-8") as file:
@@ -82,16 +79,25 @@ def create(
         if partition is not None and y is not None:
             save_partition(partition, out / PARTITION, y=y)
             append(out / LABELS, labels_rows(partition, y))
-    except OSError as error:
-        raise ValueError(f"The output folder {out} cannot be written: {error.strerror}.") from None
+    except BaseException as error:
+        discard(out, made)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror or str(error), str(out)) from None
+        raise
 
 
-def discard(out: Path) -> None:
-    """Take back what a run wrote, when it ended before anything was measured."""
+def discard(out: Path, made: Iterable[Path] = ()) -> None:
+    """Take back what a run wrote, when it ended before anything was measured.
+
+    Args:
+        out: The run's folder, which goes too where nothing else is in it.
+        made: Further folders that were made for it, the innermost first.
+    """
     for name in WRITTEN:
         (out / name).unlink(missing_ok=True)
-    if not any(out.iterdir()):
-        out.rmdir()
+    for folder in (out, *made):
+        with suppress(OSError):  # it is another's as well, or gone
+            folder.rmdir()
 
 
 def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -102,31 +108,24 @@ def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     if not path.exists():
         writer.writeheader()
     writer.writerows(rows)
-    before = path.stat().st_size if path.exists() else 0
+    before = path.stat().st_size if path.exists() else None
     try:
         with path.open("a", encoding="utf-8", newline="") as file:
             file.write(text.getvalue())
             file.flush()
             os.fsync(file.fileno())
     except OSError:
-        if path.exists():  # half a row is worse than none
+        if before is not None:  # half a row is worse than none
             os.truncate(path, before)
+        else:
+            path.unlink(missing_ok=True)
         raise
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file, all of it or nothing."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_summary(out: Path, summary: Mapping[str, Any]) -> None:
     """Write ``summary.json``, all of it or nothing."""
-    write_whole(out / SUMMARY, json.dumps(summary, indent=2) + "\n")
+    with whole_file(out / SUMMARY) as partial:
+        partial.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
 def read_summary(out: Path) -> dict[str, Any]:
@@ -137,7 +136,7 @@ def read_summary(out: Path) -> dict[str, Any]:
     """
     path = out / SUMMARY
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary = json.loads(path.read_text(encoding="utf-8-sig"))
         final = summary["final"] or {}
         if final and not isinstance(final["round"], int | float):
             raise TypeError
@@ -148,22 +147,3 @@ def read_summary(out: Path) -> dict[str, Any]:
         raise ValueError(f"{out} is no finished run: it holds no readable {SUMMARY}.") from None
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
         raise ValueError(f"{path} is damaged: it is no summary of a run.") from None
-
-
-def environment() -> dict[str, Any]:
-    """The device a run is on, and the versions it runs with."""
-    packages = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy")
-    device = jax.devices()[0]
-    return {
-        "device": {
-            "platform": device.platform,
-            "kind": device.device_kind,
-            "count": jax.device_count(),
-            "cores": os.cpu_count(),
-        },
-        "versions": {
-            "python": platform.python_version(),
-            "demjax": __version__,
-            **{package: metadata.version(package) for package in packages},
-        },
-    }

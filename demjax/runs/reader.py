@@ -1,12 +1,18 @@
-"""Reads what run folders hold: their tables, finished or not, as arrays."""
+"""Reads what run folders hold, finished or not: the same for tables, figures and reports."""
 
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+
+from demjax.experiment.config import read_options
+from demjax.runs.folder import CLIENTS, CONFIG, METRICS, SUMMARY, read_summary
+
+UNFINISHED = "unfinished"
+"""The status of a run that has no summary: it goes on, or was killed."""
 
 NEEDED = ("round", "client", "c_spe", "c_gen")
 """The columns that ``clients.csv`` has of every algorithm."""
@@ -31,6 +37,68 @@ class Clients(NamedTuple):
     groups: Int[np.ndarray, " R K N"]
 
 
+class RunFiles(NamedTuple):
+    """What a run folder holds, of whatever it may lack.
+
+    Attributes:
+        status: How the run ended, or ``unfinished``.
+        options: What ``config.toml`` says, also options that this version does not know.
+        summary: What ``summary.json`` says.
+        measures: Columns of ``metrics.csv``, NaN where a value is missing.
+        clients: Each client's measures and groups; ``None`` where they were not kept.
+        missing: One sentence on what is not there; empty where all is.
+    """
+
+    status: str
+    options: dict[str, Any]
+    summary: dict[str, Any]
+    measures: dict[str, Float[np.ndarray, " R"]]
+    clients: Clients | None
+    missing: str
+
+    @property
+    def whole(self) -> bool:
+        """Whether its files are no longer written to."""
+        return self.status != UNFINISHED
+
+
+def read_run(out: Path) -> RunFiles:
+    """Read a run folder, as far as the run has got.
+
+    Where there is no ``metrics.csv``, the last row is that of ``summary.json``.
+
+    Raises:
+        ValueError: If there is no run, or a file of it is damaged.
+    """
+    if not out.is_dir():
+        raise ValueError(f"There is no run {out}; possible is a folder that demjax run wrote.")
+    there = [name for name in (CONFIG, METRICS, SUMMARY) if (out / name).exists()]
+    if not there:
+        raise ValueError(f"{out} is no run folder: it holds no {CONFIG}, {METRICS} or {SUMMARY}.")
+    finished = SUMMARY in there
+    summary = read_summary(out) if finished else {}
+    measures = read_measures(out / METRICS, (), whole=finished)
+    if METRICS not in there:
+        last = summary.get("final") or {}
+        measures = {n: np.array([np.nan if v is None else v], float) for n, v in last.items()}
+    lacks = {
+        SUMMARY: "the run goes on, or was killed",
+        METRICS: "only the last row is known" if measures else "nothing was measured",
+        CONFIG: "its options are not known",
+    }
+    said = [f"no {name} ({why})" for name, why in lacks.items() if name not in there]
+    if not measures and METRICS in there:
+        said.append(f"no measurement in {METRICS}")
+    return RunFiles(
+        status=summary.get("status", UNFINISHED),
+        options=read_options(out / CONFIG) if CONFIG in there else {},
+        summary=summary,
+        measures=measures,
+        clients=read_clients(out / CLIENTS, measures.get("round", np.zeros(0)), whole=finished),
+        missing=f"{out} holds {', '.join(said)}." if said else "",
+    )
+
+
 def read_columns(
     path: Path, needed: Sequence[str], *, whole: bool
 ) -> dict[str, Float[np.ndarray, " rows"]]:
@@ -45,7 +113,7 @@ def read_columns(
         ValueError: If the file cannot be read, lacks a column, or a row of it is no numbers.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return {}
     except OSError as error:

@@ -11,6 +11,7 @@ import tomli_w
 from demjax.base import ClientData
 from demjax.data import Partition
 from demjax.runs import folder as run_folder
+from demjax.runs.environment import environment
 from demjax.runs.rows import clients_rows, dendrogram_rows, labels_rows, metrics_row
 from demjax.simulation.history import History
 
@@ -55,7 +56,7 @@ def save_run(
             "algorithm": options.get("algorithm"),
             "rounds_done": int(history.round[-1]),
             "final": final,
-            **run_folder.environment(),
+            **environment(),
         }
         run_folder.write_summary(path, summary)
     except OSError as error:

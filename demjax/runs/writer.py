@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
@@ -12,14 +12,19 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from demjax.backend.compilation import Outcome
 from demjax.experiment.experiment import Experiment
 from demjax.metrics import MEASURES
 from demjax.metrics.selection import CLIENT
+from demjax.registry.user_files import place_of
 from demjax.runs import folder as run_folder
+from demjax.runs.environment import environment
+from demjax.runs.reader import read_run
 from demjax.runs.rows import clients_rows, dendrogram_rows, metrics_row
 from demjax.runs.tensorboard import Row
+from demjax.simulation.ending import divergence
 from demjax.simulation.history import Moment
 from demjax.simulation.progress import Progress
 
@@ -65,8 +70,11 @@ class Recorder:
         measures: What is measured, for the summary. Without ``"client"``, nothing is written of
             single clients but the groups of those that have some.
         score: What the task's score is called.
+        labels: What each label stands for, by number.
+        clients: How many clients there are, which the data may decide.
         progress: Where ``watch`` shows the run, which ends here before anything else is said; by
             default it is shown from here.
+        stop: Whether the run was stopped by hand, of ``interruptible``.
         organized: How often clients had grouped themselves when their dendrogram was last written.
     """
 
@@ -78,8 +86,12 @@ class Recorder:
     compile_cache: Outcome = "off"
     measures: Sequence[str] = MEASURES
     score: str = "accuracy"
+    labels: Sequence[str] = ()
+    clients: int | None = None
     progress: Progress | None = None
+    stop: Callable[[], bool] = lambda: False
     organized: int = field(default=0, init=False)
+    warned: str = field(default="", init=False)  # of losses that diverge, models still finite
     rows: list[dict[str, Any]] = field(default_factory=list, init=False)
     round_seconds: list[float] = field(default_factory=list, init=False)
     measure_seconds: list[float] = field(default_factory=list, init=False)
@@ -94,22 +106,23 @@ class Recorder:
                 shown = moments if self.progress else progress.follow(moments)
                 ending = self._follow(shown, begin)
         except KeyboardInterrupt:
-            # A second Ctrl-C shall not keep the summary from being written.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
             if not self.rows:
                 run_folder.discard(self.out)
                 sentence = "Interrupted before anything was measured; nothing is kept."
                 return say(sentence, INTERRUPTED)
-            done = len(self.round_seconds)
-            sentence = f"Interrupted after {done} rounds; what was measured is kept in {self.out}."
-            ending = Ending("interrupted", INTERRUPTED, sentence)
+            ending = self._interrupted()
         except Exception as error:  # whatever it is, what was measured gets its summary
+            if isinstance(error, OSError) and not self.rows:
+                run_folder.discard(self.out)
+                return say(self._reason(error), FAILED)
             ending = Ending("failed", FAILED, self._reason(error))
         try:
             self._summarize(ending.status, time.perf_counter() - begin + self.compile_seconds)
         except OSError as error:
             sentence = ending.sentence or f"The summary cannot be written: {error.strerror}."
             ending = Ending(ending.status, FAILED, sentence)
+        if self.warned:
+            say(self.warned, ending.code)
         if self.rows:
             print(table([(str(self.out), self.rows[-1], ending.status)]))
         return say(ending.sentence, ending.code) if ending.sentence else ending.code
@@ -123,19 +136,23 @@ class Recorder:
             if moment.measures is None:
                 continue
             self.measure_seconds.append(moment.measure_seconds)
-            diverged = int(moment.measures.diverged)
-            if diverged:
-                return Ending(
-                    "diverged",
-                    FAILED,
-                    f"The run diverged: after round {moment.round} the models of {diverged} of "
-                    f"{self.resolved.clients} clients are not finite; what was measured before "
-                    f"is kept in {self.out}.",
-                )
+            found = divergence(moment, self.clients or self.resolved.clients)
+            if int(moment.measures.diverged):
+                sentence = f"{found.rstrip('.')}; what was measured before is kept in {self.out}."
+                return Ending("diverged", FAILED, sentence)
+            self.warned = self.warned or found
             seconds = time.perf_counter() - begin
             with whole():
                 self._keep(moment, seconds)
-        return Ending()
+        stopped = self.stop() and len(self.round_seconds) < self.resolved.rounds
+        return self._interrupted() if stopped else Ending()
+
+    def _interrupted(self) -> Ending:
+        # Another Ctrl-C shall not keep the summary from being written.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        done = len(self.round_seconds)
+        sentence = f"Interrupted after {done} rounds; what was measured is kept in {self.out}."
+        return Ending("interrupted", INTERRUPTED, sentence)
 
     def _keep(self, moment: Moment, seconds: float) -> None:
         done, sent = moment.round, moment.model_bytes
@@ -149,23 +166,25 @@ class Recorder:
             clients = clients_rows(done, measures, info)
             run_folder.append(self.out / run_folder.CLIENTS, clients)
         run_folder.append(self.out / run_folder.METRICS, [row])
-        self.also(row)
         self.rows.append(row)
+        self.also(row)
 
     def _reason(self, error: Exception) -> str:
         if isinstance(error, OSError):
             return f"The run stopped because {self.out} cannot be written: {error.strerror}."
         if isinstance(error, jax.errors.JaxRuntimeError):
             return f"The run failed on the device: {first_line(error)}"
-        return f"The run failed ({type(error).__name__}): {first_line(error)}"
+        return f"The run failed{place_of(error)} ({type(error).__name__}): {first_line(error)}"
 
     def _summarize(self, status: str, seconds: float) -> None:
         summary = {
             "status": status,
             "algorithm": self.resolved.algorithm,
+            "clients": self.clients or self.resolved.clients,
             "parameters": self.parameters,
             "measures": list(self.measures),
             "score": self.score,
+            "labels": list(self.labels),
             "rounds_done": len(self.round_seconds),
             "final": self.rows[-1] if self.rows else None,
             "compile_seconds": self.compile_seconds,
@@ -173,34 +192,39 @@ class Recorder:
             "round_seconds": median(self.round_seconds) if self.round_seconds else None,
             "measure_seconds": median(self.measure_seconds) if self.measure_seconds else None,
             "total_seconds": seconds,
-            **run_folder.environment(),
+            **environment(),
         }
         run_folder.write_summary(self.out, summary)
 
 
 def compare(outs: Sequence[Path]) -> str:
-    """The last measures of run folders as a table.
+    """The last measures of run folders as a table, and what they lack, a line each.
 
     Raises:
-        ValueError: If a folder holds no finished run, or one of which nothing was measured.
+        ValueError: If a folder holds no run, or a damaged one.
     """
-    summaries = [(str(out), run_folder.read_summary(out)) for out in outs]
-    finals = [(out, summary["final"], summary["status"]) for out, summary in summaries]
-    empty = [out for out, final, _ in finals if not final]
-    if empty:
-        raise ValueError(f"The run {empty[0]} ended before anything was measured.")
-    return table(finals)
+    runs = [(str(out), read_run(out)) for out in outs]
+    rows = [
+        (out, {name: values[-1] for name, values in run.measures.items()}, run.status)
+        for out, run in runs
+    ]
+    scores = dict.fromkeys(run.summary.get("score", "accuracy") for _, run in runs)
+    named = [] if list(scores) == ["accuracy"] else [f"measures: {', '.join(scores)}"]
+    return "\n".join([table(rows), *named, *(run.missing for _, run in runs if run.missing)])
 
 
-def table(finals: Sequence[tuple[str, dict[str, Any], str]]) -> str:
+def table(finals: Sequence[tuple[str, Mapping[str, Any], str]]) -> str:
     """Rows of last measures as an aligned table, a run a line, and how it ended unless done."""
     width = max(len("run"), *(len(name) for name, _, _ in finals))
     lines = [f"{'run':<{width}}  rounds   C-SPE   C-GEN  Global"]
     for name, row, status in finals:
-        values = [row[measure] for measure in ("c_spe", "c_gen", "global")]
-        numbers = "  ".join("     –" if one is None else f"{one:6.4f}" for one in values)
+        rounds = f"{row['round']:.0f}" if row else "–"
+        values = [row.get(measure) for measure in ("c_spe", "c_gen", "global")]
+        numbers = "  ".join(
+            f"{'–':>6}" if value is None or np.isnan(value) else f"{value:6.4f}" for value in values
+        )
         ended = "" if status == "done" else f"  {status}"
-        lines.append(f"{name:<{width}}  {row['round']:>6}  {numbers}{ended}")
+        lines.append(f"{name:<{width}}  {rounds:>6}  {numbers}{ended}")
     return "\n".join(lines)
 
 

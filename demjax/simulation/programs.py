@@ -17,6 +17,7 @@ from demjax.metrics import Measures, measure, model_bytes
 from demjax.simulation.history import no_info
 from demjax.simulation.progress import Progress
 from demjax.simulation.schedule import schedule, takers
+from demjax.tasks.data_check import check_data
 
 
 class Programs(NamedTuple):
@@ -51,18 +52,20 @@ def programs(
     rounds: int | None = None,
     eval_every: int | Sequence[int] = 1,
     measures_every: Mapping[str, int] | None = None,
+    done: int = 0,
     progress: Progress | None = None,
 ) -> Programs:
     """Compile what ``watch`` runs, from shapes alone: no model is made.
 
     Args:
         algorithm, task, clients, key, take_measures: As in ``watch``.
-        rounds, eval_every, measures_every: Likewise; the first two matter only with the last,
+        rounds, eval_every, measures_every, done: Likewise; the first two matter only with the last,
             where there is a program for each set of measures that are taken together.
         progress: Where to show what is being compiled.
 
     Raises:
-        ValueError: If an interval is given of what is not measured, or without ``rounds``.
+        ValueError: If an interval is given of what is not measured, or without ``rounds``, or the
+            task cannot learn from these data.
     """
     start = time.perf_counter()
     if measures_every and rounds is None:
@@ -70,8 +73,11 @@ def programs(
             "Programs for measures_every depend on how many rounds there are, but none was given; "
             "possible is rounds of at least 1."
         )
+    if take_measures is not None:  # else measure does
+        check_data(task, clients)
     take = take_measures or measure(task, clients)
-    sets = schedule(rounds or 1, eval_every if rounds else 1, measures_every, take=take).sets
+    every = eval_every if rounds else 1
+    sets = schedule(rounds or 1, every, measures_every, take=take, done=done).sets
     if progress:
         progress.begin("tracing")
     clients = on_every_device(clients)

@@ -5,16 +5,19 @@ its own draws, so that the line moves also during a long round and while program
 and a round only notes that it is done.
 """
 
+import io
 import shutil
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
 from demjax.simulation.history import Moment
+from demjax.simulation.plain_letters import in_letters_of
 
 SCORES = {"C-SPE": "c_spe", "C-GEN": "c_gen", "Global": "global_score"}
 """The measures that are shown, and what they are called there."""
@@ -63,7 +66,7 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
         every: float | None = 1.0,
     ):
-        self.stream = sys.stderr if stream is None else stream
+        self.stream = stream or sys.stderr or io.StringIO()  # there may be no standard error
         self.terminal = self.stream.isatty() if terminal is None else terminal
         self.clock = clock
         self.shown = Shown(rounds, since=clock())
@@ -108,15 +111,15 @@ class Progress:
         """Write a line of its own, above what is drawn."""
         with self._lock:
             if self._status is not None:
-                self._status("")
-                self.stream.write("\r")
-            self.stream.write(f"{line}\n")
-            self.stream.flush()
+                self._show("")
+                self._write("\r")
+            self._write(f"{line}\n")
 
-    def follow(self, moments: Iterator[Moment]) -> Iterator[Moment]:
-        """Pass the moments of a run on, and show how far it is."""
+    def follow(self, moments: Iterator[Moment], score: str = "accuracy") -> Iterator[Moment]:
+        """Pass the moments of a run on, and show how far it is; ``score`` is the task's."""
         for moment in moments:
-            self.done(moment.round, None if moment.measures is None else scores(moment.measures))
+            taken = moment.measures is not None
+            self.done(moment.round, scores(moment.measures, score) if taken else None)
             yield moment
 
     def draw(self) -> None:
@@ -130,7 +133,7 @@ class Progress:
 
                 self._status = tqdm.status_printer(self.stream)
             width = shutil.get_terminal_size().columns
-            self._status(bar(self.shown, self.clock(), width))
+            self._show(bar(self.shown, self.clock(), width))
 
     def close(self) -> None:
         """Stop drawing, and leave the line as it is; closing twice does nothing."""
@@ -141,8 +144,7 @@ class Progress:
             self._thread.join()
         if self.terminal and (self._status is not None or self.shown.begun is not None):
             self.draw()
-            self.stream.write("\n")
-            self.stream.flush()
+            self._write("\n")
 
     def _draw_every(self, seconds: float) -> None:
         while not self._ended.wait(seconds):
@@ -156,8 +158,19 @@ class Progress:
             if not ends and now - self.told < pause(now - self.created, measured=measured):
                 return
             self.told = now
-            self.stream.write(f"{sentence(shown, now)}\n")
+            self._write(f"{sentence(shown, now)}\n")
+
+    def _write(self, text: str) -> None:
+        """Write in letters that the stream has; a log that is full or gone stops no run."""
+        with suppress(OSError):
+            self.stream.write(in_letters_of(text, self.stream))
             self.stream.flush()
+
+    def _show(self, line: str) -> None:
+        """Draw a line over the one before, likewise."""
+        with suppress(OSError):
+            assert self._status is not None
+            self._status(in_letters_of(line, self.stream))
 
 
 def pause(elapsed: float, *, measured: bool) -> float:
@@ -216,10 +229,16 @@ def rounds_a_second(shown: Shown, now: float) -> float | None:
     return (shown.done - shown.first) / (now - shown.begun)
 
 
-def scores(measures: Any) -> dict[str, float]:
-    """Those of a run's measures that are shown, by name; those not taken are left out."""
+def scores(measures: Any, score: str = "accuracy") -> dict[str, float]:
+    """Those of a run's measures that are shown, by name; those not taken are left out.
+
+    The first says what all are means of, unless that is an accuracy.
+    """
     values = {name: float(getattr(measures, field, np.nan)) for name, field in SCORES.items()}
-    return {name: value for name, value in values.items() if np.isfinite(value)}
+    known = [(name, value) for name, value in values.items() if np.isfinite(value)]
+    if known and score != "accuracy":
+        known[0] = (f"{score}: {known[0][0]}", known[0][1])
+    return dict(known)
 
 
 def _doing(shown: Shown, now: float) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from demjax.metrics import MEASURES, Measures
 from demjax.metrics.selection import check_intervals
-from demjax.registry import check_number
+from demjax.registry import check_made, check_number
 
 Take = Callable[..., Measures]
 """What takes measures: ``(models, clients) -> Measures``."""
@@ -31,22 +31,25 @@ class Schedule(NamedTuple):
         return list(dict.fromkeys(self.taken))
 
 
-def measured_rounds(rounds: int, every: int | Sequence[int]) -> list[int]:
-    """The rounds of a run that are measured: 0, each ``every``-th or listed one, the last.
+def measured_rounds(rounds: int, every: int | Sequence[int], done: int = 0) -> list[int]:
+    """The rounds after which a run is measured: 0, each ``every``-th or listed one, the last.
 
     Arguments and errors are those of ``schedule``.
     """
-    check_number("A run", "rounds", rounds, 1)
+    for name, number, least in (("rounds", rounds, 1), ("done", done, 0)):
+        check_made(f"A run needs {name} as", number, int | np.integer, "a whole number")
+        check_number("A run", name, int(number), least)
+    last = done + rounds
     if isinstance(every, int | np.integer):
         check_number("A run", "eval_every", int(every), 1)
-        every = range(0, rounds, int(every))
-    outside = [number for number in every if not 0 <= number <= rounds]
+        every = range(-(-done // int(every)) * int(every), last, int(every))
+    outside = [number for number in every if not done <= number <= last]
     if outside:
         raise ValueError(
-            f"A run of {rounds} rounds can be measured after 0 to {rounds} of them, but "
+            f"A run of {rounds} rounds can be measured after {done} to {last} of them, but "
             f"{outside[0]} was given."
         )
-    return sorted({0, *every, rounds})
+    return sorted({done, *every, last})
 
 
 def schedule(
@@ -55,6 +58,7 @@ def schedule(
     measures_every: Mapping[str, int] | None = None,
     *,
     take: Take | None = None,
+    done: int = 0,
 ) -> Schedule:
     """Say in which rounds what is measured.
 
@@ -67,16 +71,18 @@ def schedule(
         measures_every: By the name of a measure, ``"client"``, ``"group"`` or ``"global"``, the
             rounds between two of its measurements; by default it is due whenever there is one.
         take: What takes the measures; by default what ``measure`` makes.
+        done: Rounds before the run, from which its own are counted on.
 
     Raises:
         ValueError: If a number is out of range, or an interval is given of what is not measured.
     """
-    measured = measured_rounds(rounds, eval_every)
+    measured = measured_rounds(rounds, eval_every, done)
     asked: tuple[str, ...] = getattr(take, "measures", MEASURES)
     check_intervals(measures_every, take, asked)
     every = measures_every or {}
+    ends = (done, done + rounds)
     due = [
-        tuple(name for name in asked if number in (0, rounds) or number % every.get(name, 1) == 0)
+        tuple(name for name in asked if number in ends or number % every.get(name, 1) == 0)
         for number in measured
     ]
     kept = [(number, names) for number, names in zip(measured, due, strict=True) if names]

@@ -14,18 +14,23 @@ Compiling takes as long as for one experiment. In the context of ``spread_over``
 divided among devices, in place of clients: they never wait for one another.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array
 
+from demjax.arrays import on_device
 from demjax.backend import policy
 from demjax.backend.sharding import compiler_options, over_clients
+from demjax.metrics import Measures
 from demjax.registry import check_number
+from demjax.simulation.history import nan_is_no_value
 
 
 def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None = None) -> Any:
@@ -56,7 +61,7 @@ def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None 
             or ``chunk`` is below 1.
     """
     check_number("A sweep", "chunk", chunk, 1)
-    experiments = jax.tree.map(jnp.asarray, experiments)
+    experiments = jax.tree.map(partial(on_device, what="Experiments"), experiments)
     rows = sorted({leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(experiments)})
     if len(rows) != 1 or rows == [0]:
         given = " and ".join(map(str, rows)) or "no"
@@ -89,7 +94,27 @@ def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None 
     def run(shared, experiments):
         return over_clients(some, shared, experiments)
 
-    return run(shared, experiments)
+    with nan_is_no_value():
+        results = run(shared, experiments)
+    _warn_of_divergence(results)
+    return results
+
+
+def _warn_of_divergence(results: Any) -> None:
+    """Say how many experiments ended with models that are not finite, if measures tell."""
+    leaves = jax.tree.leaves(results, is_leaf=lambda part: isinstance(part, Measures))
+    counts = [part.diverged for part in leaves if isinstance(part, Measures)]
+    for lost in counts:
+        if isinstance(lost, jax.core.Tracer):
+            continue
+        ends = np.asarray(lost).reshape(len(lost), -1)[:, -1]
+        if ends.any():
+            warnings.warn(
+                f"In {(ends > 0).sum()} of {len(ends)} experiments models are not finite at the "
+                "end: they diverged.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
 
 
 def grid(**values: Sequence[Any] | Array) -> dict[str, Array]:
@@ -105,7 +130,7 @@ def grid(**values: Sequence[Any] | Array) -> dict[str, Array]:
     Raises:
         ValueError: If a name has no values.
     """
-    arrays = {name: jnp.asarray(each) for name, each in values.items()}
+    arrays = {name: on_device(each, f"Values of {name}") for name, each in values.items()}
     for name, array in arrays.items():
         if array.ndim == 0 or array.shape[0] == 0:
             raise ValueError(f"A grid needs at least one value of {name}, as a list or an array.")

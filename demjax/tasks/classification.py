@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Num
 
 from demjax.base import Task
+from demjax.tasks.data_check import check_labels
 from demjax.tasks.supervised import supervised
 
 
@@ -31,14 +32,16 @@ def classification(
         compute: Numbers that the module computes with; with ``jnp.bfloat16`` parameters, their
             gradients, and all after the logits stay in single precision.
         inputs: What is done to inputs before the module sees them, such as a
-            ``data.Normalization`` of bytes; by default nothing.
+            ``data.Normalization`` of bytes; by default nothing. Whole numbers but bytes, such as
+            the numbers of words, then stay whole whatever ``compute`` is.
 
     Returns:
         The task; its score is 1 where the largest logit is the label's, 0 elsewhere.
 
     Raises:
-        ValueError: One sentence: at once, if the model is of no known kind; when it is traced, if
-            labels are not whole numbers.
+        ValueError: One sentence: at once, if the model is of no known kind; before a run, if it
+            cannot take the inputs, or has no output for a label; when it is traced, if labels are
+            not whole numbers.
     """
     return supervised(
         model,
@@ -48,6 +51,7 @@ def classification(
         score_name="accuracy",
         compute=compute,
         inputs=inputs,
+        check_outputs=check_labels,
     )
 
 
@@ -61,6 +65,11 @@ def cross_entropy(logits: Float[Array, " B classes"], y: Int[Array, " B"]) -> Fl
         raise ValueError(
             f"Classification needs labels that are whole numbers, but {y.dtype} was given; targets "
             "that are floating point are for regression."
+        )
+    if logits.ndim != y.ndim + 1:
+        raise ValueError(
+            "Classification needs a model of logits [B, classes], but its outputs are of shape "
+            f"{logits.shape} for labels of shape {y.shape}."
         )
     return optax.softmax_cross_entropy_with_integer_labels(logits, y)
 

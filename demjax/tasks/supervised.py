@@ -9,8 +9,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Num
 
-from demjax.base import Task
-from demjax.models.adapters import network
+from demjax.arrays import on_device
+from demjax.base import ClientData, Task
+from demjax.models.adapters import network, unrounded
+from demjax.tasks.data_check import check_shapes
 
 
 def supervised(
@@ -22,6 +24,7 @@ def supervised(
     score_name: str,
     compute: DTypeLike = jnp.float32,
     inputs: Callable[[Num[Array, " B *shape"]], Float[Array, " B *shape"]] | None = None,
+    check_outputs: Callable[[tuple[int, ...], ClientData], None] | None = None,
 ) -> Task:
     """A task made of a model and of what its outputs are worth.
 
@@ -35,12 +38,16 @@ def supervised(
         score_name: What the mean score is called.
         compute: Numbers that the model computes with; parameters, their gradients, state, and all
             after the outputs stay in single precision.
-        inputs: What is done to inputs before the model sees them; by default nothing.
+        inputs: What is done to inputs before the model sees them; by default nothing. Whole
+            numbers but bytes then reach the model as they are, never rounded by ``compute``.
+        check_outputs: ``(shape of the outputs, clients) -> None``: what the data must be besides
+            of shapes that fit.
 
     Raises:
         ValueError: One sentence, if the model is of no known kind.
     """
-    net = network(model, example)
+    example = on_device(example, "The example")
+    net = network(model, example if inputs is None else example.astype(jnp.float32))
     is_state = net.state or partial(jax.tree.map, lambda leaf: False)
 
     def seen(params, x):
@@ -49,7 +56,7 @@ def supervised(
         cast = jax.tree.map(
             lambda s, leaf: leaf if s else leaf.astype(compute), is_state(params), params
         )
-        return cast, x.astype(compute)
+        return cast, unrounded(x, compute)
 
     def loss_with_state(params, x, y, weight, key):
         cast, x = seen(params, x)
@@ -64,8 +71,16 @@ def supervised(
     def loss(params, x, y, weight, key):
         return loss_with_state(params, x, y, weight, key)[0]
 
+    def predict(params, x):
+        return net.predict(*seen(params, x))
+
     def score(params, x, y):
-        return scores(jnp.asarray(net.predict(*seen(params, x)), jnp.float32), y)
+        return scores(jnp.asarray(predict(params, x), jnp.float32), y)
+
+    def check(clients):
+        outputs = check_shapes(net.init, predict, losses, example, clients)
+        if check_outputs is not None:
+            check_outputs(outputs, clients)
 
     return Task(
         init=net.init,
@@ -74,4 +89,5 @@ def supervised(
         score_name=score_name,
         state=net.state,
         loss_with_state=None if net.state is None else loss_with_state,
+        check=check,
     )

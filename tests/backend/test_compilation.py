@@ -124,7 +124,7 @@ def test_other_warnings_are_passed_on(tmp_path):
 TINY = "run --algorithm fedavg --model linear --clients 4 --rounds 1 --epochs 1 --devices 1 --out"
 
 
-def test_a_second_run_finds_the_programs_of_the_first(tmp_path, monkeypatch):
+def test_a_second_run_finds_the_programs_of_the_first(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DEMJAX_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "cache" / "programs"
 
@@ -139,15 +139,22 @@ def test_a_second_run_finds_the_programs_of_the_first(tmp_path, monkeypatch):
         assert "cache" not in done.stderr
         return said(name)
 
-    assert main.main([*TINY.split(), str(tmp_path / "none"), "--no-compile-cache"]) == 0
-    assert said("none") == "off"
+    def run_here(name, *more):
+        assert main.main([*TINY.split(), str(tmp_path / name), *more]) == 0
+        printed = capsys.readouterr().err
+        assert "arning" not in printed
+        assert "cache" not in printed
+        return said(name)
+
+    monkeypatch.setattr("demjax.cli.run.default_folder", lambda: folder.parent)
+    assert run_here("none", "--no-compile-cache") == "off"
     assert not folder.exists()
     assert [run("first"), run("second")] == ["miss", "hit"]
     for entry in entries(folder):
         entry.write_bytes(b"garbage")
     folder.chmod(0o500)
     try:
-        assert run("third") == "miss"
+        assert run_here("third") == "miss"
     finally:
         folder.chmod(0o700)
     numbers = [(tmp_path / name / "clients.csv").read_text() for name in ("first", "second")]

@@ -12,6 +12,7 @@ from drawn_folders import made_run
 from demjax import plots
 from demjax.cli import main
 from demjax.runs import folder as run_folder
+from demjax.runs.environment import environment
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 OPTIONS = {
@@ -37,7 +38,7 @@ def figures(monkeypatch):
 def finished(folder, **options):
     """A made-up run's folder, whose summary says where it ran."""
     summary = made_run(folder, **options) / run_folder.SUMMARY
-    summary.write_text(json.dumps(json.loads(summary.read_text()) | run_folder.environment()))
+    summary.write_text(json.dumps(json.loads(summary.read_text()) | environment()))
 
 
 def drawn(figures, monkeypatch, out, *words):

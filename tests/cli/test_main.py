@@ -104,7 +104,8 @@ def test_two_devices_give_the_same_numbers(finished, tmp_path, capsys):
 
 
 def test_config_toml_reruns_the_experiment_exactly(finished, tmp_path):
-    assert run("run", "--config", finished / "config.toml", "--out", tmp_path / "again") == 0
+    again = ["--config", finished / "config.toml", "--no-compile-cache"]
+    assert run("run", *again, "--out", tmp_path / "again") == 0
     assert without_seconds(tmp_path / "again") == without_seconds(finished)
     same = (tmp_path / "again" / "clients.csv").read_text()
     assert same == (finished / "clients.csv").read_text()
@@ -343,7 +344,7 @@ def test_compare_shows_runs_side_by_side(finished, tmp_path, capsys):
     assert table[1] == table[2]
     assert f"{float(rows_of(finished)[-1]['c_spe']):.4f}" in table[1]
     assert run("compare", tmp_path) == 2
-    assert "no finished run" in capsys.readouterr().err
+    assert "is no run folder" in capsys.readouterr().err
 
 
 def test_help_and_version_say_what_there_is(capsys):
@@ -406,7 +407,7 @@ def test_an_interruption_before_the_first_measure_leaves_nothing(tmp_path, capsy
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr(run_command, "watch", interrupted)
+    monkeypatch.setattr(run_command, "moments", interrupted)
     before = signal.getsignal(signal.SIGINT)
     try:
         assert run("run", *PLAIN, "--out", tmp_path / "run") == 130
@@ -463,7 +464,7 @@ def test_an_unknown_preset_is_refused(tmp_path, capsys):
 
 def test_cohorts_and_precision_reach_the_run(tmp_path, capsys):
     words = ["run", "--model", "linear", "--clients", "12", "--rounds", "3", "--seed", "1"]
-    words += ["--levels", "1"]
+    words += ["--algorithm", "fedavg", "--mix", "0.6"]
     scores = {}
     for name, more in {
         "plain": [],
@@ -475,3 +476,32 @@ def test_cohorts_and_precision_reach_the_run(tmp_path, capsys):
     plain = scores["plain"]["c_gen"]
     assert abs(scores["cohort"]["c_gen"] - plain) > 1e-3
     assert 0 < abs(scores["short"]["c_gen"] - plain) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([7, 3, 42], "The labels of npz are numbered 0 to 2 in this order: 3, 7, 42."),
+        (["cat", "ant", "bee"], "numbered 0 to 2 in this order: ant, bee, cat."),
+        ([0, 1, 2], ""),
+    ],
+)
+def test_labels_become_classes_by_a_table_that_is_said_and_kept(tmp_path, capsys, names, said):
+    digits = data.digits()
+    path = tmp_path / "mine.npz"
+    np.savez(path, x=digits.x, y=np.array(names)[digits.y % 3])
+    mine = ["--dataset", "npz", "--data-dir", path, "--partition", "iid"]
+    assert run("partition", *mine, "--clients", 5) == 0
+    notes = capsys.readouterr().err
+    assert notes.rstrip().endswith(said)
+    assert bool(notes) == bool(said)
+    assert run("run", *PLAIN, *mine, "--out", tmp_path / "run") == 0
+    assert said in capsys.readouterr().err
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["labels"] == [str(name) for name in sorted(names)]
+    assert summary["parameters"] == 3 * (64 + 1)
+
+
+def test_a_data_set_with_names_for_numbers_lists_them(finished):
+    labels = json.loads((finished / "summary.json").read_text())["labels"]
+    assert labels == [str(label) for label in range(10)]

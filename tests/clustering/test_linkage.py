@@ -9,6 +9,7 @@ import pytest
 import scipy.cluster.hierarchy
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from partitions_alike import failure
 from scipy.spatial.distance import pdist, squareform
 
 from demjax.clustering import BACKENDS, METHODS
@@ -276,3 +277,30 @@ def test_a_client_that_is_apart_from_itself_is_refused(itself):
     distances[1, 1] = itself
     with pytest.raises(ValueError, match=r"0 from a client to itself, .* client 1 to client 1 it"):
         linkage(jnp.asarray(distances))
+
+
+@METHOD
+@pytest.mark.parametrize("dtype", ["<i8", ">i8", "<u8", ">f8", "<u4", "list"])
+def test_distances_of_any_type_are_those_that_were_given(method, dtype):
+    whole = np.array([[0, 2**32 + 5, 10], [2**32 + 5, 0, 20], [10, 20, 0]])
+    if dtype == "<u4":
+        whole = np.minimum(whole, 3_000_000_000)
+    given = whole.tolist() if dtype == "list" else whole.astype(dtype)
+    got = np.asarray(linkage(given, method), np.float64)
+    np.testing.assert_allclose(got, scipys(whole, method), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (np.array([[0, -(2**40)], [-(2**40), 0]]), "client 1 it is -1099511627776, and back"),
+        (np.array([[0, 1e300], [1e300, 0]]), "it is 1e+300"),
+        (np.array([[0, np.nan], [1, 0]]), "it is nan, and back 1.0"),
+        (np.array([[0, 1j], [1j, 0]]), "complex128"),
+        (np.array([[0, None], [None, 0]]), "object"),
+        ([[0, 1], [1]], "one length"),
+        (np.array([[0, 1e-50], [1e-50, 0]]), "1e-50 is the largest"),
+    ],
+)
+def test_distances_that_single_precision_does_not_hold_are_refused_as_given(given, said):
+    failure(lambda: linkage(given), said)

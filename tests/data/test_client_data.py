@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from partitions_alike import QUICK, failure, label_vectors, seeds
@@ -87,3 +88,46 @@ def test_client_data_refuses_targets_that_are_not_finite_or_of_too_many_axes():
         y = np.array([0.0, 1.0, wrong])
         failure(lambda y=y: client_data(x, y, partition), "finite", "example 2")
     failure(lambda: client_data(x, np.zeros((3, 2, 2)), partition), "[T, D]")
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", "<f8", ">i2", ">i8", "<u4", "<u8", bool])
+def test_inputs_of_any_type_are_the_numbers_that_were_given(dtype):
+    x = np.array([[0, 1], [1, 0], [1, 1]]).astype(dtype)
+    made = client_data(x, np.arange(3), Partition(([0, 1],), ([2],)))
+    np.testing.assert_array_equal(made.x, x.astype(float))
+    np.testing.assert_array_equal(
+        client_data(x.tolist(), [0, 1, 2], Partition(([0, 1],), ([2],))).x, x.astype(float)
+    )
+
+
+def test_whole_inputs_beyond_32_bits_are_rounded_not_wrapped():
+    made = client_data(np.array([[2**33], [5]]), np.arange(2), Partition(([0],), ([1],)))
+    assert made.x.dtype == np.float32
+    assert made.x.tolist() == [[2.0**33], [5.0]]
+
+
+def test_inputs_that_are_not_finite_or_no_numbers_are_refused():
+    x, y, partition = np.zeros((3, 2)), np.zeros(3, int), Partition(([0],), ([1],))
+    for wrong in (np.nan, -np.inf, 1e300):
+        x[2, 1] = wrong
+        failure(lambda: client_data(x, y, partition), "Inputs", "example 2", wrong)
+    failure(lambda: client_data(np.ones((3, 2)) * 1j, y, partition), "complex128")
+    failure(lambda: client_data(np.full((3, 2), None), y, partition), "object")
+
+
+@pytest.mark.parametrize("wrong", [-1, 2**31, 2**32, -(2**40)])
+def test_labels_that_no_model_answers_are_refused_by_their_name(wrong):
+    x, y = np.zeros((3, 2)), np.array([0, 1, wrong])
+    failure(lambda: client_data(x, y, Partition(([0],), ([1],))), "example 2", wrong, "encode")
+    large = np.array([0, 1, 2**31 - 1], ">u8")
+    assert client_data(x, large, Partition(([0, 2],), ([1],))).y.tolist() == large.tolist()
+
+
+def test_words_as_labels_are_refused_with_what_makes_numbers_of_them():
+    x, partition = np.zeros((2, 2)), Partition(([0],), ([1],))
+    failure(lambda: client_data(x, np.array(["a", "b"]), partition), "encode_labels")
+
+
+def test_masks_are_no_indices():
+    x, y, mask = np.zeros((2, 2)), np.zeros(2, int), np.array([True, False])
+    failure(lambda: client_data(x, y, Partition((mask,), (~mask,))), "np.flatnonzero")

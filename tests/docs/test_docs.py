@@ -1,4 +1,4 @@
-"""What the documentation tells readers to type works as written, but for the number of rounds."""
+"""What the documentation tells readers to type works as written, but for rounds and epochs."""
 
 import importlib.util
 import re
@@ -38,16 +38,31 @@ def blocks(name, language):
 def test_the_tutorials_python_runs_from_top_to_bottom(capsys):
     written = blocks("tutorial.md", "python")
     shown = [block for block in written if "(...)" not in block]
-    assert len(shown) == len(written) - 1  # the one about devices only sketches
+    assert len(shown) == len(written) - 2  # those about devices and Ctrl-C only sketch
     names = {}
     for block in shown:
-        fewer = block.replace("rounds=60", "rounds=1").replace("eval_every=60", "eval_every=1")
-        exec(compile(fewer.replace("eval_every=10", "eval_every=1"), "tutorial.md", "exec"), names)
+        fewer = re.sub(r"\b(rounds|eval_every|epochs)=\d+", r"\1=1", block)
+        exec(compile(fewer, "tutorial.md", "exec"), names)
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("[0 1] [")
     assert jnp.all(names["history"].measures.hierarchy.size[-1, -1, 0] == 50)
     table = re.findall(r"\d\.\d+", printed[-2] + printed[-1])
     assert len(table) == 4  # two rates, two α
+
+
+def test_the_readmes_python_gives_the_numbers_that_stand_beside_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # it saves a figure
+    readme = (DOCS.parent / "README.md").read_text("utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```$", readme, re.S | re.M)
+    names = {}
+    exec(compile(block, "README.md", "exec"), names)
+    said = re.search(r"C-SPE ([\d.]+), C-GEN ([\d.]+), Global ([\d.]+)", block).groups()
+    (demo,) = re.findall(r"^\| DemLearn \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", readme, re.M)
+    found = names["history"].measures
+    for name, one, other in zip(("c_spe", "c_gen", "global_score"), said, demo, strict=True):
+        last = float(getattr(found, name)[-1])
+        # Rounding differs from machine to machine, and sixty rounds make something of it.
+        assert last == pytest.approx(float(one), abs=0.02) == pytest.approx(float(other), abs=0.02)
 
 
 def test_the_grouping_page_calls_demlearn_as_it_is():
@@ -138,6 +153,7 @@ def test_a_table_says_names_defaults_and_what_is_needed(hooks):
 def test_flags_in_the_docs_are_flags(hooks):
     known = {"--out", "--config", "--preset", "--devices", "--tensorboard", "--no-compile-cache"}
     known |= {"--help", "--image", "--fetch", "--version", "--only", "--format", "--no-figures"}
+    known |= {"--names", "--colors"}
     options = [one for table in TABLES.values() for one in hooks.options_of(table)]
     for registry in hooks.REGISTRIES.values():
         for choice in registry.choices():

@@ -67,6 +67,13 @@ def test_a_file_has_a_table_for_each_subject_and_no_default_is_implied():
         ("[data]\ndataset = 'digit'", "perhaps 'digits' was meant"),
         ("[algorithm]\nalgorithm = 'fedavg'\nprox = 0.1", "'prox' in the table 'algorithm'"),
         ("[clustering]\nmetric = 'cosine'\nlevel = 3", "perhaps 'levels' was meant"),
+        ("[run]\nrounds = 'ten'", r"config\.toml cannot be .* rounds needs a whole .* 'ten' was"),
+        ("[run]\nrounds = 2.5", r"config\.toml cannot be .* rounds needs a whole .* 2\.5 was"),
+        ("[training]\nlr = [1, 2]", r"config\.toml cannot be .* lr needs a number"),
+        ("[data]\ndataset = 3", r"config\.toml cannot be .* dataset needs a word"),
+        ("[algorithm]\nalgorithm = true", r"config\.toml cannot be .* algorithm needs a word"),
+        ("[model]\nmodel = 'nnc'", r"config\.toml cannot be .* model 'nnc' is unknown"),
+        ("rounds = 'ten'", r"config\.toml cannot be .* rounds needs a whole number"),
     ],
 )
 def test_a_damaged_or_foreign_config_is_one_sentence(text, words, tmp_path):
@@ -77,6 +84,15 @@ def test_a_damaged_or_foreign_config_is_one_sentence(text, words, tmp_path):
     with pytest.raises(ValueError, match=words) as error:
         read_toml(path)
     assert str(error.value).endswith(".")
+
+
+def test_a_byte_order_mark_is_passed_over_and_other_encodings_are_told(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text("[run]\nrounds = 3\n", encoding="utf-8-sig")
+    assert read_toml(path) == {"rounds": 3}
+    path.write_text("[run]\nrounds = 3\n", encoding="utf-16")
+    with pytest.raises(ValueError, match="it is not UTF-8; possible is to save it so"):
+        read_toml(path)
 
 
 def test_options_given_by_hand_win_and_another_algorithm_inherits_nothing():
@@ -159,3 +175,19 @@ def test_there_are_files_of_0_1_of_every_algorithm_and_cut():
     held = [read_options(path) for path in OLD]
     assert {one["algorithm"] for one in held} == {"demlearn", "fedavg", "fedprox", "local_only"}
     assert {"groups", "heights", "beta", "server_momentum"} <= {n for one in held for n in one}
+
+
+@pytest.mark.parametrize(
+    ("lines", "pools"),
+    [
+        ('dataset = "mnist"\npartition = "labels"', True),
+        ('dataset = "mnist"\npartition = "published"', False),
+        ('dataset = "leaf"\npartition = "natural"', False),
+        ('dataset = "digits"\npartition = "labels"', False),
+        ('[data]\ndataset = "mnist"\npartition = "labels"', False),
+    ],
+)
+def test_files_of_0_1_pool_a_test_part_as_they_did(lines, pools, tmp_path):
+    path = tmp_path / "old.toml"
+    path.write_text(lines)
+    assert read_toml(path).get("pool_tests", False) is pools

@@ -144,3 +144,20 @@ def test_numbers_that_are_not_within_0_to_1_cannot_be_scaled_from_there(option, 
     asked = experiment(dataset="npz", data_dir=str(path), model="linear", clients=8, **option)
     with pytest.raises(ValueError, match="they are -1 to 255"):
         build.build(asked)
+
+
+@pytest.mark.parametrize("shape", [(9, 8), (8, 8)])
+def test_images_without_a_channel_axis_serve_a_model_of_images(shape, tmp_path):
+    path = tmp_path / "grey.npz"
+    np.savez(path, x=np.ones((40, *shape), np.float32), y=np.arange(40) % 10)
+    options = {"dataset": "npz", "data_dir": str(path), "model": "cnn", "clients": 8}
+    assert load_data.load(experiment(**options)).x.shape == (40, *shape, 1)
+    failure(lambda: load_data.load(experiment(**options, layout="as_is")), f"{shape}", "cnn")
+
+
+def test_rows_of_pixels_are_answered_with_their_layout(tmp_path):
+    path = tmp_path / "rows.npz"
+    np.savez(path, x=np.ones((40, 64), np.float32), y=np.arange(40) % 10)
+    options = {"dataset": "npz", "data_dir": str(path), "model": "cnn", "clients": 8}
+    failure(lambda: load_data.load(experiment(**options)), "--layout hw", "8×8×1")
+    assert load_data.load(experiment(**options, layout="hw")).x.shape == (40, 8, 8, 1)

@@ -31,3 +31,8 @@ def test_the_recommended_preset_trains_from_the_root_in_groups_of_updates():
 def test_an_unknown_preset_is_answered_with_the_nearest():
     with pytest.raises(ValueError, match="perhaps 'published' was meant"):
         read_preset("publisht")
+
+
+def test_the_published_femnist_preset_draws_fifty_owners_and_pools_nothing():
+    resolved = resolve(read_preset("published_femnist"))
+    assert (resolved.clients, resolved.partition, resolved.pool_tests) == (50, "natural", False)

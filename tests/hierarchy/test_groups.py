@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from forest import FIXED, flat_index_of
+from partitions_alike import failure
 
 from demjax.base import NO_GROUP
 from demjax.hierarchy import (
@@ -115,3 +116,9 @@ def test_under_one_root_and_without_a_server_the_kind_of_thing_is_kept():
         assert alone.client is client
         assert alone.group is None
         assert alone.hierarchy.groups.shape == (0, 3)
+
+
+@pytest.mark.parametrize("wrong", [2**32, 2, -2, 0.5])
+def test_groups_that_are_none_are_refused(wrong):
+    for groups in ([[0, wrong], [0, 0]], np.array([[1, wrong], [0, 0]])):
+        failure(lambda groups=groups: from_groups(groups, 2), "0 to 1, or -1 for none", wrong)

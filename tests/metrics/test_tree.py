@@ -8,12 +8,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from partitions_alike import failure
 from sklearn.metrics import adjusted_rand_score
 from trees import random_linkage
 
 from demjax.base import NO_GROUP, Hierarchy
 from demjax.hierarchy import from_groups
-from demjax.metrics.tree import Structure, adjusted_rand, describe, label_sets, moved
+from demjax.metrics.tree import (
+    Structure,
+    adjusted_rand,
+    checked_clusters,
+    describe,
+    label_sets,
+    moved,
+)
 
 COUNTS = (1, 2, 3, 10, 40)
 METHODS = ("average", "complete", "single", "ward", "weighted")
@@ -289,3 +297,18 @@ def test_double_precision_elsewhere_changes_no_type():
     groups, true_clusters = random_groups(rng, 2, 40), rng.integers(0, KINDS, 40)
     got = described(groups, SLOTS, true_clusters, KINDS, groups)
     assert_structure(got, structure_by_loop(groups, true_clusters, groups, SLOTS))
+
+
+@pytest.mark.parametrize("wrong", [2**32, 4, -2, 1.5])
+def test_clusters_and_groups_out_of_range_are_refused(wrong):
+    groups, given = np.array([0, 1, 3, -1]), np.array([0, 1, 3, wrong])
+    for one, other in ((groups, given), (given, groups)):
+        failure(lambda one=one, other=other: adjusted_rand(one, other, 4, 4), "0 to 3", wrong)
+        failure(lambda one=one, other=other: moved(one, other, 4), "0 to 3", wrong)
+
+
+def test_true_clusters_may_have_any_numbers_from_0():
+    got = checked_clusters(np.array([2**40, 7, 7, 0], np.uint64), 4)
+    assert (got.dtype, got.tolist()) == (np.int32, [2, 1, 1, 0])
+    for wrong in ([0, 1], [0, 1, -1, 2], [0.0, 1.0, 2.0, 3.0], ["a", "b", "c", "d"]):
+        failure(lambda wrong=wrong: checked_clusters(np.array(wrong), 4), "each of the 4 clients")

@@ -131,3 +131,50 @@ def test_a_pair_of_functions_is_given_what_it_takes():
 def test_what_is_no_model_is_told_in_a_sentence(wrong, named):
     with pytest.raises(ValueError, match=rf"^A model needs to be .* but {named} was given\.$"):
         network(wrong, X[0])
+
+
+class Modeless(nn.Module):
+    """A model that knows no difference between training and evaluation."""
+
+    layer: nn.Module
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(3)(self.layer(x))
+
+
+class Training(nn.Module):
+    @nn.compact
+    def __call__(self, x, training):
+        return nn.Dense(3)(x)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Modeless(nn.BatchNorm(use_running_average=False)),
+        Modeless(nn.BatchNorm()),
+        Modeless(nn.Dropout(0.5, deterministic=False)),
+        Training(),
+    ],
+    ids=["statistics", "unset", "dropout", "training"],
+)
+def test_a_model_without_modes_is_told_how_they_are_written(model):
+    words = r"^The model \w+ cannot be evaluated .*possible is __call__\(self, x, \*, train\)"
+
+    def predicted():
+        found = network(model, X[0])
+        return found.predict(found.init(KEY), X)
+
+    with pytest.raises(ValueError, match=words):
+        predicted()
+
+
+def test_other_errors_of_a_model_are_its_own():
+    with pytest.raises(ValueError, match="broadcast"):
+        network(Modeless(nn.Conv(4, (3, 3))), X[0])
+
+
+def test_a_class_of_nnx_is_made():
+    found = network(Net, X[0])
+    assert found.predict(found.init(KEY), X).shape == (6, 3)

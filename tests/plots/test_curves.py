@@ -11,10 +11,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from demjax import plots
+from demjax.plots import record
 from demjax.plots.curves import MEASURES, title
 from demjax.plots.settings import COLOURS
 from demjax.plots.style import PAGE
 from demjax.runs import folder as run_folder
+from demjax.simulation.history import ScoreName
 
 
 def column(folder, name):
@@ -166,3 +168,12 @@ def test_a_measure_that_was_not_taken_is_named():
     for draw in (plots.clients, plots.distribution):
         with pytest.raises(ValueError, match="C-SPE and C-GEN are missing"):
             draw(history, ax=axes())
+
+
+def test_scores_that_are_no_accuracy_are_called_what_they_are():
+    history = made_history()._replace(score=ScoreName("mean squared error"))
+    ax = plots.curve(history, measure="g_gen_l1", ax=axes())
+    assert ax.get_ylabel() == "G-GEN, level 1 (mean squared error)"
+    assert plots.measures(history, figure=Figure())[0].get_ylabel() == "mean squared error"
+    assert plots.measures(made_history(), figure=Figure())[0].get_ylabel() == "accuracy"
+    assert title("loss", record.read(history)) == "loss"

@@ -111,7 +111,7 @@ def test_a_damaged_file_is_named(name, text, words, tmp_path):
 def test_what_is_no_run_is_told(tmp_path):
     with pytest.raises(ValueError, match="There is no run"):
         read(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match=r"holds no metrics\.csv"):
+    with pytest.raises(ValueError, match=r"is no run folder"):
         read(str(tmp_path))
     with pytest.raises(ValueError, match="at least one run"):
         read_all([])

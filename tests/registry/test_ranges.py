@@ -2,9 +2,10 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from demjax.registry import Range, check_number, nearest
+from demjax.registry import Range, check_number, check_whole, nearest
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,16 @@ def test_a_number_outside_is_refused_in_a_sentence_and_a_traced_one_passes():
 def test_the_nearest_name_is_guessed_only_where_one_is_near():
     assert nearest("zzz", ["cnn", "mlp"]) == "possible are cnn, mlp"
     assert nearest("CN", ["cnn", "mlp"]) == "perhaps 'cnn' was meant, and possible are cnn, mlp"
+
+
+@pytest.mark.parametrize("value", [np.int64(0), np.float32(0.5), np.float64("nan"), True - 1])
+def test_numbers_of_numpy_are_numbers(value):
+    with pytest.raises(ValueError, match=r"A cut needs levels of at least 1, but .* was given\."):
+        check_number("A cut", "levels", value, 1)
+
+
+@pytest.mark.parametrize("value", [1.5, 2.0, "12", None, np.float32(2)])
+def test_what_is_no_whole_number_is_refused(value):
+    check_whole("A cut", "counts", np.int64(3), 1)
+    with pytest.raises(ValueError, match=r"counts that are whole numbers of at least 1, but "):
+        check_whole("A cut", "counts", value, 1)

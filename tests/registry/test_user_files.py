@@ -148,10 +148,10 @@ def test_what_cannot_be_a_choice_is_told(registry, name, words, file):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("import nowhere_at_all", r"cannot be imported \(ModuleNotFoundError: No module named"),
+        ("import nowhere_at_all", r"cannot be imported on line 1 \(ModuleNotFoundError: No module"),
         ("def mine(:", r"cannot be imported \(SyntaxError: "),
-        ("raise SystemExit(3)", r"cannot be imported \(SystemExit: 3\)"),
-        ("raise RuntimeError", r"cannot be imported \(RuntimeError\)\.$"),
+        ("raise SystemExit(3)", r"cannot be imported on line 1 \(SystemExit: 3\)"),
+        ("raise RuntimeError", r"cannot be imported on line 1 \(RuntimeError\)\.$"),
         ("assert False, 'first\\nsecond'", r"\(AssertionError: first\)\.$"),
     ],
 )
@@ -174,7 +174,9 @@ def test_a_file_that_does_not_exist_is_told(tmp_path):
 
 
 def test_what_fails_when_it_is_made_is_told(file):
-    with pytest.raises(ValueError, match=r"'failing' in .* failed \(KeyError: 'missing'\)\.$"):
+    with pytest.raises(
+        ValueError, match=r"'failing' in .* failed on line \d+ \(KeyError: 'missing'\)\.$"
+    ):
         ALGORITHMS.find(f"{file}:failing").make("local")
     with pytest.raises(ValueError, match=r"^Mine cannot be made today\.$"):
         ALGORITHMS.find(f"{file}:refusing").make("local")

@@ -12,6 +12,7 @@ from demjax.base import Hierarchy, Organization
 from demjax.metrics import Measures
 from demjax.metrics.tree import Structure
 from demjax.runs import folder as run_folder
+from demjax.runs.environment import environment
 from demjax.runs.rows import clients_rows, dendrogram_rows, metrics_row
 from demjax.runs.schema import CLIENTS, METRICS, ORGANIZED, SENT
 from demjax.runs.schema import TOLD as MEANINGS
@@ -146,7 +147,7 @@ def test_a_summary_is_whole_or_absent(tmp_path):
 
 
 def test_the_environment_names_device_and_versions():
-    told = json.loads(json.dumps(run_folder.environment()))
+    told = json.loads(json.dumps(environment()))
     assert {"python", "demjax", "jax", "jaxlib", "flax", "optax", "numpy", "scipy"} == set(
         told["versions"]
     )

@@ -13,7 +13,7 @@ import tiny
 from demjax import demlearn, fedavg, local_training, measure, watch
 from demjax.plots.record import read as record_of
 from demjax.report.folder import read as report_of
-from demjax.runs.writer import Recorder, first_line, table, whole
+from demjax.runs.writer import Recorder, compare, first_line, table, whole
 
 ROW = {"round": 3, "c_spe": 0.5, "c_gen": 0.25, "global": 1.0}
 
@@ -122,3 +122,30 @@ def test_measures_with_intervals_leave_blanks_and_groups_are_kept(recorded):
     clients = list(csv.DictReader((out / "clients.csv").read_text().splitlines()))
     assert {row["round"] for row in clients if row["c_gen"]} == {"0", "4"}
     assert {row["round"] for row in clients if row["loss"]} == {"1", "2", "3", "4"}
+
+
+def test_a_run_that_is_stopped_is_measured_once_more_and_ends_with_130(tmp_path, capsys):
+    task, clients = tiny.task(), tiny.clients()
+    algorithm = fedavg(local_training(task, optax.sgd(0.1), epochs=1, batch_size=4))
+    (tmp_path / "config.toml").write_text('algorithm = "fedavg"\nrounds = 9\n')
+    resolved = SimpleNamespace(rounds=9, clients=len(tiny.SIZES), algorithm="fedavg")
+    told = {"stop": iter([False, False, True, True]).__next__}
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        found = watch(
+            algorithm, task, clients, rounds=9, key=jax.random.key(0), eval_every=9, **told
+        )
+        assert Recorder(tmp_path, resolved, **told).record(found) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").read_text().splitlines()))
+    assert [row["round"] for row in rows] == ["0", "2"]
+    assert json.loads((tmp_path / "summary.json").read_text())["status"] == "interrupted"
+    assert "Interrupted after 2 rounds" in capsys.readouterr().err
+
+
+def test_scores_that_are_no_accuracy_are_named_below_the_table(tmp_path):
+    final = {"round": 1, "c_spe": 0.25, "c_gen": 0.5, "global": 0.011}
+    summary = {"final": final, "status": "done", "score": "mean squared error"}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    assert compare([tmp_path]).splitlines()[-1] == "measures: mean squared error"

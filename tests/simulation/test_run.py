@@ -200,7 +200,7 @@ def test_a_watched_run_tells_of_every_round_and_what_it_took():
             assert moment.info.loss.shape == (COUNT,)
 
 
-def test_a_second_run_from_scratch_has_the_same_bits():
+def test_a_second_run_from_scratch_has_the_same_bits(compiled_anew):
     again = simulate(ALGORITHM, TASK, CLIENTS, rounds=ROUNDS, key=KEY)
     tiny.same_bits((again.measures, again.state), (simulated().measures, simulated().state))
 
@@ -399,3 +399,49 @@ def test_a_watched_run_shows_itself_on_the_standard_error_stream(capsys):
     assert len(list(watch(counting(), TASK, CLIENTS, **options, progress=True))) == 4
     lines = capsys.readouterr().err.splitlines()
     assert [line.split("  ")[0] for line in lines] == ["round 0/3", "round 3/3"]
+
+
+# ---- from a state -------------------------------------------------------------------------------
+
+
+def test_a_run_goes_on_from_a_state_as_if_it_had_not_ended():
+    first = simulate(ALGORITHM, TASK, CLIENTS, rounds=3, key=KEY)
+    kept = jax.tree.map(np.array, first.state)
+    options = {"rounds": 2, "key": KEY, "state": first.state, "done": 3}
+    rest = simulate(ALGORITHM, TASK, CLIENTS, **options)
+    assert rest.round.tolist() == [3, 4, 5]
+    tiny.same_bits(rest.state, simulated().state)
+    tiny.same_bits(first.state, kept)  # what was given is still there
+    whole = jax.jit(lambda state: simulate(ALGORITHM, TASK, CLIENTS, **options | {"state": state}))
+    tiny.close(whole(first.state).state, simulated().state, 1e-6)
+    for one, other in ((rest, simulated()), (whole(kept), simulated())):
+        got, wanted = (jax.tree.map(lambda leaf: leaf[-2:], h.measures) for h in (one, other))
+        tiny.close(got, wanted, 1e-6)
+
+
+def test_measured_rounds_are_counted_on():
+    assert measured_rounds(5, 4, 10) == [10, 12, 15]
+    assert measured_rounds(5, 5, 10) == [10, 15]
+    assert measured_rounds(5, [11], 10) == [10, 11, 15]
+    with pytest.raises(ValueError, match="after 10 to 15 of them, but 9 was given"):
+        measured_rounds(5, [9], 10)
+
+
+# ---- missing values -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("switch", [jax.debug_nans, jax.debug_infs])
+def test_values_that_are_missing_are_no_divergence(switch):
+    """Outside the cohort there is no loss, nor C-SPE without test data, which JAX may look for."""
+    some = fedavg(LOCAL, cohort=3)
+    options = {"rounds": 1, "key": KEY}
+    plain = simulate(some, TASK, CLIENTS, **options)
+    assert np.isnan(plain.info.loss).any()
+    with switch(True):
+        found = [
+            simulate(some, TASK, CLIENTS, **options),
+            simulate(some, TASK, CLIENTS, **options, progress=Progress(1, stream=io.StringIO())),
+        ]
+    for history in found:
+        np.testing.assert_allclose(history.info.loss, plain.info.loss, rtol=1e-6)
+        np.testing.assert_allclose(history.measures.c_gen, plain.measures.c_gen, atol=1e-6)

@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 import tiny
+from partitions_alike import failure
 
 from demjax import (
     demlearn,
@@ -221,3 +222,10 @@ def test_a_grid_holds_all_combinations_the_last_changing_fastest():
 def test_a_name_without_values_is_refused(values):
     with pytest.raises(ValueError, match=r"^A grid needs at least one value of mix, "):
         grid(rate=[0.1], mix=values)
+
+
+@pytest.mark.parametrize("wrong", [2**40, -(2**31) - 1, 1e300])
+def test_values_that_would_be_cut_to_32_bits_are_refused_as_given(wrong):
+    for values in ([1, wrong], np.array([1, wrong])):
+        failure(lambda values=values: grid(seed=values), "Values of seed", wrong)
+        failure(lambda values=values: sweep(lambda one: one, {"a": values}), "Experiments", wrong)

@@ -62,8 +62,7 @@ def demlearn(
 
     In round ``r = 0, 1, …``, for client ``n`` and groups ``g`` of ``K`` levels and a root:
 
-    1. local training from the client's own model, with ``∇loss(w) + μ (w − w_parent)``;
-       no proximal term in round 0;
+    1. local training from the own model with ``∇loss(w) + μ (w − w_parent)``, ``μ = 0`` in round 0;
     2. when ``r % τ = 0``, linkage of the client models, cut into ``K`` levels;
     3. ``w_g ←`` mean of its clients (when the tree is kept: ``(1−γ) w_g + γ mean``);
     4. from the root down ``w_child ← (1−α) w_child + α w_parent``, at last for the clients.
@@ -89,7 +88,8 @@ def demlearn(
         cohort: Clients that train in a round; who has not trained yet is in the root alone.
         recency: Factor on what a client counts in means for each round since it trained, 0 to 1.
         average: In place of the mean of groups, as in ``hierarchy.robust_means``; not amplified.
-        **organization: Step 2: what clients are grouped by, and how.
+        **organization: Step 2: ``features`` (``feature_layers``, ``sketch``), ``metric``,
+            ``linkage``, ``cut`` (``levels``, ``groups``, ``heights``): see ``self_organization``.
 
     Returns:
         The algorithm. Its models are those after step 4.
@@ -97,7 +97,7 @@ def demlearn(
     Raises:
         ValueError: If a number is out of range, a name unknown, or an average to be amplified.
     """
-    features, organize, levels, slots = self_organization(**organization)
+    features, organize, levels, slots, needs = self_organization(**organization)
     mix = tree.per_level("DemLearn", "mix", mix, levels + 1)
     by_examples = tree.by_examples("DemLearn", weighting, levels + 1)
     decaying = partial(optax.exponential_decay, decay_rate=beta_decay, end_value=beta_floor)
@@ -107,7 +107,7 @@ def demlearn(
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnState:
         client = stack_copies(model := local.init(key), clients.n_clients)
         group = stack_copies(model, levels + 1, slots)
-        known = unorganized(count := clients.n_clients, levels, slots)
+        known = unorganized(count := clients.n_clients, levels, slots, needs)
         memory, last = features.memory(client, cohort), participation.nobody_yet(count, cohort)
         return DemLearnState(client, group, *known, memory, jnp.int32(0), last)
 

@@ -27,6 +27,7 @@ def dirichlet(
     seed: int,
     min_examples: Annotated[int, Range(2)] = EXAMPLES_AT_LEAST,
     test_fraction: Annotated[float, Range(1e-6, 1 - 1e-6)] = 0.2,
+    train_count: int | None = None,
 ) -> Partition:
     """Partition each label in proportions from a Dirichlet distribution.
 
@@ -40,7 +41,11 @@ def dirichlet(
         dirichlet_alpha: α, above 0; small: each label at few clients; large: all clients alike.
         seed: What the random choices follow from, 0 or above.
         min_examples: The fewest examples of a client, at least 2.
-        test_fraction: Share of each client's examples kept for testing, above 0 and below 1.
+        test_fraction: Share of each client's examples kept for testing, above 0 and below 1, where
+            all are one part.
+        train_count: The first so many examples are the data's own training part, which alone is
+            trained on; of the test part's examples of a label each client has the share that it
+            has of the training part's. By default all examples are one part.
 
     Returns:
         The partition; every example is used.
@@ -50,15 +55,16 @@ def dirichlet(
 
     Source: label by label as Yurochkin et al., arXiv 1905.12022, without redrawing.
     """
-    y = checked(y, clients=clients, seed=seed, at_least=min_examples)
+    y, part = checked(y, clients=clients, seed=seed, at_least=min_examples, train_count=train_count)
     rng = np.random.default_rng(seed)
     pools, owners = [], []
-    for name in np.unique(y):
-        pool = rng.permutation(np.flatnonzero(y == name))
+    for name in np.unique(part):
+        pool = rng.permutation(np.flatnonzero(part == name))
         share = rng.dirichlet(np.full(clients, float(dirichlet_alpha)))
         pools.append(pool)
         owners.append(np.repeat(np.arange(clients), whole_parts(len(pool), share)))
     held = [rng.permutation(mine) for mine in rows(*gathered(pools, owners, clients))]
     fill_up(held, min_examples)
     sizes = np.array([len(mine) for mine in held])
-    return split(np.concatenate(held), sizes, y, rng=rng, test_fraction=test_fraction)
+    flat = np.concatenate(held)
+    return split(flat, sizes, y, rng=rng, test_fraction=test_fraction, train_count=train_count)

@@ -26,6 +26,7 @@ def labels(
     seed: int,
     label_sigma: Annotated[float, Range(0, 1e100)] = 1.0,
     test_fraction: Annotated[float, Range(1e-6, 1 - 1e-6)] = 0.2,
+    train_count: int | None = None,
 ) -> Partition:
     """Give each client a few labels, in log-normal amounts.
 
@@ -39,7 +40,11 @@ def labels(
         labels_per_client: k, 1 to C.
         seed: What the random choices follow from, 0 or above.
         label_sigma: σ, standard deviation of the logarithm of the amounts, at least 0 (all alike).
-        test_fraction: Share of each client's examples kept for testing, above 0 and below 1.
+        test_fraction: Share of each client's examples kept for testing, above 0 and below 1, where
+            all are one part.
+        train_count: The first so many examples are the data's own training part, which alone is
+            trained on; of the test part's examples of a label each client has the share that it
+            has of the training part's. By default all examples are one part.
 
     Returns:
         The partition; every example of a label that somebody has is used.
@@ -49,10 +54,15 @@ def labels(
 
     Source: after the MNIST experiment of Nguyen et al., arXiv 2007.03278 (``published_mnist``).
     """
-    y = checked(y, clients=clients, seed=seed)
-    first = np.arange(clients)
+    y, _ = checked(y, clients=clients, seed=seed, train_count=train_count)
     return give_labels(
-        y, first, labels_per_client, seed=seed, label_sigma=label_sigma, test_fraction=test_fraction
+        y,
+        np.arange(clients),
+        labels_per_client,
+        seed=seed,
+        label_sigma=label_sigma,
+        test_fraction=test_fraction,
+        train_count=train_count,
     )
 
 
@@ -64,9 +74,11 @@ def give_labels(
     seed: int,
     label_sigma: float,
     test_fraction: float,
+    train_count: int | None,
 ) -> Partition:
     """Give client u the labels ``(first[u] + j) % C``, ``j < k``, as ``labels`` describes it."""
-    clients, names = len(first), np.unique(y)
+    part = y[:train_count]
+    clients, names = len(first), np.unique(part)
     if not is_whole(labels_per_client) or not 1 <= labels_per_client <= len(names):
         raise ValueError(
             f"A client can have 1 to {len(names)} labels, as many as occur in these data, "
@@ -78,7 +90,7 @@ def give_labels(
     for place, name in enumerate(names):
         which = (place - first) % len(names)  # this is the client's label j = which
         holders = np.flatnonzero(which < labels_per_client)
-        pool = rng.permutation(np.flatnonzero(y == name))
+        pool = rng.permutation(np.flatnonzero(part == name))
         rest = len(pool) - EXAMPLES_AT_LEAST * len(holders)
         if rest < 0:
             raise ValueError(
@@ -93,4 +105,4 @@ def give_labels(
             pools.append(pool)
             owners.append(np.repeat(holders, counts))
     flat, sizes = gathered(pools, owners, clients)
-    return split(flat, sizes, y, rng=rng, test_fraction=test_fraction)
+    return split(flat, sizes, y, rng=rng, test_fraction=test_fraction, train_count=train_count)

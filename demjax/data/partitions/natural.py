@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 from demjax.data.client_data import Partition, checked_labels
-from demjax.data.partitions.splitting import check_seed, is_whole, rows, split
+from demjax.data.partitions.splitting import check_seed, check_train_count, is_whole, rows, split
 from demjax.registry import PARTITIONS, Range
 
 
@@ -48,10 +48,7 @@ def natural(
     """
     y, owner = checked_labels(y), _checked_owner(owner, len(y))
     check_seed(seed)
-    if not is_whole(train_count) or not 1 <= train_count <= len(y):
-        raise ValueError(
-            f"1 to {len(y)} examples can be the training part of these data, not {train_count}."
-        )
+    check_train_count(train_count, len(y))
     chosen = np.unique(owner[:train_count])
     rng = np.random.default_rng(seed)
     if clients is not None:

@@ -34,6 +34,7 @@ def planted(
     seed: int,
     label_sigma: Annotated[float, Range(0, 1e100)] = 0.0,
     test_fraction: Annotated[float, Range(1e-6, 1 - 1e-6)] = 0.2,
+    train_count: int | None = None,
 ) -> Planted:
     """Give groups of clients the same labels, other groups others.
 
@@ -48,7 +49,11 @@ def planted(
         labels_per_client: k, 1 to C - 1, so that no two groups are alike (or C with one group).
         seed: What the random choices follow from, 0 or above.
         label_sigma: σ, standard deviation of the logarithm of the amounts, at least 0.
-        test_fraction: Share of each client's examples kept for testing, above 0 and below 1.
+        test_fraction: Share of each client's examples kept for testing, above 0 and below 1, where
+            all are one part.
+        train_count: The first so many examples are the data's own training part, which alone is
+            trained on; of the test part's examples of a label each client has the share that it
+            has of the training part's. By default all examples are one part.
 
     Returns:
         The partition, with every example of a label that somebody has, and each client's group.
@@ -56,8 +61,8 @@ def planted(
     Raises:
         ValueError: An argument is outside its range, or a label has too few examples.
     """
-    y = checked(y, clients=clients, seed=seed)
-    count = len(np.unique(y))
+    y, part = checked(y, clients=clients, seed=seed, train_count=train_count)
+    count = len(np.unique(part))
     if not is_whole(true_clusters) or not 1 <= true_clusters <= min(count, clients):
         raise ValueError(
             f"{clients} clients with {count} labels can be of 1 to {min(count, clients)} groups, "
@@ -71,6 +76,12 @@ def planted(
     group = planted_clusters(clients, true_clusters)
     first = group.astype(np.int64) * count // true_clusters
     partition = give_labels(
-        y, first, labels_per_client, seed=seed, label_sigma=label_sigma, test_fraction=test_fraction
+        y,
+        first,
+        labels_per_client,
+        seed=seed,
+        label_sigma=label_sigma,
+        test_fraction=test_fraction,
+        train_count=train_count,
     )
     return Planted(partition, group)

@@ -58,13 +58,13 @@ def save_partition(partition: Partition, path: str | Path, *, y: Int[np.ndarray,
 
 @PARTITIONS.register("file")
 def partition_from_file(
-    y: Int[np.ndarray, " T"], *, clients: int, partition_file: str
+    y: Int[np.ndarray, " T"], *, clients: int | None = None, partition_file: str
 ) -> Partition:
     """Read who has what from a file.
 
     Args:
         y: Labels, those that the partition was made for.
-        clients: Number of clients, as many as the file has.
+        clients: Number of clients, as many as the file has; by default those.
         partition_file: The file, ``.npz``, that ``demjax partition`` or a run wrote.
 
     Raises:
@@ -72,7 +72,7 @@ def partition_from_file(
     """
     partition = load_partition(partition_file, y=y)
     count = len(partition.train)
-    if count != clients:
+    if clients is not None and count != clients:
         raise ValueError(
             f"The partition in {partition_file} has {count} clients, but {clients} were asked "
             f"for; possible is --clients {count}."

@@ -17,19 +17,35 @@ EXAMPLES_AT_LEAST = 2
 
 
 def checked(
-    y: Any, *, clients: int, seed: int, at_least: int = EXAMPLES_AT_LEAST
-) -> Int[np.ndarray, " T"]:
-    """The labels as an array, if they are possible, and as many clients, and the seed."""
+    y: Any,
+    *,
+    clients: int,
+    seed: int,
+    at_least: int = EXAMPLES_AT_LEAST,
+    train_count: int | None = None,
+) -> tuple[Int[np.ndarray, " T"], Int[np.ndarray, " S"]]:
+    """The labels, and those of the training part, if as many clients and the seed are possible."""
     y = checked_labels(y)
+    if train_count is not None:
+        check_train_count(train_count, len(y))
+    part = y[:train_count]
     if not is_whole(clients) or clients < 1:
         raise ValueError(f"The number of clients must be a whole number above 0, not {clients}.")
-    if clients * at_least > len(y):
+    if clients * at_least > len(part):
         raise ValueError(
-            f"{len(y)} examples are enough for {len(y) // at_least} clients with at least "
+            f"{len(part)} examples are enough for {len(part) // at_least} clients with at least "
             f"{at_least} each, not for {clients}."
         )
     check_seed(seed)
-    return y
+    return y, part
+
+
+def check_train_count(train_count: int, examples: int) -> None:
+    """Refuse what can be no number of training examples."""
+    if not is_whole(train_count) or not 1 <= train_count <= examples:
+        raise ValueError(
+            f"1 to {examples} examples can be the training part of these data, not {train_count}."
+        )
 
 
 def check_seed(seed: int) -> None:
@@ -89,12 +105,17 @@ def split(
     *,
     rng: np.random.Generator,
     test_fraction: float,
+    train_count: int | None = None,
 ) -> Partition:
     """Keep of each client's examples, label by label in proportion, some for testing.
 
     Of n examples, t = round(n · fraction) are, at least 1 and at most n − 1; of a label that
-    occurs c times, t · c / n rounded down, and one more where the remainders are largest.
+    occurs c times, t · c / n rounded down, and one more where the remainders are largest. Where
+    the data have a test part of their own, all are trained on, and tests are ``of_test_part``.
     """
+    if train_count is not None and train_count < len(y):
+        own = of_test_part(flat, sizes, y, train_count=train_count, rng=rng)
+        return Partition(tuple(rows(flat, sizes)), tuple(rows(*own)))
     client = np.repeat(np.arange(len(sizes)), sizes)
     labels = np.unique(y[flat])
     code = client * len(labels) + np.searchsorted(labels, y[flat])
@@ -122,6 +143,47 @@ def split(
     rank[by_pair] = _counted(counts)
     is_test = rank < quota[np.searchsorted(pairs, code)]
     return Partition(tuple(rows(flat[~is_test], sizes - tests)), tuple(rows(flat[is_test], tests)))
+
+
+def of_test_part(
+    flat: Int[np.ndarray, " _"],
+    sizes: Int[np.ndarray, " N"],
+    y: Int[np.ndarray, " T"],
+    *,
+    train_count: int,
+    rng: np.random.Generator,
+) -> tuple[Int[np.ndarray, " _"], Int[np.ndarray, " N"]]:
+    """Give each client of a label's test examples the share that it has of its training examples.
+
+    Client u with ``n_uc`` of the ``n_c`` examples of a label c that are trained on has
+    ``t_c n_uc / n_c`` of its t_c test examples, rounded down or to one more: what rounding takes
+    from a client at one label it is owed at the next. A label that nobody trains on is not tested.
+
+    Args:
+        flat: All training examples, client by client.
+        sizes: How many each has.
+        y: Labels, those of the test part after the first ``train_count``.
+        train_count: Number of examples of the training part.
+        rng: Decides who gets which, and who is first among those who are owed as much.
+
+    Returns:
+        All test examples, client by client, and how many each has, possibly none.
+    """
+    client, held = np.repeat(np.arange(len(sizes)), sizes), y[flat]
+    owed = np.zeros(len(sizes))
+    pools, owners = [], []
+    for name in np.unique(held):
+        pool = train_count + rng.permutation(np.flatnonzero(y[train_count:] == name))
+        mine = np.bincount(client[held == name], minlength=len(sizes))
+        counts, rest = np.divmod(len(pool) * mine, mine.sum())
+        owed += rest / mine.sum()
+        turn = np.lexsort((rng.random(len(sizes)), np.where(mine > 0, -owed, np.inf)))
+        more = turn[: len(pool) - counts.sum()]
+        counts[more] += 1
+        owed[more] -= 1
+        pools.append(pool)
+        owners.append(np.repeat(np.arange(len(sizes)), counts))
+    return gathered(pools, owners, len(sizes))
 
 
 def _counted(counts: Int[np.ndarray, " _"]) -> Int[np.ndarray, " _"]:

@@ -1,10 +1,10 @@
 """What was slow to read, kept as plain arrays, found again by the contents of its files.
 
-An entry is a folder: ``x.npy``, ``y.npy``, where there are natural clients ``owner.npy``,
-``counts.npy`` of classes and training examples, and ``sums.json`` with the SHA-256 of each. It
-appears whole or not at all, and is read only if all sums are right. Finding it means to hash the
-source's files and then the entry's, 300 MB a second or more, against seconds for 10 MB that are
-parsed or decoded.
+An entry is a folder: ``x.npy``, ``y.npy``, where there are natural clients ``owner.npy``, where
+labels have names ``labels.npy``, ``counts.npy`` of classes and training examples, and
+``sums.json`` with the SHA-256 of each. It appears whole or not at all, and is read only if all
+sums are right. Finding it means to hash the source's files and then the entry's, 300 MB a second
+or more, against seconds for 10 MB that are parsed or decoded.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +25,8 @@ from demjax.data.dataset import Dataset
 VARIABLE = "DEMJAX_CACHE"
 """The environment variable that names the folder; empty, nothing is kept."""
 
-_ARRAYS = ("x", "y", "owner", "counts")
-_FORMAT = "1"
+_ARRAYS = ("x", "y", "owner", "labels", "counts")
+_FORMAT = "2"
 """To be changed when a reader makes other arrays of the same files."""
 
 
@@ -37,7 +38,7 @@ def default_folder() -> Path | None:
     systems = {"darwin": ("", "~/Library/Caches"), "win32": ("LOCALAPPDATA", "~/AppData/Local")}
     variable, usual = systems.get(sys.platform, ("XDG_CACHE_HOME", "~/.cache"))
     folder = os.environ.get(variable) or os.path.expanduser(usual)  # noqa: PTH111 (never fails)
-    return Path(folder) / "demjax"
+    return None if folder.startswith("~") else Path(folder) / "demjax"  # nobody's home is known
 
 
 def cached(
@@ -110,7 +111,7 @@ def _entry(entry: Path, name: str) -> Dataset | None:
     """What an entry holds; ``None`` where there is none, or not what was written."""
     try:
         sums = json.loads((entry / "sums.json").read_text("utf-8"))
-        arrays = {}
+        arrays: dict[str, Any] = {}
         for array in _ARRAYS:
             path = entry / f"{array}.npy"
             if array in sums and _sum(path) == sums[array]:
@@ -118,6 +119,8 @@ def _entry(entry: Path, name: str) -> Dataset | None:
             elif array in sums or path.exists():
                 return None
         classes, train_count = arrays.pop("counts").tolist()
+        if "labels" in arrays:
+            arrays["labels"] = tuple(arrays["labels"].tolist())
         return Dataset(**arrays, classes=classes, train_count=train_count, name=name)
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -130,7 +133,8 @@ def _keep(dataset: Dataset, entry: Path) -> None:
     try:
         counts = np.array([dataset.classes, dataset.train_count])
         sums = {}
-        arrays = (dataset.x, dataset.y, dataset.owner, counts)
+        labels = None if dataset.labels is None else np.array(dataset.labels)
+        arrays = (dataset.x, dataset.y, dataset.owner, labels, counts)
         for array, values in zip(_ARRAYS, arrays, strict=True):
             if values is not None:
                 np.save(partly / f"{array}.npy", values, allow_pickle=False)

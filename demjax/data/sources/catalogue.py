@@ -5,11 +5,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from demjax.data.dataset import Dataset, as_dataset
+from demjax.data.dataset import Dataset, as_dataset, files_in
 from demjax.data.sources import cifar10, digits, leaf, mnist, npz, synthetic  # noqa: F401
 from demjax.data.sources.cache import cached, default_folder
 from demjax.data.sources.tfds import PREPARED, prepare, prepared, prepared_folder
-from demjax.registry import DATASETS, call
+from demjax.data.transforms.layout import Layout, images
+from demjax.registry import DATASETS, Choice, call
 
 
 class Found(NamedTuple):
@@ -34,6 +35,7 @@ def load(
     data_dir: str | Path | None = None,
     seed: int = 0,
     clients: int = 30,
+    layout: Layout = "auto",
     download: bool = False,
     cache_dir: str | Path | None = None,
     **options: Any,
@@ -48,6 +50,7 @@ def load(
         data_dir: The folder of its files, for ``npz`` the file; not looked at where none is needed.
         seed: Decides the draws of synthetic data.
         clients: Number of clients of synthetic data.
+        layout: Axes of its inputs, of ``images``; by default those of images are looked for.
         download: Whether to download it where it is not found, as ``prepare`` does.
         cache_dir: Where results are kept; by default the user's cache folder, or
             ``$DEMJAX_CACHE``; empty, nothing is kept.
@@ -63,7 +66,20 @@ def load(
     choice = DATASETS.find(name)
     if "files" not in choice.facts:
         made = call(choice, DATASETS, options, clients=clients, seed=seed, data_dir=data_dir)
-        return as_dataset(made, name)
+        found = as_dataset(made, name)
+    else:
+        found = _from_files(name, choice, data_dir, download=download, cache_dir=cache_dir)
+    return found._replace(x=images(found.x, layout, whose=repr(name)))
+
+
+def _from_files(
+    name: str,
+    choice: Choice,
+    data_dir: str | Path | None,
+    *,
+    download: bool,
+    cache_dir: str | Path | None,
+) -> Dataset:
     if data_dir is None:
         raise ValueError(
             f"The data set {name!r} is read from files, so say in which folder they are with "
@@ -103,5 +119,5 @@ def find(name: str, data_dir: str | Path) -> Found | None:
     folder = prepared_folder(name, data_dir) if name in PREPARED else None
     if folder is None:
         return None
-    files = sorted(path for path in folder.iterdir() if path.is_file())
+    files = files_in(folder, "*")
     return Found(files, partial(prepared, name, data_dir=data_dir), True, shuffled=True)

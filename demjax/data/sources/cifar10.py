@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from demjax.data.dataset import Dataset, checked_classes
+from demjax.data.classes import checked_classes
+from demjax.data.dataset import Dataset
 from demjax.data.sources.npz import read_arrays
 from demjax.registry import DATASETS
 

@@ -1,8 +1,7 @@
 """LEAF's folders of JSON files, whose natural clients are the users that made the examples."""
 
-import contextlib
-import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int, Num
 
-from demjax.data.dataset import Dataset, checked_classes, checked_inputs, within
+from demjax.data.classes import checked_classes, without_gaps
+from demjax.data.dataset import Dataset, checked_inputs, files_in, within
+from demjax.data.sources.leaf_json import array, parsed
 from demjax.registry import DATASETS
 
 _FEMNIST_PIXELS, _FEMNIST_CLASSES = 784, 62
@@ -51,8 +52,8 @@ def leaf(*, data_dir: str | Path) -> Dataset:
         The data set: training examples of all users in the order of their names, then test
         examples likewise. Inputs of a square number of pixels, 8×8 or larger, become images
         ``[T, H, H, 1]``, in uint8 where they are whole 255ths; others stay float32 ``[T, D]``.
-        There are as many labels as the largest tells, but 62 for images of 28×28 with one
-        above 9 (FEMNIST, of which a sample may lack the last letters). ``owner`` counts users.
+        Labels are those that occur, but 62 for images of 28×28 with one above 9 (FEMNIST, of
+        which a sample may lack some letters). ``owner`` counts users.
 
     Raises:
         ValueError: A file is missing or damaged, leads out of the folder, or holds text.
@@ -88,10 +89,10 @@ def leaf(*, data_dir: str | Path) -> Dataset:
     train_count = sum(len(piece.y) for piece in pieces[0])
     del pieces
     x = _joined(every)
-    classes = int(y.max()) + 1
-    if math.prod(x.shape[1:]) == _FEMNIST_PIXELS and 10 < classes < _FEMNIST_CLASSES:
-        classes = _FEMNIST_CLASSES
-    return Dataset(x, y, classes, train_count, name="leaf", owner=owner)
+    if math.prod(x.shape[1:]) == _FEMNIST_PIXELS and 10 <= y.max() < _FEMNIST_CLASSES:
+        return Dataset(x, y, _FEMNIST_CLASSES, train_count, name="leaf", owner=owner)
+    y, labels = without_gaps(y, root)
+    return Dataset(x, y, int(y.max()) + 1, train_count, "leaf", owner, labels)
 
 
 def _all_files(root: Path) -> Sequence[Path] | None:
@@ -119,27 +120,25 @@ def leaf_files(root: Path) -> Sequence[Sequence[Path]] | None:
 
 
 def _json_files(root: Path, folder: Path) -> list[Path]:
-    try:
-        files = sorted(path for path in folder.glob("*.json") if path.is_file())
-    except OSError as error:
-        raise ValueError(f"{folder} cannot be read ({error.strerror}).") from error
-    return [within(root, path) for path in files]
+    return [within(root, path) for path in files_in(folder, "*.json")]
 
 
 def _pieces(path: Path) -> Iterator[_Piece]:
     """The examples of each user in a file, users without any left out."""
-    content = _parsed(path)
+    content = parsed(path)
     users, counts = content.get("users"), content.get("num_samples")
     data = content.get("user_data")
     if (
         not (isinstance(users, list) and isinstance(counts, list) and isinstance(data, dict))
         or not all(isinstance(user, str) for user in users)
-        or not len(set(users)) == len(users) == len(counts)
+        or len(users) != len(counts)
     ):
         raise ValueError(
             f"{path} must hold a list of users, each once, their num_samples, as many, and their "
             "user_data by name, as LEAF writes them."
         )
+    if twice := [user for user, times in Counter(users).items() if times > 1]:
+        raise ValueError(f"{path} lists the user {twice[0]!r} twice, but possible is each once.")
     if set(users) != set(data):
         odd = min(set(users) ^ set(data))
         raise ValueError(f"{path} names the user {odd!r} in only one of users and user_data.")
@@ -154,33 +153,11 @@ def _pieces(path: Path) -> Iterator[_Piece]:
             yield piece
 
 
-def _parsed(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes(), object_hook=_as_arrays)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}).") from error
-    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without end
-        reason = str(error).rstrip(".")
-        raise ValueError(f"{path} is no whole JSON file ({reason}).") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}, not an object as LEAF's files.")
-    return content
-
-
-def _as_arrays(parsed: dict[str, Any]) -> dict[str, Any]:
-    """One user's numbers as arrays as soon as parsed: objects would take four times more."""
-    for key in {"x", "y"} & parsed.keys():
-        if isinstance(parsed[key], list):
-            with contextlib.suppress(ValueError, OverflowError):  # refused later, by user
-                parsed[key] = np.array(parsed[key])
-    return parsed
-
-
 def _piece(path: Path, user: str, examples: Any) -> _Piece:
     where = f"the user {user!r} in {path}"
     if not isinstance(examples, dict) or not {"x", "y"} <= examples.keys():
         raise ValueError(f"The examples of {where} are not given as x and y.")
-    x, y = _array(examples["x"], where), _array(examples["y"], where)
+    x, y = (array(examples[name], name, where) for name in ("x", "y"))
     if len(x) != len(y):
         raise ValueError(f"There are {len(x)} inputs and {len(y)} labels of {where}.")
     if not len(y):
@@ -192,24 +169,6 @@ def _piece(path: Path, user: str, examples: Any) -> _Piece:
         )
     labels = checked_classes(y, f"The data of {where}")
     return _Piece(user, _compact(checked_inputs(x, f"The data of {where}")), labels)
-
-
-def _array(values: Any, where: str) -> np.ndarray:
-    """A list of numbers, or of lists of them, as an array."""
-    try:
-        array = np.asarray(values)
-    except (ValueError, OverflowError):  # lists of different lengths
-        array = np.array(None)
-    if array.dtype.kind in "US":
-        raise ValueError(
-            f"The data of {where} are text, but only numbers are read; possible are FEMNIST, "
-            "Synthetic and others of numbers, not Shakespeare, Sent140 or Reddit."
-        )
-    if array.dtype.kind not in "uif" or not array.ndim:
-        raise ValueError(
-            f"The data of {where} are not lists of numbers, of one length for all inputs."
-        )
-    return array
 
 
 def _side(width: int) -> int | None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from demjax.data.dataset import Dataset, checked_classes, checked_inputs, within
+from demjax.data.classes import checked_classes, without_gaps
+from demjax.data.dataset import Dataset, checked_inputs, files_in, within
 from demjax.registry import DATASETS
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -24,16 +25,19 @@ _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0
     source="an .npz file with x and y",
     files=lambda data_dir: [npz_file(data_dir)] if data_dir.exists() else None,
     one_file=True,
+    natural=None,
 )
 def npz(*, data_dir: str | Path) -> Dataset:
     """Read one's own data from an ``.npz`` file.
 
     Args:
         data_dir: The file, or a folder that holds exactly one. Its arrays: inputs ``x [T, …]``,
-            uint8 (pixels in 0…255) or other numbers, which become float32 as they are; whole
-            labels ``y [T]`` from 0 on; and, if wanted, the natural client of each example
+            uint8 (pixels in 0…255), whole numbers, which stay whole, or others, which become
+            float32 as they are; labels ``y [T]``, words or whole numbers from 0 on, of which
+            those that never occur are left out; and, if wanted, the natural client of each example
             ``owner [T]`` (any whole numbers, which are numbered anew in their order), how many
-            of the first examples are for training ``train_count``, and ``classes``.
+            of the first examples are for training ``train_count``, and ``classes``: with it labels
+            are ``0 … classes − 1``, whether they occur or not.
 
     Returns:
         The data set.
@@ -45,8 +49,11 @@ def npz(*, data_dir: str | Path) -> Dataset:
     path = npz_file(Path(data_dir))
     arrays = read_arrays(path, required=("x", "y"), optional=("owner", "train_count", "classes"))
     x = checked_inputs(arrays["x"], f"x in {path}")
-    classes = _number(arrays, "classes", path, low=1)
-    y = checked_classes(arrays["y"], f"y in {path}", classes=classes)
+    classes, labels = _number(arrays, "classes", path, low=1), None
+    if classes is None:
+        y, labels = without_gaps(arrays["y"], f"y in {path}")
+    else:
+        y = checked_classes(arrays["y"], f"y in {path}", classes=classes)
     if len(x) != len(y):
         raise ValueError(f"{path} holds {len(x)} inputs x and {len(y)} labels y, not one for each.")
     train_count = _number(arrays, "train_count", path, low=1, high=len(y))
@@ -65,6 +72,7 @@ def npz(*, data_dir: str | Path) -> Dataset:
         train_count=len(y) if train_count is None else train_count,
         name="npz",
         owner=owner,
+        labels=labels,
     )
 
 
@@ -72,7 +80,7 @@ def npz_file(path: Path) -> Path:
     """The ``.npz`` file that a path names, or that is alone in a folder."""
     if not path.is_dir():
         return path
-    found = sorted(each for each in path.glob("*.npz") if each.is_file())
+    found = files_in(path, "*.npz")
     if len(found) != 1:
         names = ", ".join(each.name for each in found[:4]) or "none"
         raise ValueError(

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from demjax.data.dataset import Dataset, checked_classes
+from demjax.data.classes import checked_classes
+from demjax.data.dataset import Dataset
 
 _EXAMPLES_AT_ONCE = 1024
 _PATIENCE = 20.0

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Num
 
+from demjax.data.client_data import Partition
 from demjax.registry import NORMALIZATIONS
 
 AT_ONCE = 4096
@@ -69,7 +70,7 @@ def centred(*, maximum: float = 255.0) -> Normalization:
 def overall(
     x: Num[np.ndarray, " T *shape"],
     *,
-    rows: Int[np.ndarray, " S"] | None = None,
+    rows: Int[np.ndarray, " S"] | Partition | None = None,
     maximum: float = 255.0,
 ) -> Normalization:
     """One mean and one deviation of all pixels: ``(x/maximum − mean) / (std + 0.001)``.
@@ -77,7 +78,8 @@ def overall(
     Args:
         x: Inputs, 0…maximum, or with a maximum of 1 on any scale of about 1 or more.
         rows: The inputs that give the mean and the population standard deviation of
-            ``x / maximum``; by default all. Take the training examples for results to be trusted.
+            ``x / maximum``; by default all. Take the training examples for results to be trusted,
+            as the command line does: those of all clients, where this is a partition.
         maximum: The value that counts as 1, above 0.
 
     Raises:
@@ -86,6 +88,7 @@ def overall(
     Source: the published experiment of Nguyen et al., arXiv 2007.03278, for Fashion-MNIST.
     """
     maximum = _positive(maximum)
+    rows = np.concatenate(rows.train) if isinstance(rows, Partition) else rows
     mean, square = _moments(x, rows)
     middle = mean.mean()
     # Deviations of pixels' own means count too: all pixels are measured from one mean.

@@ -1,5 +1,6 @@
 """DemLearn against a loop over clients and a recursive tree in NumPy."""
 
+import re
 from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import pairwise
@@ -16,6 +17,7 @@ import tiny
 from demjax import clustering, demlearn, fedavg, hierarchy, local_training
 from demjax.clients import participation
 from demjax.pytrees import StackedModels
+from demjax.registry import ALGORITHMS, CUTS, expand
 
 TASK = tiny.task()
 LOCAL = local_training(TASK, optax.sgd(tiny.RATE), epochs=tiny.EPOCHS, batch_size=tiny.BATCH)
@@ -519,3 +521,9 @@ def test_an_unknown_layer_is_told_with_those_there_are():
 def test_choices_that_do_not_fit_are_told_in_a_sentence(wrong, words):
     with pytest.raises(ValueError, match=words):
         demlearn(LOCAL, **wrong)
+
+
+def test_the_docstring_names_all_that_can_be_given():
+    for cut in CUTS:
+        for name in expand(demlearn, {"cut": cut}, given=ALGORITHMS.given):
+            assert re.search(rf"\b{name}\b", demlearn.__doc__), name

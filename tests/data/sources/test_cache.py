@@ -176,3 +176,11 @@ def test_the_folder_is_the_users_own_or_the_one_that_is_named(monkeypatch, tmp_p
     assert default_folder() == tmp_path / "x" / "demjax"
     monkeypatch.setattr(sys, "platform", "darwin")
     assert default_folder() == Path(tmp_path) / "Library" / "Caches" / "demjax"
+
+
+def test_what_labels_stand_for_is_kept(source, folder):
+    read = source.read
+    source.read = lambda: read()._replace(labels=("ant", "bee", "cat"))
+    first = source.cached(folder)
+    same(source.cached(folder), first)
+    assert (source.times, first.labels) == (1, ("ant", "bee", "cat"))

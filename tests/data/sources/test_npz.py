@@ -152,9 +152,48 @@ def test_a_cut_and_a_changed_file_are_never_read_as_something_else(tmp_path):
             np.testing.assert_array_equal(read.y, good.y)
 
 
+def test_files_that_macos_adds_are_not_read(tmp_path):
+    path = write(tmp_path, x=X, y=Y)
+    (tmp_path / "._mine.npz").write_bytes(b"\x00\x05\x16\x07")
+    np.testing.assert_array_equal(npz(data_dir=tmp_path).y, npz(data_dir=path).y)
+
+
 def test_a_folder_with_no_or_several_files_is_refused(tmp_path):
     failure(lambda: npz(data_dir=tmp_path), tmp_path, "none")
     write(tmp_path, x=X, y=Y)
     np.savez(tmp_path / "other.npz", x=X, y=Y)
     failure(lambda: npz(data_dir=tmp_path), "mine.npz, other.npz")
     failure(lambda: npz(data_dir=tmp_path / "nowhere.npz"), "nowhere.npz", "does not exist")
+
+
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        (["cat", "ant", "bee"], ("ant", "bee", "cat")),
+        ([7, 3, 42], ("3", "7", "42")),
+        ([1, 2, 3], ("1", "2", "3")),
+        ([7.0, 3.0, 42.0], ("3", "7", "42")),
+    ],
+)
+def test_words_and_labels_with_gaps_are_numbered_by_a_table_that_is_kept(tmp_path, names, order):
+    y = np.array(names)[np.array([0, 2, 1, 0, 2, 2])]
+    write(tmp_path, x=X, y=y)
+    read = npz(data_dir=tmp_path)
+    assert (read.classes, read.labels, read.y.dtype) == (3, order, np.int32)
+    assert [read.labels[number] for number in read.y] == [
+        f"{name:.5}" if isinstance(name, str) else f"{name:g}" for name in y.tolist()
+    ]
+
+
+def test_with_classes_given_labels_that_never_occur_stay(tmp_path):
+    write(tmp_path, x=X, y=Y * 2, classes=8)
+    read = npz(data_dir=tmp_path)
+    assert (read.classes, read.labels, read.y.tolist()) == (8, None, (Y * 2).tolist())
+
+
+def test_whole_inputs_stay_whole(tmp_path):
+    words = np.arange(12).reshape(6, 2) * 1000
+    write(tmp_path, x=words, y=Y)
+    read = npz(data_dir=tmp_path)
+    assert read.x.dtype == np.int32
+    np.testing.assert_array_equal(read.x, words)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from demjax.data import centred, overall, per_pixel, unit
+from demjax.data import Partition, centred, overall, per_pixel, unit
 from demjax.data.transforms.normalization import AT_ONCE
 
 
@@ -121,3 +121,14 @@ def test_nothing_gives_no_mean():
             rule(images(count=0))
         with pytest.raises(ValueError, match="at least one image"):
             rule(images(), rows=np.arange(0))
+
+
+@pytest.mark.parametrize("maximum", [1.0, 255.0])
+def test_the_training_examples_of_a_partition_are_found(maximum):
+    raw = np.random.default_rng(3).integers(0, 256, (9, 2, 2, 1)).astype(np.uint8)
+    x = raw if maximum == 255 else (raw / 255).astype(np.float32)
+    split = Partition((np.array([0, 3]), np.array([5, 6, 8])), (np.array([1]), np.array([2])))
+    mine = raw[[0, 3, 5, 6, 8]] / 255
+    expected = (raw / 255 - mine.mean()) / (mine.std() + 0.001)
+    found = overall(x, rows=split, maximum=maximum)(x)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)

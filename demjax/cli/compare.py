@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from demjax.cli.parsing import Commands
-from demjax.runs.writer import compare
+from demjax.runs.comparison import compare
 
 
 def add(commands: Commands) -> None:

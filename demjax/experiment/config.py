@@ -30,7 +30,7 @@ WITHOUT = {
 }
 """Options that mean nothing while another one has a value; they are not written down then."""
 
-EMPTY = ("average_layers", "feature_layers", "measures_every")
+EMPTY = ("average_layers", "extra", "feature_layers", "measures_every")
 """Lists that say nothing where they are empty."""
 
 

@@ -191,7 +191,7 @@ def panels(several: Sequence[Setting], shown: Sequence[str], figure: Figure | No
     for place, column in enumerate(shown):
         ax = figure.add_subplot(rows, 2, place + 1, sharex=axes[0] if axes else None)
         draw_lines(ax, several, column)
-        ax.set_title(title(column, several[0].records[0]))
+        ax.set_title(folded(title(column, several[0].records[0]), 22))
         if place < len(shown) - 2:
             ax.set_xlabel("")
         axes.append(ax)

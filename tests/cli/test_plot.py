@@ -37,7 +37,7 @@ def test_a_runs_figures_are_written_into_its_folder(tmp_path, capsys):
     assert plot(run) == 0
     first, second = capsys.readouterr().out.splitlines()
     there = sorted(path.name for path in (run / "plots").iterdir())
-    assert there == sorted(f"{name}.png" for name in FIGURES if name != "comparison")
+    assert there == sorted(f"{name}.png" for name in FIGURES if name not in ("comparison", "extra"))
     assert first.startswith(f"{run / 'plots'}: measures.png, ")
     assert second == "no comparison: It compares settings, but there is only one."
     assert all((run / "plots" / name).read_bytes().startswith(STARTS["png"]) for name in there)

@@ -4,8 +4,11 @@ import importlib.util
 import re
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from measured import CLIENTS, TASK
 
 import demjax
 from demjax.cli.main import main
@@ -72,7 +75,7 @@ def test_the_grouping_page_calls_demlearn_as_it_is():
 
 
 def test_a_file_of_ones_own_runs_from_the_shell(tmp_path, monkeypatch, capsys):
-    (source,) = blocks("your-own.md", "python")
+    source = blocks("your-own.md", "python")[0]
     (tmp_path / "mine.py").write_text(source, "utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DEMJAX_CACHE", "")
@@ -92,6 +95,16 @@ def test_a_file_of_ones_own_runs_from_the_shell(tmp_path, monkeypatch, capsys):
     own = {name: str(tmp_path / shown[name]) for name in ("algorithm", "dataset", "model")}
     own["clients"] = written["clients"]
     assert {name: written[name] for name in shown} == shown | own
+
+
+def test_measures_of_ones_own_are_taken():
+    names = {"demjax": demjax, "task": TASK, "clients": CLIENTS, "key": jax.random.key(0)}
+    names["algorithm"] = demjax.fedavg(demjax.local_training(TASK, "sgd"))
+    exec(compile(blocks("your-own.md", "python")[1], "your-own.md", "exec"), names)
+    assert names["generalization"].shape == (3,)
+    called, so = np.array([0, 1, 1, 0]), np.array([1, 1, 1, 0])  # 2 hits of 2 and of 3: 0.8
+    each = names["f1"].each(np.eye(2)[called], so)
+    assert names["f1"].value(each.mean(axis=0)) == pytest.approx(0.8)
 
 
 def test_the_shell_pages_configuration_is_one(tmp_path):

@@ -24,7 +24,8 @@ def some_runs(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     y = data.digits().y
     planted = data.planted(y, clients=12, true_clusters=4, seed=0).partition
-    options = {"partition": "planted", "true_clusters": 4}
+    extra = ("balanced_accuracy", "loss")
+    options = {"partition": "planted", "true_clusters": 4, "extra": extra}
     one = made_run(root / "one", **options)
     data.save_partition(planted, one / run_folder.PARTITION, y=y)
     others = [

@@ -5,6 +5,7 @@ import csv
 from collections import Counter
 
 import browser
+import drawn_folders
 import pytest
 import run_folders
 
@@ -201,6 +202,21 @@ def test_seeds_are_a_mean_in_a_band_and_one_legend_explains_all_panels(page, tmp
         "new PointerEvent('pointermove', {clientX: box.right - 1})); })()"
     )
     assert "0.912" in page.ask(TEXT.format("#curves .shared"))
+    assert page.said == []
+
+
+def test_measures_beside_the_score_have_panels_of_their_own(page, tmp_path):
+    titles = "[...document.querySelectorAll('#curves .chart h3')].map((one) => one.textContent)"
+    runs = [
+        drawn_folders.made_run(tmp_path / f"{seed}", seed=seed, extra=("loss", "balanced_accuracy"))
+        for seed in range(2)
+    ]
+    show(page, tmp_path / "page.html", runs[:1])
+    assert page.ask(titles)[-2:] == ["balanced accuracy", "loss"]
+    last = ".chart:last-child"
+    assert page.ask(f"document.querySelectorAll('#curves {last} .curve').length") == 3
+    show(page, tmp_path / "both.html", runs)
+    assert page.ask(titles)[-3:] == ["loss, C-SPE", "loss, C-GEN", "loss, Global"]
     assert page.said == []
 
 

@@ -13,7 +13,8 @@ import tiny
 from demjax import demlearn, fedavg, local_training, measure, watch
 from demjax.plots.record import read as record_of
 from demjax.report.folder import read as report_of
-from demjax.runs.writer import Recorder, compare, first_line, table, whole
+from demjax.runs.comparison import compare, table
+from demjax.runs.writer import Recorder, first_line, whole
 
 ROW = {"round": 3, "c_spe": 0.5, "c_gen": 0.25, "global": 1.0}
 

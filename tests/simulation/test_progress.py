@@ -6,7 +6,8 @@ import time
 import pytest
 
 from demjax.simulation.history import Moment
-from demjax.simulation.progress import Progress, Shown, bar, pause, sentence
+from demjax.simulation.progress import Progress, pause
+from demjax.simulation.progress_lines import Shown, bar, sentence
 
 
 class Clock:

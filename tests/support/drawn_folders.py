@@ -7,7 +7,7 @@ from scipy.cluster.hierarchy import cut_tree, linkage
 
 from demjax.base import Hierarchy, Organization
 from demjax.experiment.config import to_toml
-from demjax.metrics import Measures
+from demjax.metrics import Means, Measures
 from demjax.metrics.tree import Structure
 from demjax.runs import folder as run_folder
 from demjax.runs.rows import clients_rows, dendrogram_rows, metrics_row
@@ -18,7 +18,7 @@ REGROUPED = {1: 1, 2: 1, 4: 2, 6: 3}
 """How often clients have organised themselves, by round: in round 2 they did not."""
 
 
-def made_history(*, clients=12, cut=(5, 3), seed=0):
+def made_history(*, clients=12, cut=(5, 3), seed=0, extra=()):
     """A history of random numbers, with true dendrograms of random points and their cuts.
 
     Of a run without levels if ``cut`` is empty. Client 0 has no test data, client 1 is in no
@@ -72,6 +72,8 @@ def made_history(*, clients=12, cut=(5, 3), seed=0):
             times=np.array([REGROUPED.get(number, 0) for number in ROUNDS]),
         ),
     )
+    fields = [3 * getattr(measures, name) for name in Means._fields[:-1]]
+    measures = measures._replace(extra={name: Means(*fields) for name in extra})
     if not cut:
         measures = measures._replace(organization=None)
     return History(np.array(ROUNDS), measures, None)
@@ -104,5 +106,6 @@ def made_run(folder, *, seed=0, cut=(5, 3), clients=12, **options):
     organizes = options.get("algorithm", "demlearn") == "demlearn"
     if organizes:
         options = {"groups": cut} | options
-    history = made_history(clients=clients, cut=cut if organizes else (), seed=seed)
+    extra = options.get("extra", ())
+    history = made_history(clients=clients, cut=cut if organizes else (), seed=seed, extra=extra)
     return write_run(folder, history, seed=seed, **options)

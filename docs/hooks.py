@@ -24,6 +24,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TABLE = re.compile(r"^\[Table\]\(\.\./benchmarks/results/(.*\.md)\)$", re.M)
+FLAG = re.compile(r"(<[^>]*>)|(?<![\w-])(--[a-z][\w-]*)")
 MARKER = re.compile(r"^<!-- (registry|options|modules): (\w+) -->$", re.M)
 
 REGISTRIES = {
@@ -44,8 +45,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Mark flags, which are never broken at their hyphens."""
-    return re.sub(r"<code>(--\w[^<]{0,40})</code>", r'<code class="flag">\1</code>', html)
+    """Keep flags, ``--like-this``, in one piece, which browsers break at their hyphens."""
+    return FLAG.sub(lambda found: found[1] or f'<span class="flag">{found[2]}</span>', html)
 
 
 def on_files(files: Any, config: Any) -> Any:

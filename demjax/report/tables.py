@@ -63,19 +63,18 @@ def options(runs: Sequence[Run]) -> str:
 
 def notes(runs: Sequence[Run]) -> str:
     """What is to be said of runs that did not end as they should have."""
-    said = []
+    said: dict[str, list[str]] = {}
     for run in runs:
         if run.status == UNFINISHED:
             rounds = run.metrics.get("round")
             last = "nothing" if rounds is None else f"rounds up to {int(rounds[-1])}"
-            said.append(
-                f"The run {run.name} is not finished; here is what was measured when this page "
-                f"was made, {last}."
-            )
+            what = f"not finished; here is what was measured when this page was made, {last}."
+            said.setdefault(what, []).append(run.name)
         elif run.status != "done":
-            said.append(f"The run {run.name} ended early: {run.status}.")
-        said += [run.missing] * bool(run.missing)
-    return "".join(f'<p class="note">{escape(sentence)}</p>' for sentence in said)
+            said.setdefault(f"ended early: {run.status}.", []).append(run.name)
+    sentences = [f"{', '.join(names)}: {what}" for what, names in said.items()]
+    sentences += [run.missing for run in runs if run.missing]
+    return "".join(f'<p class="note">{escape(sentence)}</p>' for sentence in sentences)
 
 
 def _table(

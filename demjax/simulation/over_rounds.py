@@ -29,7 +29,7 @@ def over_rounds(make: Callable[..., Algorithm], **schedules: Schedule) -> Algori
 
     In round ``r = 0, 1, …`` it is ``make(name=schedule(r), …)``. A schedule that an optimizer is
     given itself counts that optimizer's steps, and so starts anew in every round, as local
-    optimizers do; one that is given here goes on from round to round::
+    optimizers do; one that is given here goes on from round to round:
 
         demjax.over_rounds(
             lambda lr: demjax.fedavg(demjax.local_training(task, optax.sgd(lr))),

@@ -166,6 +166,7 @@ def test_a_table_says_names_defaults_and_what_is_needed(hooks):
 def test_flags_in_the_docs_are_flags(hooks):
     known = {"--out", "--config", "--preset", "--devices", "--tensorboard", "--no-compile-cache"}
     known |= {"--help", "--image", "--fetch", "--version", "--only", "--format", "--no-figures"}
+    known |= {"--names", "--colors"}
     options = [one for table in TABLES.values() for one in hooks.options_of(table)]
     for registry in hooks.REGISTRIES.values():
         for choice in registry.choices():
@@ -207,6 +208,14 @@ def test_notebooks_are_pages_with_their_images_and_what_they_printed(hooks):
     site = (DOCS.parent / "mkdocs.yml").read_text("utf-8")
     assert all(f"notebooks/{path.stem}.md" in site for path in hooks.NOTEBOOKS)
     assert hooks.on_page_markdown("[a](../notebooks/01_x.ipynb)") == "[a](notebooks/01_x.md)"
+
+
+def test_flags_stay_in_one_piece(hooks):
+    html = hooks.on_page_content('<a title="--no-x">run --batch-size 3</a> a--b <code>--lr</code>')
+    assert html == (
+        '<a title="--no-x">run <span class="flag">--batch-size</span> 3</a> a--b '
+        '<code><span class="flag">--lr</span></code>'
+    )
 
 
 def test_docstrings_are_markdown_not_restructured_text():

@@ -149,4 +149,4 @@ def test_scores_that_are_no_accuracy_are_named_below_the_table(tmp_path):
     final = {"round": 1, "c_spe": 0.25, "c_gen": 0.5, "global": 0.011}
     summary = {"final": final, "status": "done", "score": "mean squared error"}
     (tmp_path / "summary.json").write_text(json.dumps(summary))
-    assert compare([tmp_path]).splitlines()[-1] == "measures: mean squared error"
+    assert "measures: mean squared error" in compare([tmp_path]).splitlines()[2:]

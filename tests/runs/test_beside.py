@@ -83,7 +83,7 @@ def test_folders_and_histories_are_drawn_alike(history, folder):
     assert both[1].levels == 0  # a measure that is called group_… is no group
     assert both[1].groups.shape[1] == 0
     axes = extra_measures(both, names=["a", "b"])
-    titles = [ax.get_title() for ax in axes]
+    titles = [ax.get_title().replace("\n", " ") for ax in axes]
     assert "balanced accuracy, Global" in titles
     assert "group loss, C-GEN" in titles
     line = axes[titles.index("group loss, C-GEN")].get_lines()[0]

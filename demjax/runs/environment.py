@@ -54,7 +54,7 @@ def settings() -> dict[str, Any]:
     return {
         **{name: getattr(jax.config, name) for name in SWITCHES if hasattr(jax.config, name)},
         "xla_flags": " ".join(flag for flag in flags if not any(own in flag for own in PATIENCE)),
-        "platform": jax.default_backend(),
+        "platform": jax.devices()[0].platform,
         "devices": devices_at_work(),
     }
 

@@ -88,8 +88,8 @@ def demlearn(
         cohort: Clients that train in a round; who has not trained yet is in the root alone.
         recency: Factor on what a client counts in means for each round since it trained, 0 to 1.
         average: In place of the mean of groups, as in ``hierarchy.robust_means``; not amplified.
-        **organization: Step 2: ``features`` (``feature_layers``, ``sketch``), ``metric``,
-            ``linkage``, ``cut`` (``levels``, ``groups``, ``heights``): see ``self_organization``.
+        **organization: Step 2: features (feature_layers, sketch), metric, linkage,
+            linkage_backend, cut (levels, groups, heights, slots, min_size).
 
     Returns:
         The algorithm. Its models are those after step 4.

@@ -83,6 +83,7 @@ def run_apart(data_dir: Path) -> dict[str, Any]:
     """The workload in a fresh process, and the seconds of all of it."""
     command = [sys.executable, __file__, "--data-dir", str(data_dir), "--here"]
     alone = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"}
+    alone.pop("PYTHONDONTWRITEBYTECODE", None)  # what pip installs has been compiled, too
     begin = time.perf_counter()
     done = subprocess.run(command, env=alone, stdout=subprocess.PIPE, check=True, text=True)
     seconds = time.perf_counter() - begin

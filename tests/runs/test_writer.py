@@ -13,19 +13,7 @@ import tiny
 from demjax import demlearn, fedavg, local_training, measure, watch
 from demjax.plots.record import read as record_of
 from demjax.report.folder import read as report_of
-from demjax.runs.comparison import compare, table
 from demjax.runs.writer import Recorder, first_line, whole
-
-ROW = {"round": 3, "c_spe": 0.5, "c_gen": 0.25, "global": 1.0}
-
-
-def test_the_table_is_aligned_and_says_how_a_run_ended_unless_it_is_done():
-    header, first, second = table([("a", ROW, "done"), ("longer", ROW, "diverged")]).splitlines()
-    assert header.split() == ["run", "rounds", "C-SPE", "C-GEN", "Global"]
-    assert first.split() == ["a", "3", "0.5000", "0.2500", "1.0000"]
-    assert second.split() == ["longer", "3", "0.5000", "0.2500", "1.0000", "diverged"]
-    assert first.index("0.5000") == second.index("0.5000")
-    assert first.rstrip() == first
 
 
 def test_an_error_without_words_still_gives_a_line():
@@ -143,10 +131,3 @@ def test_a_run_that_is_stopped_is_measured_once_more_and_ends_with_130(tmp_path,
     assert [row["round"] for row in rows] == ["0", "2"]
     assert json.loads((tmp_path / "summary.json").read_text())["status"] == "interrupted"
     assert "Interrupted after 2 rounds" in capsys.readouterr().err
-
-
-def test_scores_that_are_no_accuracy_are_named_below_the_table(tmp_path):
-    final = {"round": 1, "c_spe": 0.25, "c_gen": 0.5, "global": 0.011}
-    summary = {"final": final, "status": "done", "score": "mean squared error"}
-    (tmp_path / "summary.json").write_text(json.dumps(summary))
-    assert "measures: mean squared error" in compare([tmp_path]).splitlines()

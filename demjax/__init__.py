@@ -1,55 +1,29 @@
 """demjax: democratized and federated learning of thousands of clients, vectorized in JAX."""
 
-from demjax import clustering, data, hierarchy, linkage, metrics, models, plots
-from demjax._version import __version__
-from demjax.algorithms import *  # noqa: F403
-from demjax.backend.sharding import spread_over, use_cores
-from demjax.base import Algorithm, ClientData, Hierarchy, Models, Task
-from demjax.clients.local_training import LocalTraining, local_training
-from demjax.clients.proximal import ProximalTerm
-from demjax.metrics import Measures, measure
-from demjax.registry import ALGORITHMS
-from demjax.runs.save import save_run
-from demjax.simulation.over_rounds import over_rounds
-from demjax.simulation.run import History, simulate, watch
-from demjax.simulation.sweep import grid, sweep
-from demjax.tasks.classification import classification
-from demjax.tasks.regression import regression
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    *ALGORITHMS,
-    "Algorithm",
-    "ClientData",
-    "Hierarchy",
-    "History",
-    "LocalTraining",
-    "Measures",
-    "Models",
-    "ProximalTerm",
-    "Task",
-    "__version__",
-    "classification",
-    "clustering",
-    "data",
-    "grid",
-    "hierarchy",
-    "linkage",
-    "local_training",
-    "measure",
-    "metrics",
-    "models",
-    "over_rounds",
-    "plots",
-    "regression",
-    "save_run",
-    "simulate",
-    "spread_over",
-    "sweep",
-    "use_cores",
-    "watch",
-]
+__version__ = "0.2.0.dev0"
+
+if TYPE_CHECKING:
+    from demjax.interface import *  # noqa: F403
+
+
+def __getattr__(name: str) -> Any:
+    """What is asked for, read only then: help and wrong words in a shell wait for no JAX."""
+    if name == "__all__":
+        return __dir__()
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if find_spec(f"{__name__}.{name}") is not None:
+        return import_module(f"{__name__}.{name}")
+    interface = import_module(f"{__name__}.interface")
+    if name not in interface.__all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(interface, name)
 
 
 def __dir__() -> list[str]:
     """What a user needs, without the modules that hold it."""
-    return sorted(__all__)
+    return sorted([*import_module(f"{__name__}.interface").__all__, "__version__"])

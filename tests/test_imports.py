@@ -20,12 +20,40 @@ def test_imports_run_one_way():
 
 
 def test_importing_demjax_loads_nothing_heavy():
-    program = f"import demjax, sys; print([m for m in {HEAVY} if m in sys.modules])"
+    read = f"[name for name in {HEAVY} if name in sys.modules]"
+    program = f"import demjax, sys; demjax.simulate; print({read})"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[0] == "[]"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], []])
+def test_help_is_there_before_jax_is_read(words):
+    program = f"""if True:
+        import contextlib, sys
+        from demjax.cli.main import main
+        with contextlib.suppress(SystemExit):
+            main({words})
+        print(sorted({{"jax", "numpy", "scipy"}} & set(sys.modules)))
+        """
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout or "nothing").splitlines()[-1] == "[]", done.stderr
+
+
+def test_a_registry_read_alone_knows_what_can_be_chosen():
+    program = """if True:
+        import demjax.registry as registry
+        kinds = [one for one in vars(registry).values() if isinstance(one, registry.Registry)]
+        print(len(kinds), min(len(one) for one in kinds), "demlearn" in registry.ALGORITHMS)
+        """
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["13", "2", "True"], done.stderr
 
 
 def test_a_folder_of_the_same_name_is_not_taken_for_the_package(tmp_path):

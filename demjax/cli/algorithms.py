@@ -2,14 +2,13 @@
 
 from itertools import groupby
 
-from demjax import algorithms  # noqa: F401 (registers them)
 from demjax.cli.parsing import Commands
 from demjax.registry import ALGORITHMS
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the command line's."""
-    parser = commands.add_parser("algorithms", help="which learning systems there are, by family")
+def add(commands: Commands, summary: str) -> None:
+    """Add the command to the command line's, with its summary for help."""
+    parser = commands.add_parser("algorithms", help=summary)
     parser.set_defaults(command=lambda parsed: listing())
 
 

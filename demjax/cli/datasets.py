@@ -10,9 +10,9 @@ from demjax.registry import DATASETS, Choice
 _HEAD = ("name", "here", "download", "examples", "shape", "classes", "licence", "source")
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the command line's."""
-    parser = commands.add_parser("datasets", help="which data sets there are, and which are here")
+def add(commands: Commands, summary: str) -> None:
+    """Add the command to the command line's, with its summary for help."""
+    parser = commands.add_parser("datasets", help=summary)
     parser.set_defaults(command=_datasets)
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="folder to search")
     parser.add_argument("--fetch", metavar="NAME", help="download one to that folder")

@@ -9,18 +9,23 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import Any, NoReturn, TextIO
 
-import jax
+from demjax import __version__
+from demjax.backend.plain_letters import PLAIN
+from demjax.runs.exits import DONE, FAILED, INTERRUPTED, WRONG, first_line, say
 
-from demjax._version import __version__
-from demjax.cli import algorithms, compare, datasets, partition, plot, report, run
-from demjax.registry.user_files import place_of, reason
-from demjax.runs.writer import DONE, FAILED, INTERRUPTED, WRONG, first_line, say
-from demjax.simulation.plain_letters import PLAIN
-
-COMMANDS = (run, partition, compare, plot, report, datasets, algorithms)
-"""The modules of all commands, in the order in which help lists them."""
+COMMANDS = {
+    "run": "run one experiment",
+    "partition": "partition a data set over clients, and show who has what",
+    "compare": "the last measures of runs side by side",
+    "plot": "draw the figures of runs",
+    "report": "one HTML page about runs",
+    "datasets": "which data sets there are, and which are here",
+    "algorithms": "which learning systems there are, by family",
+}
+"""All commands, each a module here by its name, which is read only when it is called."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,14 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _told(error: Exception) -> int:
     """Tell in a sentence what went wrong; what nobody foresaw goes on as it is."""
-    place, said = place_of(error), first_line(error)
+    files = sys.modules.get("demjax.registry.user_files")  # where unread, no user's code has run
+    place, said = files.place_of(error) if files else "", first_line(error)
     if isinstance(error, ValueError):
         return say(f"{said.rstrip('.')}{place}." if place else said, WRONG)
-    if place:
-        return say(f"Your own code failed{place} ({reason(error)}).", WRONG)
+    if files and place:
+        return say(f"Your own code failed{place} ({files.reason(error)}).", WRONG)
     if isinstance(error, MemoryError):
         return say(f"There is not enough memory. {said.rstrip('.')}.", FAILED)
-    if isinstance(error, jax.errors.JaxRuntimeError):
+    if "jax" in sys.modules and isinstance(error, sys.modules["jax"].errors.JaxRuntimeError):
         return say(f"JAX failed: {said}", FAILED)
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
         what = error.filename or "The output"
@@ -97,6 +103,8 @@ def entry() -> NoReturn:
 def _in_one_line(record: logging.LogRecord) -> bool:
     """Let JAX tell of a plug-in that is broken, but without a trace."""
     if record.exc_info and record.exc_info[1]:
+        from demjax.registry.user_files import reason
+
         record.msg = f"{record.getMessage()} failed ({reason(record.exc_info[1])})."
         record.args, record.exc_info = (), None
     return True
@@ -123,8 +131,12 @@ def _do(arguments: Sequence[str]) -> int | str:
     commands = parser.add_subparsers(
         required=True, dest="subcommand", metavar="COMMAND", parser_class=_Parser
     )
-    for module in COMMANDS:
-        module.add(commands)
+    called = next((word for word in arguments if not word.startswith("-")), "")
+    for name, summary in COMMANDS.items():
+        if name == called:
+            import_module(f"demjax.cli.{name}").add(commands, summary)
+        else:
+            commands.add_parser(name, help=summary)
     parsed, rest = parser.parse_known_args(arguments)
     if getattr(parsed, "takes_options", False):
         return parsed.command(parsed, rest)

@@ -29,11 +29,11 @@ TRAINING = ("rounds", "eval_every")
 IMAGES = (".pdf", ".png", ".svg")
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the command line's."""
+def add(commands: Commands, summary: str) -> None:
+    """Add the command to the command line's, with its summary for help."""
     parser = commands.add_parser(
         "partition",
-        help="partition a data set over clients, and show who has what",
+        help=summary,
         add_help=False,
         usage="demjax partition [--out FILE] [--image FILE] [OPTION VALUE …]",
     )

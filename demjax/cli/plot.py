@@ -49,9 +49,9 @@ TITLES = {
 """What a page calls each figure."""
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the command line's."""
-    parser = commands.add_parser("plot", help="draw the figures of runs")
+def add(commands: Commands, summary: str) -> None:
+    """Add the command to the command line's, with its summary for help."""
+    parser = commands.add_parser("plot", help=summary)
     parser.set_defaults(
         command=lambda given: plot(
             given.runs,

@@ -14,9 +14,9 @@ NAME = "report.html"
 """The page's name in its run's folder."""
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the command line's."""
-    parser = commands.add_parser("report", help="one HTML page about runs")
+def add(commands: Commands, summary: str) -> None:
+    """Add the command to the command line's, with its summary for help."""
+    parser = commands.add_parser("report", help=summary)
     parser.set_defaults(command=_report)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder")
     parser.add_argument(

@@ -21,19 +21,20 @@ from demjax.experiment.validation import intervals
 from demjax.runs import folder as run_folder
 from demjax.runs.beside import of_data, of_sample
 from demjax.runs.environment import told_apart
+from demjax.runs.exits import DONE, FAILED, first_line, say
 from demjax.runs.tensorboard import Row, event_file
-from demjax.runs.writer import DONE, FAILED, Recorder, first_line, say
+from demjax.runs.writer import Recorder
 from demjax.simulation.ending import interruptible
 from demjax.simulation.programs import programs
 from demjax.simulation.progress import Progress
 from demjax.simulation.rounds import moments
 
 
-def add(commands: Commands) -> None:
-    """Add the command to the command line's."""
+def add(commands: Commands, summary: str) -> None:
+    """Add the command to the command line's, with its summary for help."""
     run = commands.add_parser(
         "run",
-        help="run one experiment",
+        help=summary,
         add_help=False,
         usage="demjax run --out DIR [--config FILE] [--preset NAME] [OPTION VALUE …]",
         description="Run one experiment. What is chosen says which options there are: --algorithm "

@@ -1,7 +1,9 @@
 """Registries: what can be chosen by name, registered where it is written."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from demjax.registry.ranges import nearest
@@ -37,16 +39,29 @@ class Registry(Chooses):
 
     Args:
         kind: What they are, in words: ``"algorithm"``.
+        home: The folder that registers them, which is read when one is looked for.
         table: The table of a configuration file that holds the chosen name and its options.
         given: Parameters that are no options, but given by whoever makes the choice.
         needed: Those of them that everything of this kind has to take.
     """
 
     def __init__(
-        self, kind: str, *, table: str, given: tuple[str, ...] = (), needed: tuple[str, ...] = ()
+        self,
+        kind: str,
+        home: str,
+        *,
+        table: str,
+        given: tuple[str, ...] = (),
+        needed: tuple[str, ...] = (),
     ) -> None:
-        self.kind, self.table, self.given, self.needed = kind, table, given, needed
-        self._choices: dict[str, Choice] = {}
+        self.kind, self.home, self.table, self.given, self.needed = kind, home, table, given, needed
+        self._known: dict[str, Choice] = {}
+
+    @property
+    def _choices(self) -> dict[str, Choice]:
+        if self.home not in sys.modules:
+            import_module(self.home)
+        return self._known
 
     def register(self, name: str | None = None, *, itself: bool = False, **facts: Any) -> Callable:
         """A decorator that registers a factory, or with ``itself`` the thing that it is put on.
@@ -58,14 +73,14 @@ class Registry(Chooses):
             own = name or thing.__name__
             from demjax.registry.calls import configurable
 
-            if own in self._choices:
+            if own in self._known:
                 raise ValueError(f"There is a {self.kind} named {own!r} already.")
             if itself:
-                self._choices[own] = Choice(own, lambda: thing, {"doc": thing.__doc__, **facts})
+                self._known[own] = Choice(own, lambda: thing, {"doc": thing.__doc__, **facts})
                 return thing
             where = {"module": thing.__module__, "family": thing.__module__.split(".")[-2:][0]}
             made = thing if isinstance(thing, type) else configurable(thing, self.given)
-            self._choices[own] = Choice(own, made, where | facts)
+            self._known[own] = Choice(own, made, where | facts)
             return made
 
         return add

@@ -2,22 +2,37 @@
 
 from demjax.registry.choices import Registry
 
-ALGORITHMS = Registry("algorithm", table="algorithm", given=("local", "cohort"), needed=("local",))
-STARTS = Registry("start", table="algorithm")
-
-DATASETS = Registry("data set", table="data", given=("data_dir", "clients", "seed"))
-PARTITIONS = Registry(
-    "partition", table="data", given=("y", "dataset", "owner", "train_count", "clients", "seed")
+ALGORITHMS = Registry(
+    "algorithm",
+    "demjax.algorithms",
+    table="algorithm",
+    given=("local", "cohort"),
+    needed=("local",),
 )
-CONFLICTS = Registry("conflict", table="data", given=("x", "y", "partition", "classes", "seed"))
-NORMALIZATIONS = Registry("normalization", table="data", given=("x", "rows", "maximum", "dataset"))
+STARTS = Registry("start", "demjax.hierarchy", table="algorithm")
 
-MODELS = Registry("model", table="model", given=("classes", "conv"), needed=("classes",))
-OPTIMIZERS = Registry("optimizer", table="training")
+DATASETS = Registry("data set", "demjax.data", table="data", given=("data_dir", "clients", "seed"))
+PARTITIONS = Registry(
+    "partition",
+    "demjax.data",
+    table="data",
+    given=("y", "dataset", "owner", "train_count", "clients", "seed"),
+)
+CONFLICTS = Registry(
+    "conflict", "demjax.data", table="data", given=("x", "y", "partition", "classes", "seed")
+)
+NORMALIZATIONS = Registry(
+    "normalization", "demjax.data", table="data", given=("x", "rows", "maximum", "dataset")
+)
 
-METRICS = Registry("extra measure", table="run", given=("task", "outputs", "y"))
+MODELS = Registry(
+    "model", "demjax.models", table="model", given=("classes", "conv"), needed=("classes",)
+)
+OPTIMIZERS = Registry("optimizer", "demjax.clients.optimizers", table="training")
 
-FEATURES = Registry("features", table="clustering", given=("select",))
-DISTANCES = Registry("metric", table="clustering")
-LINKAGES = Registry("linkage", table="clustering")
-CUTS = Registry("cut", table="clustering")
+METRICS = Registry("extra measure", "demjax.metrics", table="run", given=("task", "outputs", "y"))
+
+FEATURES = Registry("features", "demjax.clustering", table="clustering", given=("select",))
+DISTANCES = Registry("metric", "demjax.clustering", table="clustering")
+LINKAGES = Registry("linkage", "demjax.clustering", table="clustering")
+CUTS = Registry("cut", "demjax.clustering", table="clustering")

@@ -5,7 +5,7 @@ from html import escape
 from importlib import resources
 from string import Template
 
-from demjax._version import __version__
+from demjax import __version__
 from demjax.report import tables
 from demjax.report.encode import encode
 from demjax.report.folder import Run

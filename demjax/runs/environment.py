@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from demjax._version import __version__
+from demjax import __version__
 from demjax.backend.sharding import PATIENCE, devices_at_work
 from demjax.runs.folder import METRICS, SUMMARY, read_summary
 

@@ -1,7 +1,6 @@
 """Follows a run, shows it, and writes it down as it happens, however it ends."""
 
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,14 +21,12 @@ from demjax.runs import beside
 from demjax.runs import folder as run_folder
 from demjax.runs.comparison import table
 from demjax.runs.environment import environment
+from demjax.runs.exits import DONE, FAILED, INTERRUPTED, first_line, say
 from demjax.runs.rows import clients_rows, dendrogram_rows, metrics_row
 from demjax.runs.tensorboard import Row
 from demjax.simulation.ending import divergence
 from demjax.simulation.history import Moment
 from demjax.simulation.progress import Progress
-
-DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes: done; the run itself failed; wrong arguments or data; stopped by hand."""
 
 
 @contextmanager
@@ -200,14 +197,3 @@ class Recorder:
             **environment(),
         }
         run_folder.write_summary(self.out, summary)
-
-
-def say(sentence: str, code: int) -> int:
-    """Tell the user one sentence, and pass the exit code on."""
-    print(f"demjax: {sentence}", file=sys.stderr)
-    return code
-
-
-def first_line(error: Exception) -> str:
-    """What an error says first; its trace is of no use to a user."""
-    return next(iter(str(error).splitlines()), "no reason was given.")

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import TextIO
 
+from demjax.backend.plain_letters import in_letters_of
 from demjax.simulation.history import Moment
-from demjax.simulation.plain_letters import in_letters_of
 from demjax.simulation.progress_lines import Shown, bar, scores, sentence
 
 

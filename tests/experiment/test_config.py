@@ -8,7 +8,7 @@ from experiments import experiment
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from demjax.experiment.config import override, read_options, read_toml, to_toml
+from demjax.experiment.config import override, read_options, read_preset, read_toml, to_toml
 from demjax.experiment.experiment import resolve
 
 OLD = sorted((Path(__file__).parents[1] / "support" / "configs_of_0.1").glob("*.toml"))
@@ -123,6 +123,18 @@ def test_another_partition_drops_the_options_of_the_one_before():
     }
     assert "test_fraction" not in override(filed, {"partition": "published"})
     assert override(filed, {"seed": 1}) == filed | {"seed": 1}
+
+
+def test_other_data_keep_a_partition_that_was_asked_for_and_drop_one_that_follows():
+    preset = read_preset("published_cifar10")
+    other = override(preset, {"dataset": "cifar10_jpeg"})
+    assert other == {**preset, "dataset": "cifar10_jpeg"}
+    filed = {"dataset": "digits", "partition": "dirichlet", "dirichlet_alpha": 0.1, "lr": 0.1}
+    assert override(filed, {"dataset": "leaf"}) == {**filed, "dataset": "leaf"}
+    filed = {"dataset": "digits", "partition": "labels", "labels_per_client": 2, "lr": 0.1}
+    assert override(filed, {"dataset": "leaf"}) == {"dataset": "leaf", "lr": 0.1}
+    asked = {**filed, "labels_per_client": 3}
+    assert override(asked, {"dataset": "leaf"}) == {**asked, "dataset": "leaf"}
 
 
 def test_another_optimizer_or_cut_drops_what_the_one_before_took():

@@ -17,7 +17,7 @@ from demjax.registry import (
     slot_of,
 )
 
-SHAPES = Registry("shape", table="shapes", given=("unit",))
+SHAPES = Registry("shape", __name__, table="shapes", given=("unit",))
 
 
 @SHAPES.register(label="Circle", paper="Euclid")
@@ -143,7 +143,7 @@ def test_a_slot_gives_its_options_another_name_default_and_table():
 
 
 def test_a_slots_own_defaults_reach_what_it_makes():
-    shapes = Registry("shape", table="shapes")
+    shapes = Registry("shape", __name__, table="shapes")
     shapes.register("circle")(lambda radius=1.0: radius)
 
     @configurable
@@ -190,7 +190,7 @@ def test_an_unknown_argument_is_a_type_error_with_the_nearest_name():
 
 
 def test_an_option_without_a_default_is_required():
-    shapes = Registry("shape", table="shapes")
+    shapes = Registry("shape", __name__, table="shapes")
 
     @shapes.register()
     def line(*, length: Annotated[float, Range(0)]):

@@ -13,7 +13,8 @@ import tiny
 from demjax import demlearn, fedavg, local_training, measure, watch
 from demjax.plots.record import read as record_of
 from demjax.report.folder import read as report_of
-from demjax.runs.writer import Recorder, first_line, whole
+from demjax.runs.exits import first_line
+from demjax.runs.writer import Recorder, whole
 
 
 def test_an_error_without_words_still_gives_a_line():

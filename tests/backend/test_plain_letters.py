@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import demjax
-from demjax.simulation.plain_letters import PLAIN, in_letters_of, plain
+from demjax.backend.plain_letters import PLAIN, in_letters_of, plain
 from demjax.simulation.progress import Progress
 
 

@@ -1,0 +1,48 @@
+"""What ``import demjax`` offers, as one list; what is inside stays out of sight."""
+
+from demjax import clustering, data, hierarchy, linkage, metrics, models, plots
+from demjax.algorithms import *  # noqa: F403
+from demjax.backend.sharding import spread_over, use_cores
+from demjax.base import Algorithm, ClientData, Hierarchy, Models, Task
+from demjax.clients.local_training import LocalTraining, local_training
+from demjax.clients.proximal import ProximalTerm
+from demjax.metrics import Measures, measure
+from demjax.registry import ALGORITHMS
+from demjax.runs.save import save_run
+from demjax.simulation.over_rounds import over_rounds
+from demjax.simulation.run import History, simulate, watch
+from demjax.simulation.sweep import grid, sweep
+from demjax.tasks.classification import classification
+from demjax.tasks.regression import regression
+
+__all__ = [
+    *ALGORITHMS,
+    "Algorithm",
+    "ClientData",
+    "Hierarchy",
+    "History",
+    "LocalTraining",
+    "Measures",
+    "Models",
+    "ProximalTerm",
+    "Task",
+    "classification",
+    "clustering",
+    "data",
+    "grid",
+    "hierarchy",
+    "linkage",
+    "local_training",
+    "measure",
+    "metrics",
+    "models",
+    "over_rounds",
+    "plots",
+    "regression",
+    "save_run",
+    "simulate",
+    "spread_over",
+    "sweep",
+    "use_cores",
+    "watch",
+]

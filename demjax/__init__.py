@@ -16,7 +16,7 @@ def __getattr__(name: str) -> Any:
         return __dir__()
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if find_spec(f"{__name__}.{name}") is not None:
+    if name.isidentifier() and find_spec(f"{__name__}.{name}") is not None:
         return import_module(f"{__name__}.{name}")
     interface = import_module(f"{__name__}.interface")
     if name not in interface.__all__:

@@ -76,6 +76,33 @@ def test_every_name_that_demjax_promises_is_there():
     assert [name for name in demjax.__all__ if not hasattr(demjax, name)] == []
 
 
+@pytest.mark.parametrize("name", ["no_such", "a.b", ".data", ""])
+def test_other_names_are_not_there(name):
+    assert not hasattr(demjax, name)
+
+
+def test_threads_may_look_up_a_choice_at_once():
+    program = """if True:
+        import demjax, threading
+        from demjax.registry import ALGORITHMS
+        asked = [lambda: ALGORITHMS["fedavg"]] * 3
+        gate, failed = threading.Barrier(len(asked)), []
+        def ask(one):
+            gate.wait()
+            try:
+                one()
+            except Exception as error:
+                failed.append(repr(error))
+        threads = [threading.Thread(target=ask, args=[one]) for one in asked]
+        [thread.start() for thread in threads], [thread.join() for thread in threads]
+        print(failed)
+        """
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
 def test_dir_shows_what_a_user_needs_and_no_inner_module():
     assert dir(demjax) == sorted(demjax.__all__)
     inner = {"base", "registry", "pytrees", "backend", "runs", "experiment", "cli", "simulation"}

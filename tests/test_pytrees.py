@@ -6,15 +6,21 @@ import numpy as np
 import pytest
 import tiny
 
+from demjax.backend import policy
+from demjax.backend.policy import compiling_for
 from demjax.pytrees import (
     StackedModels,
     combine,
     difference,
     finite_clients,
     interpolate,
+    leaf_columns,
     like,
+    model_bytes,
     select,
     stack_copies,
+    take_rows,
+    used_columns,
 )
 
 RNG = np.random.default_rng(0)
@@ -91,3 +97,41 @@ def test_only_the_chosen_leaves_are_new():
     new, old = {"a": 1, "b": [2, 3]}, {"a": 10, "b": [20, 30]}
     chosen = {"a": True, "b": [False, True]}
     assert select(chosen, new, old) == {"a": 1, "b": [20, 3]}
+
+
+def test_on_an_accelerator_they_are_rows_of_one_array_and_all_else_is_the_same():
+    plain = {**PLAIN, "count": np.arange(5, dtype=np.int32)}  # whole numbers stay by themselves
+    with compiling_for("gpu"):
+        flat = StackedModels.from_pytree(jax.tree.map(jnp.asarray, plain))
+        copies = stack_copies(flat.model(2), 2, 3)
+    leaves = StackedModels.from_pytree(jax.tree.map(jnp.asarray, plain))
+    assert [leaf.shape for leaf in jax.tree.leaves(flat)] == [(5, 1024), (5,)]
+    np.testing.assert_array_equal(jax.tree.leaves(flat)[0][:, 7:], 0)
+    tiny.same_bits(flat.as_pytree(), plain)
+    tiny.same_bits(copies.model(1, 2), leaves.model(2))
+    tiny.same_bits(like(flat, plain).as_pytree(), plain)
+    rows = jnp.array([4, 0, 9])
+    tiny.same_bits(flat.gather(rows).as_pytree(), leaves.gather(rows).as_pytree())
+    back = jax.tree.map(lambda leaf: leaf[::-1], flat)
+    also = jax.tree.map(lambda leaf: leaf[::-1], leaves)
+    for chosen in ({"w": True, "b": False, "count": True}, dict.fromkeys(plain, False)):
+        tiny.same_bits(
+            select(chosen, back, flat).as_pytree(), select(chosen, also, leaves).as_pytree()
+        )
+    tiny.same_bits(difference(flat, back).as_pytree(), difference(leaves, also).as_pytree())
+    tiny.same_bits(difference(flat, also).as_pytree(), difference(leaves, also).as_pytree())
+    assert model_bytes(flat) == model_bytes(leaves) == 4 * 8
+    for array, first, size in leaf_columns(flat):
+        assert array.shape[0] == 5
+        assert first + size <= array.shape[1]
+    assert [used for _, used in used_columns(flat)] == [7, 1]
+    assert sum(used for _, used in used_columns(leaves)) == 8
+
+
+def test_long_rows_are_copied_one_after_another(monkeypatch):
+    monkeypatch.setattr(policy, "widest_gathered_row", lambda: 3)
+    rows = jnp.array([4, 0, 9])
+    for name, leaf in MODELS.gather(rows).as_pytree().items():
+        np.testing.assert_array_equal(leaf, PLAIN[name][[4, 0, 4]])
+    one = take_rows(MODELS, jnp.int32(9)).as_pytree()
+    tiny.same_bits(one, {name: leaf[4] for name, leaf in PLAIN.items()})

@@ -10,7 +10,7 @@ A choice holds for what is traced inside the context, in this thread. JAX counts
 what a function was traced for, so that nothing traced for one is taken for another.
 """
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, Literal, get_args
 
 import jax
@@ -18,21 +18,24 @@ import jax
 Platform = Literal["cpu", "gpu", "tpu"]
 PLATFORMS: tuple[Platform, ...] = get_args(Platform)
 
-CPU_PARAMETERS_AVERAGED = 2**20
-"""Parameters of all client and group models together that a CPU averages and mixes at a time."""
+CPU_PARAMETERS_AVERAGED, ACCELERATOR_PARAMETERS_AVERAGED = 2**20, 2**25
+"""Parameters of all client and group models together that are averaged and mixed at a time."""
+CPU_PARAMETERS_COMPARED, ACCELERATOR_PARAMETERS_COMPARED = 2**20, 2**25
+"""Parameters of all client models together that distances read at a time."""
 CPU_ARRAY_BYTES, ACCELERATOR_ARRAY_BYTES = 2**23, 2**27
 """Bytes of the largest array made while models are scored: on a CPU its caches hold it."""
 CPU_PARAMETERS_SCORED = 2**15
 """Parameters that all models which a CPU scores side by side may have together."""
 
-_told = jax.make_user_context(None)
+_told, _told_bytes = jax.make_user_context(None), jax.make_user_context(None)
 
 
-def compiling_for(platform: Platform) -> AbstractContextManager[None]:
+def compiling_for(platform: Platform, memory: int | None = None) -> AbstractContextManager[Any]:
     """Choose for a platform, in this context and thread, whatever devices there are.
 
     Args:
         platform: ``"cpu"``, ``"gpu"`` or ``"tpu"``.
+        memory: Bytes of the device's memory; by default what devices here have, or 16 GB.
 
     Raises:
         ValueError: If there is no such platform.
@@ -41,7 +44,10 @@ def compiling_for(platform: Platform) -> AbstractContextManager[None]:
         raise ValueError(
             f"The platform {platform!r} is unknown; possible are {', '.join(PLATFORMS)}."
         )
-    return _told(platform)
+    both = ExitStack()
+    both.enter_context(_told(platform))
+    both.enter_context(_told_bytes(memory))
+    return both
 
 
 def platform() -> Platform:
@@ -57,20 +63,63 @@ def _on_cpu() -> bool:
     return platform() == "cpu"
 
 
-def clients_trained_at_once(clients: int) -> int:
+def device_bytes() -> int:
+    """Bytes of memory of the device: those told, else what it says, else 16 GB."""
+    if _told_bytes.value is not None:
+        return _told_bytes.value
+    stats = jax.local_devices()[0].memory_stats() if _told.value is None else None
+    return (stats or {}).get("bytes_limit", 16 * 10**9)
+
+
+def clients_trained_at_once(clients: int, model_bytes: int) -> int:
     """Clients trained side by side: one on a CPU, where caches are small, else up to 256.
 
-    On a CPU more would also turn convolutions into grouped ones, which are slow there.
+    On a CPU more would also turn convolutions into grouped ones, which are slow there. Elsewhere
+    training takes the memory of about 12 models for each: a twentieth of the device is for that,
+    or, where all models are more than that, what a tenth of theirs is.
+
+    Args:
+        clients: Clients of one device.
+        model_bytes: Of one model.
     """
-    return 1 if _on_cpu() else min(clients, 256)
+    if _on_cpu():
+        return 1
+    share, models = device_bytes() // 20, clients * model_bytes
+    budget = min(share, max(models // 10, share - models))
+    fit = budget // max(12 * model_bytes, 1)
+    return min(clients, 256, max(8, fit - fit % 8))
 
 
-def parameters_averaged_at_once(models: int) -> int | None:
-    """Parameters of so many models averaged and mixed at a time; ``None``, all.
+def stores_flat() -> bool:
+    """Whether stacked models are one array ``[N, P]``; on a CPU they are leaves, as trained.
 
-    On a CPU so few that caches hold what is made on the way, which costs more than the sums.
+    An accelerator has the memory of as many models as it can hold, and little beside them.
     """
-    return max(512, CPU_PARAMETERS_AVERAGED // models) if _on_cpu() else None
+    return not _on_cpu()
+
+
+def widest_gathered_row() -> float:
+    """Numbers in a row from which on rows are copied one after another, not gathered at once.
+
+    To gather long rows, a TPU first copies the whole array in parts of shorter ones.
+    """
+    return 2**14 if platform() == "tpu" else float("inf")
+
+
+def parameters_averaged_at_once(models: int) -> int:
+    """Parameters of so many models averaged and mixed at a time.
+
+    On a CPU so few that caches hold what is made on the way, which costs more than the sums;
+    elsewhere so few that it is little memory, and so many that each is worth a launch.
+    """
+    if _on_cpu():
+        return max(512, CPU_PARAMETERS_AVERAGED // models)
+    return max(1024, ACCELERATOR_PARAMETERS_AVERAGED // models)
+
+
+def parameters_compared_at_once(models: int) -> int:
+    """Parameters of so many models that distances read at a time, on any device."""
+    return (CPU_PARAMETERS_COMPARED if _on_cpu() else ACCELERATOR_PARAMETERS_COMPARED) // models
 
 
 def convolution_form() -> Literal["tiles", "product"]:
@@ -95,6 +144,14 @@ def models_scored_at_once(parameters: int, *, convolved: bool) -> int:
 def largest_scoring_array() -> int:
     """Bytes of the largest array that is made while models are scored."""
     return CPU_ARRAY_BYTES if _on_cpu() else ACCELERATOR_ARRAY_BYTES
+
+
+def products_above_diagonal() -> bool:
+    """Whether products of all pairs are written as one for each block of rows above the diagonal.
+
+    That is half of the operations, and on an accelerator twelve times as long to compile.
+    """
+    return _on_cpu()
 
 
 def fewest_mutual_pairs(count: int) -> int | None:

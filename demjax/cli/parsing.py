@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from demjax.experiment.config import override, presets, read_preset, read_toml
+from demjax.experiment.config import presets, read_preset, read_toml
 from demjax.experiment.experiment import not_taken, with_defaults
+from demjax.experiment.overriding import override
 from demjax.experiment.tables import TABLES, all_options
 from demjax.registry import REQUIRED, Option, read_word, slot_of
 
@@ -138,5 +139,7 @@ def _unknown(
         return sentence
     known = [*(one.flag for one in options.values()), *others]
     close = difflib.get_close_matches(flag, known, 1, 0.75)
+    if flag in others:
+        return f"The option {flag!r} belongs behind the command: demjax COMMAND {flag} …"
     hint = f"perhaps {close[0]!r} was meant" if close else "--help lists all"
     return f"The argument {flag!r} is unknown; {hint}."

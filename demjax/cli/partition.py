@@ -23,7 +23,7 @@ from demjax.runs.new_files import check_new_file, whole_file
 TABLES = ("run", "data")
 """The tables that decide who has what."""
 
-TRAINING = ("rounds", "eval_every")
+IDLE = set(all_options({}, ("run",))) - {"seed"}
 """Options of these tables that do not."""
 
 IMAGES = (".pdf", ".png", ".svg")
@@ -45,10 +45,10 @@ def add(commands: Commands, summary: str) -> None:
 
 
 def _partition(parsed: argparse.Namespace, words: Sequence[str]) -> str:
-    given = read_given(parsed, words, tables=TABLES, without=TRAINING).options
+    given = read_given(parsed, words, tables=TABLES, without=IDLE).options
     options = all_options(with_defaults(given), TABLES)
     if parsed.help:
-        shown = {name: option for name, option in options.items() if name not in TRAINING}
+        shown = {name: option for name, option in options.items() if name not in IDLE}
         return help_of(parsed.parser, shown)
     mine = {name: value for name, value in given.items() if name in options}
     return show(mine, out=parsed.out, image=parsed.image)

@@ -18,7 +18,7 @@ from demjax.clients.chunk import Recipe, train_chunk
 from demjax.clients.proximal import ProximalTerm
 from demjax.clients.statistics import begin_with, check_statistics
 from demjax.clients.step import Added
-from demjax.pytrees import as_pytree, like
+from demjax.pytrees import StackedModels, as_pytree, like, model_bytes, one_of, take_rows
 from demjax.registry import OPTIMIZERS, check_made, check_number, configurable
 
 
@@ -126,7 +126,7 @@ def local_training(
         key, clients, proximal, common = shared
         models, numbers, own = divided
         count = numbers.shape[0]
-        width = min(chunk or policy.clients_trained_at_once(count), count)
+        width = min(chunk or policy.clients_trained_at_once(count, model_bytes(models)), count)
         # Largest first, so that a chunk's clients have about as many steps as each other.
         # Past the end is a row that does not exist: read as an empty client, never written.
         by_size = jnp.argsort(-clients.train_size.at[numbers].get(mode="fill", fill_value=0))
@@ -139,19 +139,17 @@ def local_training(
             else:
                 rows = lax.dynamic_slice(by_size, (number * width,), (width,))
 
-            def rows_of(stacked):
-                return jax.tree.map(lambda leaf: leaf.at[rows].get(mode="clip"), stacked)
-
             who = numbers.at[rows].get(mode="fill", fill_value=clients.n_clients)
-            correction = rows_of(own)
+            correction = as_pytree(take_rows(own, rows))
             if common is not None:
                 correction = jax.tree.map(
                     lambda leaf: jnp.broadcast_to(leaf, (*rows.shape, *leaf.shape)), common
                 )
-            mine = rows_of(carry[0])
-            results = train_chunk(
+            mine = as_pytree(take_rows(carry[0], rows))
+            new, loss, gradient = train_chunk(
                 recipe, key, mine, clients, who, proximal, correction, added, each, gradients
             )
+            results = like(models, new), loss, like(models, gradient) if gradients else None
             return jax.tree.map(
                 lambda leaf, new: leaf.at[rows].set(new, mode="drop"), carry, results
             )
@@ -172,12 +170,11 @@ def local_training(
         trained: Params | None = None,
         extra_loss: Callable[..., Float[Array, ""]] | None = None,
     ) -> tuple[Params, ...]:
-        given, models, correction = models, as_pytree(models), as_pytree(correction)
         own, common = _per_client(correction, models)
         added = Added(None, as_pytree(trained), extra_loss)
         if proximal is not None:
             added = added._replace(chosen=as_pytree(proximal.chosen))
-            proximal = proximal._replace(anchors=as_pytree(proximal.anchors), chosen=None)
+            proximal = proximal._replace(chosen=None)
         shared = key, clients, proximal, common
         numbers = participation.numbers(clients.n_clients, cohort)
         divided = participation.rows(models, cohort), numbers, participation.rows(own, cohort)
@@ -186,23 +183,22 @@ def local_training(
         nothing = jax.tree.map(jnp.zeros_like, models if gradients else None)
         old = models, jnp.full(clients.n_clients, jnp.nan), nothing
         models, loss, gradient = participation.put(old, cohort, new)
-        results = like(given, models), loss
-        return (*results, like(given, gradient)) if gradients else results
+        return (models, loss, gradient) if gradients else (models, loss)
 
     return LocalTraining(init=task.init, train=train, begin=partial(begin_with, task, statistics))
 
 
 def _per_client(correction: Params | None, models: Params) -> tuple[Params | None, Params | None]:
     """A correction as rows for each client, or as one for all, whichever it is."""
-    if correction is None:
-        return None, None
-    forms = {
-        jnp.ndim(c) - jnp.ndim(w)
-        for c, w in zip(jax.tree.leaves(correction), jax.tree.leaves(models), strict=True)
-    }
-    if forms == {0}:
+    if correction is None or isinstance(correction, StackedModels):
         return correction, None
-    if forms == {-1}:
+    forms = {
+        jnp.ndim(c) - len(w.shape)
+        for c, w in zip(jax.tree.leaves(correction), jax.tree.leaves(one_of(models)), strict=True)
+    }
+    if forms == {1}:
+        return correction, None
+    if forms == {0}:
         return None, correction
     raise ValueError(
         "A correction needs the form of one model, or of a model for each client, but it has "

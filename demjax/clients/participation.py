@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from demjax import keys
 from demjax.base import Params
-from demjax.pytrees import as_pytree, like
+from demjax.pytrees import take_rows
 from demjax.registry import Number, check_made, check_number
 
 Cohort = Int[Array, " c"] | None
@@ -75,7 +75,7 @@ def rows(stacked: Params, cohort: Cohort) -> Params:
     """The cohort's rows of stacked arrays, ``[c, ...]``; in the place of nobody the last row."""
     if cohort is None:
         return stacked
-    return jax.tree.map(lambda leaf: leaf.at[cohort].get(mode="clip"), stacked)
+    return take_rows(stacked, cohort)
 
 
 def put(stacked: Params, cohort: Cohort, new: Params) -> Params:
@@ -148,4 +148,4 @@ def placed(models: Params, last: Attendance, group: Params) -> Params:
     def one_leaf(own, given):
         return jnp.where((last < 0).reshape(-1, *[1] * (own.ndim - 1)), given[-1, 0], own)
 
-    return like(models, jax.tree.map(one_leaf, as_pytree(models), as_pytree(group)))
+    return jax.tree.map(one_leaf, models, group)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from demjax.base import Params
-from demjax.pytrees import select, stack_copies
+from demjax.pytrees import as_pytree, select, stack_copies
 
 
 class ProximalTerm(NamedTuple):
@@ -55,7 +55,7 @@ def towards(term: ProximalTerm, client: Int[Array, ""]) -> tuple[Float[Array, ""
     def weighted_sum(anchors):
         return jnp.sum(weight.reshape(-1, *[1] * (anchors.ndim - 1)) * anchors[which], axis=0)
 
-    return jnp.sum(weight), jax.tree.map(weighted_sum, term.anchors)
+    return jnp.sum(weight), as_pytree(jax.tree.map(weighted_sum, term.anchors))
 
 
 def add_gradient(

@@ -15,7 +15,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from demjax import keys
 from demjax.base import Params, Task
 from demjax.clients.step import Batch
-from demjax.pytrees import as_pytree, like, select
+from demjax.pytrees import as_pytree, select
 
 CHOICES = ("average", "local", "recompute")
 """What becomes of state when a client starts from somebody else's model."""
@@ -46,8 +46,7 @@ def begin_with(task: Task, statistics: str, own: Params, given: Params) -> Param
     """
     if task.state is None or statistics != "local":
         return given
-    state = task.state(as_pytree(own))
-    return like(given, select(state, as_pytree(own), as_pytree(given)))
+    return select(task.state(as_pytree(own)), own, given)
 
 
 def recomputed(

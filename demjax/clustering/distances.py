@@ -7,9 +7,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from demjax.backend.blocks import STRIPS, fold, fold_chunks, rows_of_a_part
+from demjax.backend import policy
+from demjax.backend.blocks import STRIPS, fold, rows_of_a_part
 from demjax.base import Params
+from demjax.clustering.columns import fold_chunks
 from demjax.clustering.pivots import Kind, Pivots, leaders, moved, pivots_at
+from demjax.pytrees import used_columns
 from demjax.registry import DISTANCES
 
 Metric = Callable[[Params], Float[Array, " N N"]]
@@ -28,7 +31,7 @@ def _add_up(
     """Add up products of models centred at their mean, or at their leaders.
 
     Returns:
-        Sums over all parameters of ``δ_m δ_n``, above the diagonal onto ``gram``, and, of use
+        Sums over all parameters of ``δ_m δ_n``, at least above the diagonal, and, of use
         to angles, of ``c δ_n``, ``c²``, ``δ_n`` and ``c``, where ``c`` is the pivot.
     """
     count, rows = gram.shape[0], rows_of_a_part(gram.shape[0], BLOCKS)
@@ -46,13 +49,26 @@ def _add_up(
             pivot, offset = chunk[leader], pivots.mean[leader, None]
             delta = moved(chunk, pivot, pivots)
         delta = jnp.where(new, delta, 0.0)
-        for i in range(0, count, rows):
-            # Tied to the block before, or XLA keeps the products of all blocks at a time.
-            some = jnp.where(gram[0, 0] < 0, 0.0, delta[i:])
-            block = jnp.matmul(some[:rows], some.T, precision=lax.Precision.HIGHEST)
+
+        def product(gram, start, some, others, place):
+            block = jnp.matmul(some, others.T, precision=lax.Precision.HIGHEST)
             if pivots is not None:
-                block = jnp.where(leader[i : i + rows, None] == leader[i:], block, 0.0)
-            gram = lax.dynamic_update_slice(gram, gram[i : i + rows, i:] + block, (i, i))
+                mine = lax.dynamic_slice_in_dim(leader, start, some.shape[0])
+                block = jnp.where(mine[:, None] == leader[place[1] :], block, 0.0)
+            old = lax.dynamic_slice(gram, place, block.shape)
+            return lax.dynamic_update_slice(gram, old + block, place)
+
+        def some_rows(gram, start, fresh):
+            some = lax.dynamic_slice_in_dim(delta, start, rows)
+            return product(gram, start, jnp.where(fresh[:, None], some, 0.0), delta, (start, 0))
+
+        if policy.products_above_diagonal():
+            for i in range(0, count, rows):
+                # Tied to the block before, or XLA keeps the products of all blocks at a time.
+                some = jnp.where(gram[0, 0] < 0, 0.0, delta[i:])
+                gram = product(gram, i, some[:rows], some, (i, i))
+        else:
+            gram = fold(count, rows, some_rows, gram)
         if kind.angular:
             pivot = jnp.where(new, pivot - offset, 0.0)
             terms = (pivot * delta, pivot**2, delta, pivot)
@@ -128,7 +144,7 @@ def _distances(kind: Kind, params: Params) -> Float[Array, " N N"]:
     count = leaves[0].shape[0]
     everyone, rows = jnp.arange(count), rows_of_a_part(count, STRIPS)
     # What the sums over a model are divided by where correlation takes its mean entry out.
-    size = sum(leaf.size for leaf in leaves) / count if kind.less_mean else float("inf")
+    size = float(sum(used for _, used in used_columns(params))) if kind.less_mean else float("inf")
 
     def anew(state):
         matrix, _, retry = state

@@ -14,6 +14,7 @@ from demjax.base import Params
 from demjax.clients import participation
 from demjax.clustering.projection import Selection, everything, sketch
 from demjax.models.layers import chosen_layers
+from demjax.pytrees import as_pytree
 from demjax.registry import FEATURES, Range
 
 
@@ -151,7 +152,7 @@ def layers(*names: str) -> Selection:
 
     def select(params):
         chosen = jax.tree.leaves(chosen_layers(params, names))
-        pairs = zip(jax.tree.leaves(params), chosen, strict=True)
+        pairs = zip(jax.tree.leaves(as_pytree(params)), chosen, strict=True)
         return [leaf for leaf, wanted in pairs if wanted]
 
     return select

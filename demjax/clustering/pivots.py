@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from demjax.backend.blocks import STRIPS, fold, fold_chunks, rows_of_a_part
+from demjax.backend.blocks import STRIPS, fold, rows_of_a_part
 from demjax.base import Params
+from demjax.clustering.columns import fold_chunks
 
 
 class Kind(NamedTuple):

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from demjax import keys
 from demjax.base import Params
+from demjax.pytrees import leaf_columns
 from demjax.registry import check_number
 
 Selection = Callable[[Params], Params]
@@ -47,27 +48,26 @@ def sketch(dimensions: int, *, of: Selection = everything, seed: int = 0) -> Sel
 
     def project(params):
         total, key = jnp.float32(0), keys.for_sketch(seed)
-        for number, leaf in enumerate(jax.tree.leaves(of(params))):
-            if leaf.size == 0:
-                continue
-            flat = leaf.reshape(leaf.shape[0], -1)
-            total = total + _projected(keys.for_leaf(key, number), flat, dimensions)
+        for number, (array, first, width) in enumerate(leaf_columns(of(params))):
+            if width:
+                own = keys.for_leaf(key, number)
+                total = total + _projected(own, array, first, width, dimensions)
         return total / jnp.sqrt(jnp.float32(dimensions))
 
     return project
 
 
 def _projected(
-    key: PRNGKeyArray, flat: Float[Array, " N p"], dimensions: int
+    key: PRNGKeyArray, flat: Float[Array, " N C"], first: int, width: int, dimensions: int
 ) -> Float[Array, " N d"]:
-    """``R flat`` a chunk of columns at a time, so that neither ``R`` nor a copy is ever whole."""
-    width = flat.shape[1]
+    """``R`` of some columns, a chunk at a time, so that neither it nor a copy is ever whole."""
     chunk = min(width, SKETCH_CHUNK)
     places = jnp.arange(chunk)
 
     def add(number, total):
         start = jnp.minimum(number * chunk, width - chunk)
-        columns = lax.dynamic_slice(flat, (0, start), (flat.shape[0], chunk)).astype(jnp.float32)
+        columns = lax.dynamic_slice_in_dim(flat, first + start, chunk, axis=1)
+        columns = columns.astype(jnp.float32)
         # The last chunk overlaps the one before: what was counted there is left out.
         columns = jnp.where(start + places >= number * chunk, columns, 0.0)
         signs = _signs(keys.for_columns(key, number), chunk, dimensions)

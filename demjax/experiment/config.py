@@ -8,18 +8,23 @@ from typing import Any
 
 import tomli_w
 
-from demjax.experiment.experiment import Experiment, not_taken, with_defaults
+from demjax.experiment.experiment import (
+    Experiment,
+    not_taken,
+    with_defaults,
+)
 from demjax.experiment.tables import all_options
-from demjax.registry import DATASETS, PARTITIONS, Option, Slot, check_value, nearest, slot_of
+from demjax.registry import (
+    DATASETS,
+    Option,
+    check_value,
+    nearest,
+)
 
 RENAMED = {"kinds": "true_clusters", "pixels": "normalization", "weigh": "weighting"}
 """What options of demjax 0.1 are called now."""
 
 _PRESETS = resources.files("demjax.experiment").joinpath("presets")
-
-FOLLOWING = {"dataset": ("normalization", "partition"), "partition": ("normalization",)}
-"""Options whose default follows from another one: where a file's is changed, theirs is too."""
-
 
 WITHOUT = {
     "amplified_rounds": ("amplification", 1.0),
@@ -94,44 +99,6 @@ def read_preset(name: str) -> dict[str, Any]:
     if name not in presets():
         raise ValueError(f"The preset {name!r} is unknown; {nearest(name, presets())}.")
     return flat(tomllib.loads((_PRESETS / f"{name}.toml").read_text(encoding="utf-8")))
-
-
-def override(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a file, with those given by hand in their place.
-
-    A file written by a run holds the defaults of what was chosen: under another choice they would
-    mean something else, so they are dropped with it, but where that one has the same default. A
-    partition that is not the data set's default, or whose options are not, stays.
-    """
-    lost: set[str] = set()
-    unasked = _unasked(options)
-    for option in all_options(with_defaults(options)).values():
-        slot = slot_of(option)
-        if slot is None:
-            continue
-        new = slot.chosen(option, given)  # the file's own, unless something else was given
-        if new != option.default:
-            lost |= set(FOLLOWING.get(option.name, ())) | {option.name}
-            if option.name == "dataset":
-                lost = lost | unasked if unasked else lost - {"partition"}
-            if isinstance(option.default, str):
-                same = slot.options(new, given) if isinstance(new, str) else {}
-                lost |= {
-                    name
-                    for name, mine in slot.options(option.default, options).items()
-                    if name not in same or same[name].default != mine.default
-                }
-    return {name: value for name, value in options.items() if name not in lost} | dict(given)
-
-
-def _unasked(options: Mapping[str, Any]) -> set[str]:
-    """The options of a partition that is the data set's default in all; else none."""
-    others = {name: value for name, value in options.items() if name != "partition"}
-    rule = with_defaults(others)["partition"]
-    own = Slot(PARTITIONS).options(rule, options)
-    default = options.get("partition", rule) == rule
-    default &= all(options.get(name, one.default) == one.default for name, one in own.items())
-    return {*own, "partition"} if default else set()
 
 
 def to_toml(experiment: Experiment) -> str:

@@ -94,7 +94,7 @@ def with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     filled = dict(given)
     dataset = filled.get("dataset", "digits")
-    owners = _names_owners(dataset)
+    owners = names_owners(dataset)
     partition = filled.setdefault("partition", "natural" if owners is True else "labels")
     filled.setdefault("normalization", "published" if partition == "published" else "standardized")
     open_ = partition in ("natural", "file") or ("partition" not in given and owners is None)
@@ -113,7 +113,7 @@ def settled(experiment: Experiment, *, owners: bool) -> Experiment:
     Raises:
         ValueError: An option was given that this rule does not take, or does not fit it.
     """
-    if "partition" in experiment.given or _names_owners(experiment.dataset) is not None:
+    if "partition" in experiment.given or names_owners(experiment.dataset) is not None:
         return experiment
     rule = "natural" if owners else "labels"
     tables = tuple(name for name in TABLES if name in experiment.tables.values())
@@ -126,7 +126,7 @@ def settled(experiment: Experiment, *, owners: bool) -> Experiment:
         raise ValueError(f"These data {why}, and no --partition was given. {error}") from None
 
 
-def _names_owners(dataset: Any) -> bool | None:
+def names_owners(dataset: Any) -> bool | None:
     """Whether a data set names owners; ``None`` where only the data tell."""
     if not isinstance(dataset, str):
         return False

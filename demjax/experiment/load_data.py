@@ -1,6 +1,7 @@
 """From an experiment's options to who has which examples, and what was planted in them."""
 
 import re
+from inspect import signature
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,6 +64,11 @@ def load(experiment: Experiment) -> data.Dataset:
         given["clients"] = experiment.clients
     mine = options_of(DATASETS.find(name).make, DATASETS.given)
     own = {one.name: experiment.values[one.name] for one in mine if one.name in experiment.values}
+    for clash in sorted(own.keys() & signature(data.load).parameters):
+        raise ValueError(
+            f"The data set {name!r} has an argument {clash!r}, which demjax.data.load has too; "
+            "possible is another name for it."
+        )
     dataset = data.load(name, **given, **own)
     if "model" not in experiment.values:
         return dataset

@@ -21,7 +21,9 @@ from demjax.registry import (
     Range,
     Slot,
     expand,
+    slot_of,
 )
+from demjax.registry.choices import check_apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +146,11 @@ def all_options(
     """
     found: dict[str, Option] = {}
     for name in tables:
-        found |= {
-            n: o for n, o in expand(TABLES[name], values, table=name).items() if n not in found
-        }
+        here = expand(TABLES[name], values, table=name)
+        for choice in (found | here).values():
+            slot = slot_of(choice)
+            if slot is not None and isinstance(choice.default, str) and ".py:" in choice.default:
+                own = slot.options(choice.default, values)
+                check_apart(choice.default, own, here if choice.name in found else found)
+        found |= {name: option for name, option in here.items() if name not in found}
     return found

@@ -14,7 +14,7 @@ from demjax.backend.blocks import fold
 from demjax.backend.sharding import AXIS, devices_at_work
 from demjax.base import Hierarchy, Params
 from demjax.clients import participation
-from demjax.pytrees import interpolate, select
+from demjax.pytrees import StackedModels, interpolate, select
 from demjax.registry import check_number
 
 
@@ -38,10 +38,10 @@ def average_and_mix(
         means = group_means(client, hierarchy, weight, amplification)
         client, group = mix_down(client, interpolate(group, means, soft), hierarchy, mix)
 
-    Each parameter's numbers depend on that parameter's alone. So on a CPU a block of them goes all
-    the way before the next one starts, and is written over the old ones: no group model is made
-    in fresh memory, which costs more than the sums. Devices add up what they have of a block. A
-    number that is not finite spoils its parameter, of up to 128 groups in all models.
+    Each parameter's numbers depend on that parameter's alone. So a block of them goes all the way
+    before the next one starts, and is written over the old ones: no model is made in fresh memory,
+    which on a CPU costs more than the sums. Devices add up what they have of a block. A number that
+    is not finite spoils its parameter, of up to 128 groups in all models.
 
     Args:
         client, group, hierarchy, mix: As in ``mix_down``.
@@ -69,11 +69,10 @@ def average_and_mix(
     width = block or policy.parameters_averaged_at_once(
         slots + count // (devices if divided else 1)
     )
-    chosen = jax.tree.map(lambda _: True, client) if chosen is None else chosen
-    if width is None:
-        means = tree.group_means(client, hierarchy, weight, amplification)
-        group = interpolate(group, means, soft)
-        return mix_chosen(client, group, hierarchy, mix=mix, cohort=cohort, chosen=chosen)
+    if chosen is None:
+        chosen = jax.tree.map(lambda _: True, client)
+    elif isinstance(client, StackedModels):
+        chosen = client.said_of(chosen)
     share = tree.mean_shares(hierarchy, weight, amplification).reshape(slots, count)
     takes = None if cohort is None else jnp.zeros(count, bool).at[cohort].set(True)
     of_clients = share.T, tree.lowest_group(hierarchy), takes
@@ -89,15 +88,21 @@ def average_and_mix(
             mixed = interpolate(own, flat[lowest], own_mix)
             return mixed if takes is None else jnp.where(takes[:, None], mixed, own), flat
 
-        def one_leaf(own, flat, is_chosen):
+        def some_columns(own, flat, is_chosen):
+            mixed, flat = one_block(own, flat)
+            return jnp.where(is_chosen, mixed, own), flat
+
+        def one_array(own, flat, is_chosen):
+            if jnp.ndim(is_chosen):
+                return _in_blocks(some_columns, (own, flat), (is_chosen[None],), width)
             if is_chosen:
                 return _in_blocks(one_block, (own, flat), (), width)
             others = _in_blocks(lambda flat, own: one_block(own, flat)[1:], (flat,), (own,), width)
             return own, *others
 
-        leaves, structure = jax.tree.flatten(client)
+        arrays, structure = jax.tree.flatten(client)
         rest = jax.tree.leaves(flat), jax.tree.leaves(chosen)
-        new = [one_leaf(*each) for each in zip(leaves, *rest, strict=True)]
+        new = [one_array(*each) for each in zip(arrays, *rest, strict=True)]
         return tuple(jax.tree.unflatten(structure, some) for some in zip(*new, strict=True))
 
     if divided:
@@ -136,6 +141,7 @@ def _in_blocks(function: Callable, written: tuple, read: tuple, width: int) -> t
     written, read = (tuple(x.reshape(x.shape[0], -1) for x in some) for some in (written, read))
     columns = written[0].shape[1]
     width = -(-columns // max(1, -(-columns // width)))  # blocks of about the same size
+    width += -width % 1024 if columns % 1024 == 0 else 0  # where they fill tiles, whole ones
 
     def one_block(now, start, new):
         old = [lax.dynamic_slice_in_dim(x, start, width, axis=1) for x in (*now, *read)]

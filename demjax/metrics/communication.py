@@ -1,11 +1,10 @@
 """Bytes of models that travel between clients and their server in a round."""
 
-import math
 from typing import Any
 
-import jax
 import numpy as np
 
+from demjax import pytrees
 from demjax.base import Models
 
 
@@ -21,8 +20,7 @@ def model_bytes(models: Models) -> int:
     """
     if models.group is None:
         return 0
-    leaves = jax.tree.leaves(models.client)
-    return sum(math.prod(leaf.shape[1:]) * np.dtype(leaf.dtype).itemsize for leaf in leaves)
+    return pytrees.model_bytes(models.client)
 
 
 def bytes_in_a_round(info: Any, one_model: int, clients: int) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from demjax.base import ClientData, Params
 from demjax.metrics.scoring import models_at_once, scores
-from demjax.pytrees import as_pytree
+from demjax.pytrees import as_pytree, one_of
 
 
 def sums_of_scores(
@@ -94,7 +94,7 @@ def _shapes(params: Params, data: ClientData, example: Int[Array, " blocks block
     def shape(leaf, *first):
         return jax.ShapeDtypeStruct((*first, *leaf.shape[1:]), leaf.dtype)
 
-    return as_pytree(jax.tree.map(shape, params)), shape(data.x, block), shape(data.y, block)
+    return one_of(params), shape(data.x, block), shape(data.y, block)
 
 
 def _sums(

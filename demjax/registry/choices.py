@@ -1,6 +1,5 @@
 """Registries: what can be chosen by name, registered where it is written."""
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -59,8 +58,7 @@ class Registry(Chooses):
 
     @property
     def _choices(self) -> dict[str, Choice]:
-        if self.home not in sys.modules:
-            import_module(self.home)
+        import_module(self.home)  # at once where it is read; waits for another thread's
         return self._known
 
     def register(self, name: str | None = None, *, itself: bool = False, **facts: Any) -> Callable:
@@ -185,7 +183,8 @@ def expand(
         ValueError: If a choice is unknown.
     """
     found: dict[str, Option] = {}
-    for option in options_of(make, tuple(given)):
+    own = options_of(make, tuple(given))
+    for option in own:
         slot = slot_of(option)
         if slot is None or option.single is None:  # several names bring no options of their own
             found[option.name] = option._replace(table=option.table or table)
@@ -193,8 +192,19 @@ def expand(
         name = slot.chosen(option, values)
         found[option.name] = option._replace(table=slot.table or slot.registry.table, default=name)
         if isinstance(name, str):
-            found |= slot.options(name, values)
+            brought = slot.options(name, values)
+            check_apart(name, brought, {*found, *(one.name for one in own)})
+            found |= brought
     return found
+
+
+def check_apart(choice: str, brought: Iterable[str], others: Iterable[str]) -> None:
+    """Refuse a choice from a user's file that has an option of a name that another has."""
+    for name in sorted(set(brought) & set(others)) if ".py:" in choice else ():
+        raise ValueError(
+            f"{choice!r} has an argument {name!r}, which is another option of this run; possible "
+            "is another name for it."
+        )
 
 
 def call(choice: Choice, registry: Registry, values: Mapping[str, Any], **given: Any) -> Any:

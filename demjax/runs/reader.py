@@ -1,7 +1,6 @@
 """Reads what run folders hold, finished or not: the same for tables, figures and reports."""
 
 import csv
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from demjax.experiment.config import read_options
 from demjax.runs.folder import CLIENTS, CONFIG, METRICS, SUMMARY, read_summary
+from demjax.runs.schema import LEVEL
 
 UNFINISHED = "unfinished"
 """The status of a run that has no summary: it goes on, or was killed."""
@@ -18,7 +18,6 @@ UNFINISHED = "unfinished"
 NEEDED = ("round", "client", "c_spe", "c_gen")
 """The columns that ``clients.csv`` has of every algorithm."""
 
-LEVEL = re.compile(r"group_l\d+")
 """A column of groups; a measure of one's own may be called ``group_loss``."""
 
 OLD_COLUMN = ("rand_labels_l", "rand_true_l")

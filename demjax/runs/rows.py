@@ -9,7 +9,17 @@ from jaxtyping import Int
 from demjax.base import Organization
 from demjax.data import Partition
 from demjax.metrics import Measures
-from demjax.runs.schema import CLIENTS, METRICS, ORGANIZED, SENT, Measured, further_columns, told
+from demjax.runs.schema import (
+    CLIENTS,
+    LEVEL,
+    METRICS,
+    ORGANIZED,
+    SENT,
+    Measured,
+    extra_of,
+    further_columns,
+    told,
+)
 
 DRAWN_CLIENTS = 2000
 """Dendrograms of more clients are not written: nobody could see them, and they take much room."""
@@ -53,10 +63,10 @@ def metrics_values(source: Measured) -> dict[str, Any]:
             row[column.name] = value
     row |= further_columns(measures)
     for name, values in told(source.info, np.shape(measures.client_gen)[0]).items():
-        if name in row:
+        if name in row or name == "client" or LEVEL.fullmatch(name) or extra_of(name)[0]:
             raise ValueError(
                 f"The info of a round has a field {name!r}, which is the name of another column "
-                "of metrics.csv; possible is any other name."
+                "of metrics.csv or clients.csv; possible is any other name."
             )
         finite = values[np.isfinite(values)]
         row[name] = finite.mean() if source.round and finite.size else math.nan

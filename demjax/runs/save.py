@@ -48,7 +48,18 @@ def save_run(
         )
     options = dict(options or {})
     try:
-        run_folder.create(path, tomli_w.dumps({"run": options} if options else {}))
+        written = tomli_w.dumps({"run": options} if options else {})
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"The options of a run can be numbers, words and tuples of these, but {options!r} were "
+            f"given ({error})."
+        ) from None
+    try:
+        run_folder.create(path, written)
+    except OSError as error:
+        run_folder.discard(path)
+        raise ValueError(f"The output folder {path} cannot be written: {error.strerror}.") from None
+    try:
         final = _write_rows(history, path)
         if clients is not None and np.issubdtype(clients.y.dtype, np.integer):
             run_folder.append(path / run_folder.LABELS, _labels(clients))
@@ -61,8 +72,10 @@ def save_run(
             **environment(),
         }
         run_folder.write_summary(path, summary)
-    except OSError as error:
+    except BaseException as error:
         run_folder.discard(path)
+        if not isinstance(error, OSError):
+            raise
         raise ValueError(f"The output folder {path} cannot be written: {error.strerror}.") from None
     return path
 

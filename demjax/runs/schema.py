@@ -127,6 +127,10 @@ def further_columns(measures: Measures) -> dict[str, Any]:
     return found
 
 
+LEVEL = re.compile(r"group_l\d+")
+"""The columns of ``clients.csv`` that say in which group a client is."""
+
+
 def extra_of(column: str) -> tuple[str, str]:
     """Of which extra measure a column is, and which of its measures: ``("loss", "g_gen_l1")``.
 

@@ -40,6 +40,9 @@ def measured_rounds(rounds: int, every: int | Sequence[int], done: int = 0) -> l
         check_made(f"A run needs {name} as", number, int | np.integer, "a whole number")
         check_number("A run", name, int(number), least)
     last = done + rounds
+    if not isinstance(every, Sequence | np.ndarray) or isinstance(every, str):
+        possible = "a whole number, or the rounds themselves"
+        check_made("A run needs eval_every as", every, int | np.integer, possible)
     if isinstance(every, int | np.integer):
         check_number("A run", "eval_every", int(every), 1)
         every = range(-(-done // int(every)) * int(every), last, int(every))

@@ -23,6 +23,7 @@ from demjax import (
     simulate,
     watch,
 )
+from demjax.backend import policy
 from demjax.backend.policy import compiling_for
 from demjax.base import NO_GROUP
 from demjax.clustering import counts, updates
@@ -314,6 +315,18 @@ def test_a_round_lowers_for_accelerators_without_a_callback(row, platform):
     text, calls = called(ROWS[row](training(tiny.task())), CLIENTS, platform)
     assert "stablehlo.dot_general" in text
     assert not [name for name in calls if "callback" in name]
+
+
+@each_row
+def test_models_in_one_array_have_the_outcome_of_models_in_leaves(row, monkeypatch):
+    wanted = without_randomness(row)(CLIENTS)
+    monkeypatch.setattr(policy, "widest_gathered_row", lambda: 1)  # as of large models on a TPU
+    with compiling_for("tpu"):
+        got = without_randomness.__wrapped__(row)(CLIENTS)
+    (stored,) = jax.tree.leaves(got[0].client)
+    assert stored.shape == (COUNT, 1024)
+    assert len(jax.tree.leaves(wanted[0].client)) > 1
+    tiny.close(tiny.plain(got), tiny.plain(wanted), 1e-5)
 
 
 @ACCELERATORS

@@ -48,7 +48,7 @@ def test_an_unknown_platform_is_refused():
 def test_what_was_traced_for_one_platform_is_not_taken_for_another():
     @jax.jit
     def chosen(x):
-        return x + policy.clients_trained_at_once(64)
+        return x + policy.clients_trained_at_once(64, 1000)
 
     seen = [int(chosen(0))]
     with compiling_for("gpu"):
@@ -57,7 +57,8 @@ def test_what_was_traced_for_one_platform_is_not_taken_for_another():
 
 
 def test_a_cpu_works_on_little_at_a_time():
-    assert policy.clients_trained_at_once(1000) == 1
+    assert policy.clients_trained_at_once(1000, 10**6) == 1
+    assert not policy.stores_flat()
     assert policy.parameters_averaged_at_once(100) == 2**20 // 100
     assert policy.parameters_averaged_at_once(10**9) == 512
     assert policy.convolution_form() == "tiles"
@@ -76,9 +77,9 @@ def test_a_cpu_works_on_little_at_a_time():
 @ACCELERATORS
 def test_an_accelerator_works_on_much_at_a_time(platform):
     with compiling_for(platform):
-        assert policy.clients_trained_at_once(50) == 50
-        assert policy.clients_trained_at_once(1000) == 256
-        assert policy.parameters_averaged_at_once(10**9) is None
+        assert policy.stores_flat()
+        assert policy.parameters_averaged_at_once(10**9) == 1024
+        assert policy.parameters_averaged_at_once(1000) == 2**25 // 1000
         assert policy.convolution_form() == "product"
         assert policy.models_scored_at_once(10**6, convolved=True) == 16
         assert policy.largest_scoring_array() == 128 * 1024**2
@@ -87,6 +88,31 @@ def test_an_accelerator_works_on_much_at_a_time(platform):
         assert not policy.devices_share_memory()
         assert not policy.devices_are_cores()
         assert policy.compiler_options(8) is None
+
+
+@ACCELERATORS
+@pytest.mark.parametrize(
+    ("clients", "model", "memory", "chunk"),
+    [
+        (50, 10**6, 16 * 10**9, 50),  # 50 MB of models: as many as are worth it
+        (1000, 30_000, 80 * 10**9, 256),
+        (2000, 3_340_000, 16 * 10**9, 16),  # 6.7 GB: a twentieth of the device
+        (10_000, 636_000, 80 * 10**9, 80),  # 6.4 GB: a tenth of the models
+        (4, 10**9, 16 * 10**9, 4),
+        (40, 10**9, 16 * 10**9, 8),
+    ],
+)
+def test_clients_are_trained_in_the_memory_that_is_left(platform, clients, model, memory, chunk):
+    with compiling_for(platform, memory):
+        assert policy.clients_trained_at_once(clients, model) == chunk
+
+
+def test_a_device_that_nobody_knows_has_16_gigabytes():
+    with compiling_for("tpu"):
+        assert policy.device_bytes() == 16 * 10**9
+        with compiling_for("tpu", 5):
+            assert policy.device_bytes() == 5
+        assert policy.device_bytes() == 16 * 10**9
 
 
 @ACCELERATORS

@@ -16,7 +16,7 @@ from scipy.spatial.distance import pdist, squareform
 
 from demjax import clustering, local_training, measure, simulate, watch
 from demjax.algorithms import demlearn, fedavg
-from demjax.backend import blocks
+from demjax.backend import policy
 from demjax.backend.sharding import (
     PATIENCE,
     compiler_options,
@@ -30,7 +30,7 @@ from demjax.backend.sharding import (
     state_shardings,
     use_cores,
 )
-from demjax.clustering import gradients
+from demjax.clustering import columns, gradients
 from demjax.simulation.run import programs
 
 
@@ -248,8 +248,9 @@ def test_a_run_on_two_devices_may_be_part_of_another_program():
 @pytest.mark.parametrize("metric", ["euclidean", "correlation"])
 def test_distances_are_added_up_on_both(metric, count, monkeypatch):
     """Models 1e-4 apart, in leaves of less than one chunk, of several, and of one column."""
-    for name, value in (("CHUNK", 1), ("NARROWEST", 8), ("SMALL", 3)):
-        monkeypatch.setattr(blocks, name, value)
+    monkeypatch.setattr(policy, "CPU_PARAMETERS_COMPARED", 1)
+    for name, value in (("NARROWEST", 8), ("SMALL", 3)):
+        monkeypatch.setattr(columns, name, value)
     rng = np.random.default_rng(count)
     shapes = ((), (7,), (45,), (3, 20))
     models = [rng.normal(size=s) + 1e-4 * rng.normal(size=(count, *s)) for s in shapes]

@@ -70,6 +70,22 @@ def whole(clients):
     return data.Dataset(x, y, 2, 100, "clouds", owner)
 
 
+def hurried(local, *, epochs: int = 9):
+    return fedprox(local)
+
+
+class Heavy(Net):
+    momentum: float = 0.99
+
+
+def laid_out(*, layout: str = "x"):
+    return pair()
+
+
+def kept_in(*, cache_dir: str = "here"):
+    return pair()
+
+
 def no_data():
     return "nothing"
 
@@ -196,6 +212,10 @@ def test_help_shows_ones_own_options(flag, name, own, file, capsys):
         ),
         (["--dataset", "F:bad_labels"], "holds the label -1 at position 2"),
         (["--dataset", "F:bad_lengths"], "holds 4 inputs, 2 labels"),
+        (["--algorithm", "F:hurried"], "argument 'epochs', which is another option of this run"),
+        (["--model", "F:Heavy"], "argument 'momentum', which is another option of this run"),
+        (["--dataset", "F:laid_out"], "argument 'layout', which is another option of this run"),
+        (["--dataset", "F:kept_in"], "argument 'cache_dir', which demjax.data.load has too"),
         (["--dataset", "F:mine"], "needs the argument 'local', which nobody gives"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",

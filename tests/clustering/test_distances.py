@@ -6,15 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist, squareform
 
-from demjax.backend import blocks
-from demjax.clustering import distances, pivots
+from demjax.backend import blocks, policy
+from demjax.clustering import columns, distances, pivots
 
 NAMES = ("euclidean", "sqeuclidean", "cosine", "correlation")
 ANGULAR = ("cosine", "correlation")
 COUNT, WIDTH = 12, 600
 QUICK = settings(deadline=None, max_examples=30)
 IN_PARTS = {
-    blocks: {"CHUNK": 1, "NARROWEST": 64, "SMALL": 2, "LOWEST": 4},
+    policy: {"CPU_PARAMETERS_COMPARED": 1},
+    columns: {"NARROWEST": 64, "SMALL": 2},
+    blocks: {"LOWEST": 4},
     pivots: {"STRIPS": 3},
     distances: {"BLOCKS": 3, "STRIPS": 3},
 }
@@ -312,4 +314,4 @@ def test_memory_is_that_of_the_distances_and_of_a_few_chunks(metric, count, widt
     models = jax.ShapeDtypeStruct((count, width), jnp.float32)
     needs = ALL[metric].lower(models).compile().memory_analysis()
     needed = needs.temp_size_in_bytes + needs.output_size_in_bytes
-    assert needed < 4 * (1.2 * count**2 + 5 * blocks.CHUNK)
+    assert needed < 4 * (1.2 * count**2 + 5 * policy.CPU_PARAMETERS_COMPARED)

@@ -74,6 +74,13 @@ def test_what_cannot_be_written_is_one_sentence(tmp_path):
     history = made_history()
     demjax.save_run(history, tmp_path / "run")
     failure(lambda: demjax.save_run(history, tmp_path / "run"), "already holds another run")
+    options = {"lr": object()}
+    with pytest.raises(ValueError, match="can be numbers, words and tuples of these"):
+        demjax.save_run(history, tmp_path / "odd", options=options)
+    clash = history._replace(info={"seconds": np.zeros(len(history.round))})
+    with pytest.raises(ValueError, match="a field 'seconds', which is the name of another column"):
+        demjax.save_run(clash, tmp_path / "clash")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
     two = history._replace(
         measures=jax.tree.map(lambda leaf: np.stack([leaf, leaf]), history.measures)
     )

@@ -10,6 +10,7 @@ from demjax.metrics import Measures, measure
 from demjax.registry import ALGORITHMS
 from demjax.runs.save import save_run
 from demjax.simulation.over_rounds import over_rounds
+from demjax.simulation.plan import Plan, plan
 from demjax.simulation.run import History, simulate, watch
 from demjax.simulation.sweep import grid, sweep
 from demjax.tasks.classification import classification
@@ -24,6 +25,7 @@ __all__ = [
     "LocalTraining",
     "Measures",
     "Models",
+    "Plan",
     "ProximalTerm",
     "Task",
     "classification",
@@ -37,6 +39,7 @@ __all__ = [
     "metrics",
     "models",
     "over_rounds",
+    "plan",
     "plots",
     "regression",
     "save_run",

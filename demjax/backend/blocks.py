@@ -15,10 +15,11 @@ def rows_of_a_part(count: int, parts: int) -> int:
     return min(count, max(LOWEST, -(-count // parts)))
 
 
-def fold(size: int, width: int, step: Callable, state: Any) -> Any:
+def fold(size: int, width: int, step: Callable, state: Any, *, backwards: bool = False) -> Any:
     """Fold ``step(state, start, new)`` over windows of one width; the last overlaps another."""
 
     def window(k, state):
+        k = -(-size // width) - 1 - k if backwards else k
         start = jnp.minimum(k * width, size - width)
         return step(state, start, start + jnp.arange(width) >= k * width)
 

@@ -15,6 +15,7 @@ from demjax.backend.sharding import over_clients
 from demjax.base import ClientData, Params, Task
 from demjax.clients import participation
 from demjax.clients.chunk import Recipe, train_chunk
+from demjax.clients.optimizers import of_gradients
 from demjax.clients.proximal import ProximalTerm
 from demjax.clients.statistics import begin_with, check_statistics
 from demjax.clients.step import Added
@@ -48,11 +49,13 @@ class LocalTraining(NamedTuple):
         begin: ``(own, given) -> models``: what clients hold who are given another's models,
             stacked as theirs: these, but with their own batch statistics where they keep them.
             Algorithms ask it wherever a client starts from, or takes on, what is not its own.
+        state: As of the task: which leaves are state, which a server averages but does not step.
     """
 
     init: Callable[[PRNGKeyArray], Params]
     train: Callable[..., tuple[Any, ...]]
     begin: Callable[[Params, Params], Params] = lambda own, given: given
+    state: Callable[[Params], Params] | None = None
 
 
 class TrainingInfo(NamedTuple):
@@ -116,7 +119,7 @@ def local_training(
         check_number("Local training", name, value, 1)
     check_statistics(task, statistics)
 
-    optimizer = cast(optax.GradientTransformation, optimizer)
+    optimizer = of_gradients("Local training", cast(optax.GradientTransformation, optimizer))
     recipe = Recipe(task, optimizer, epochs, batch_size, statistics)
 
     def train_some(
@@ -185,7 +188,8 @@ def local_training(
         models, loss, gradient = participation.put(old, cohort, new)
         return (models, loss, gradient) if gradients else (models, loss)
 
-    return LocalTraining(init=task.init, train=train, begin=partial(begin_with, task, statistics))
+    begin = partial(begin_with, task, statistics)
+    return LocalTraining(init=task.init, train=train, begin=begin, state=task.state)
 
 
 def _per_client(correction: Params | None, models: Params) -> tuple[Params | None, Params | None]:

@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+import jax
+import jax.numpy as jnp
 import optax
 
 from demjax.registry import OPTIMIZERS, Range
@@ -87,3 +89,26 @@ def yogi(
         eps: added to the root of the latter
     """
     return optax.yogi(lr, b1=b1, b2=b2, eps=eps)
+
+
+def of_gradients(
+    whose: str, optimizer: optax.GradientTransformation
+) -> optax.GradientTransformation:
+    """The optimizer, if a gradient is all that its steps are made of.
+
+    Raises:
+        ValueError: If it needs the loss as well, or a function of it, as line searches do.
+    """
+    model = {"weight": jnp.zeros(1)}
+    try:
+        jax.eval_shape(lambda: optimizer.update(model, optimizer.init(model), model))
+    except TypeError as error:
+        if "required keyword-only argument" in str(error):
+            needs = str(error).split(": ")[-1]
+            raise ValueError(
+                f"{whose} gives an optimizer gradients alone, but this one needs {needs} as well; "
+                "possible is one without a line search or a plateau, and over_rounds for schedules."
+            ) from None
+    except Exception:
+        pass
+    return optimizer

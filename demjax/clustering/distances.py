@@ -155,13 +155,14 @@ def _distances(kind: Kind, params: Params) -> Float[Array, " N N"]:
     def mirror(matrix, start, _):
         above = lax.dynamic_slice_in_dim(matrix, start, rows, axis=0).T
         old = lax.dynamic_slice_in_dim(matrix, start, rows, axis=1)
-        strip = jnp.where(everyone[:, None] > start + everyone[:rows], above, old)
+        # Here, not for all of it at once, which would take a second matrix.
+        strip = jnp.abs(jnp.where(everyone[:, None] > start + everyone[:rows], above, old))
         return lax.dynamic_update_slice_in_dim(matrix, strip, start, axis=1)
 
     gram = jnp.zeros((count, count), jnp.float32)
     first = _finish(kind, _add_up(kind, params, gram, None), None, size)
     matrix, _, _ = lax.while_loop(lambda now: now[1] & (now[2] < RETRIES), anew, (*first, 0))
-    return fold(count, rows, mirror, jnp.abs(matrix))
+    return fold(count, rows, mirror, matrix)
 
 
 @DISTANCES.register(itself=True)

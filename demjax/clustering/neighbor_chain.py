@@ -21,6 +21,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from demjax.backend.blocks import STRIPS, fold, rows_of_a_part
+
 INFINITY = jnp.inf
 SIZE, HEIGHT, NODE = range(3)
 COMPACT_ABOVE = 96
@@ -118,7 +120,16 @@ def compact(slots: Slots, size: int) -> Slots:
     alive = slots.dead == 0
     kept = jnp.nonzero(alive, size=size, fill_value=0)[0].astype(jnp.int32)
     dead = jnp.where(jnp.arange(size) < jnp.sum(alive), 0.0, INFINITY).astype(jnp.float32)
-    return Slots(slots.distances[kept][:, kept], slots.clusters[:, kept], dead)
+    rows = rows_of_a_part(size, STRIPS)
+
+    def some_rows(distances, start, new):
+        mine = lax.dynamic_slice_in_dim(kept, start, rows)
+        return lax.dynamic_update_slice_in_dim(
+            distances, slots.distances[mine][:, kept], start, axis=0
+        )
+
+    distances = fold(size, rows, some_rows, jnp.zeros((size, size), slots.distances.dtype))
+    return Slots(distances, slots.clusters[:, kept], dead)
 
 
 def nearest(row: Float[Array, " S"]) -> tuple[Int[Array, ""], Float[Array, ""]]:

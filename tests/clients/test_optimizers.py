@@ -3,9 +3,13 @@
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
 import pytest
+import tiny
 
+from demjax import fedavg, local_training
 from demjax.clients import adagrad, adam, adamw, sgd, yogi
+from demjax.clients.optimizers import of_gradients
 from demjax.registry import OPTIMIZERS
 
 GRADIENTS = np.array([[0.5, -2.0], [1.0, 0.25], [-0.75, 3.0]])
@@ -60,6 +64,30 @@ def test_adagrad_divides_by_all_squares_so_far(float64):
         total = total + g**2
         w = w - 0.1 * g / np.sqrt(total + 1e-7)
     np.testing.assert_allclose(steps(adagrad(lr=0.1)), w, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "needs"),
+    [
+        (optax.chain(optax.sgd(0.1), optax.contrib.reduce_on_plateau()), "'value'"),
+        (optax.polyak_sgd(), "'value'"),
+        (optax.lbfgs(), "'value', 'grad', and 'value_fn'"),
+    ],
+)
+def test_an_optimizer_that_needs_more_than_gradients_is_refused(optimizer, needs):
+    local = local_training(tiny.task(), optax.sgd(0.1))
+    for whose, make in (
+        ("Local training", lambda: local_training(tiny.task(), optimizer)),
+        ("FedAvg's server", lambda: fedavg(local, server_optimizer=optimizer)),
+    ):
+        with pytest.raises(ValueError, match=f"^{whose} gives .*gradients alone.*{needs}") as found:
+            make()
+        assert str(found.value).endswith(".")
+
+
+def test_an_optimizer_of_some_layers_is_one_of_gradients():
+    optimizer = optax.multi_transform({"a": optax.sgd(1.0)}, {"kernel": "a"})
+    assert of_gradients("Local training", optimizer) is optimizer
 
 
 def test_each_is_registered_with_a_rate():

@@ -120,6 +120,25 @@ def test_a_round_of_averaging_hands_statistics_out_or_leaves_them_with_clients(s
         tiny.close(tiny.unstack(second.client)[client], jax.tree.map(np.asarray, wanted), 1e-4)
 
 
+@pytest.mark.parametrize("server", [optax.sgd(1.0, momentum=0.9), optax.adam(0.3, eps=0.01)])
+def test_a_servers_optimizer_steps_parameters_and_leaves_statistics_the_mean(server):
+    algorithm = fedavg(training("average"), server_optimizer=server)
+    one_round, state = jax.jit(algorithm.round), algorithm.init(KEY, CLIENTS)
+    memory, model = server.init(state.server), state.server
+    for number in range(3):
+        state, _ = one_round(jax.random.fold_in(KEY, number), state, CLIENTS)
+        shares = np.array(SIZES) / sum(SIZES)
+        mean = tiny.combine(*zip(shares, tiny.unstack(state.client), strict=True))
+        tiny.close(state.server["batch_stats"], mean["batch_stats"])
+        slope = {
+            "params": jax.tree.map(lambda w, m: w - m, model["params"], mean["params"]),
+            "batch_stats": jax.tree.map(np.zeros_like, mean["batch_stats"]),
+        }
+        updates, memory = server.update(slope, memory, model)
+        model = {**optax.apply_updates(model, updates), "batch_stats": mean["batch_stats"]}
+        tiny.close(state.server["params"], jax.tree.map(np.asarray, model["params"]), 1e-4)
+
+
 def test_choices_that_are_not_possible_are_told_in_a_sentence():
     with pytest.raises(ValueError, match="one of average, local, recompute, but 'sum' was given"):
         training("sum")

@@ -7,15 +7,18 @@ Optimization*, ICLR 2021, arXiv 2003.00295.
 
 from typing import Annotated, Literal, NamedTuple, cast
 
+import jax
+import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from demjax.base import Algorithm, ClientData, Models, Params
 from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining, TrainingInfo
+from demjax.clients.optimizers import of_gradients
 from demjax.hierarchy.groups import under_one_root
 from demjax.hierarchy.robust_means import Average, mean_by_examples
-from demjax.pytrees import difference, interpolate, stack_copies
+from demjax.pytrees import difference, interpolate, select, stack_copies
 from demjax.registry import ALGORITHMS, OPTIMIZERS, Range, Slot
 
 ServerOptimizer = Annotated[
@@ -52,7 +55,7 @@ def fedavg(
 
     ``w_global ← Σ_n m_n w_n / Σ_n m_n``, with ``m_n`` the training examples of client ``n``. A
     server optimizer is given ``w_global − mean`` as its gradient instead; ``optax.sgd(1.0)``
-    is plain averaging.
+    is plain averaging. State that is no parameter, such as batch statistics, is the mean as it is.
 
     With ``mix`` it becomes the control for DemLearn: after each round
     ``w_n ← (1−α) w_n + α w_global``, measured there, and trained on from there in the next.
@@ -75,7 +78,8 @@ def fedavg(
     Raises:
         ValueError: If ``mix`` is out of its range.
     """
-    server = cast(optax.GradientTransformation, server_optimizer or optax.sgd(1.0))
+    chosen = cast(optax.GradientTransformation, server_optimizer or optax.sgd(1.0))
+    server = of_gradients("FedAvg's server", chosen)
 
     def init(key: PRNGKeyArray, clients: ClientData) -> FedAvgState:
         model = local.init(key)
@@ -96,9 +100,7 @@ def fedavg(
         if server_optimizer is None:
             model, optimizer = mean, state.optimizer
         else:
-            gradient = difference(state.server, mean)
-            updates, optimizer = server.update(gradient, state.optimizer, state.server)
-            model = optax.apply_updates(state.server, updates)
+            model, optimizer = _stepped(server, local, state, mean)
         if mix is not None:
             mixed = interpolate(client, stack_copies(model, clients.n_clients), mix)
             client = participation.kept(client, who, local.begin(client, mixed))
@@ -110,3 +112,17 @@ def fedavg(
         return under_one_root(state.client, state.server)
 
     return Algorithm(init=init, round=one_round, models=models)
+
+
+def _stepped(
+    server: optax.GradientTransformation, local: LocalTraining, state: FedAvgState, mean: Params
+) -> tuple[Params, optax.OptState]:
+    """The global model after a step of the server's optimizer towards the mean, and its memory."""
+    gradient = difference(state.server, mean)
+    parameters = None
+    if local.state is not None:  # a variance that is stepped would not stay above 0
+        parameters = jax.tree.map(lambda is_state: not is_state, local.state(mean))
+        gradient = select(parameters, gradient, jax.tree.map(jnp.zeros_like, gradient))
+    updates, memory = server.update(gradient, state.optimizer, state.server)
+    model = optax.apply_updates(state.server, updates)
+    return model if parameters is None else select(parameters, model, mean), memory

@@ -1,0 +1,48 @@
+"""``demjax plan``, as it is called from a shell."""
+
+import json
+
+import pytest
+
+from demjax.cli import main
+
+SMALL = ["--model", "linear", "--clients", "8", "--algorithm", "fedavg"]
+
+
+def test_it_says_whether_a_round_fits_in_words_and_as_json(capsys):
+    assert main.main(["plan", "--accelerator", "cpu", "--no-largest", *SMALL]) == 0
+    words = capsys.readouterr().out.splitlines()
+    assert words[0].startswith("8 clients on cpu: fits, ")
+    assert [line.split()[0] for line in words[1:]] == ["models", "data", "arguments", "beside", "a"]
+    assert main.main(["plan", "--accelerator", "cpu", "--json", *SMALL]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["fits"]
+    assert found["clients"] == 8
+    assert found["largest_clients"] > 8
+    needed = {"models_bytes", "arguments_bytes", "temp_bytes", "device_bytes"}
+    assert all(found[name] > 0 for name in needed)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "The option --accelerator is needed: possible are cpu, h100, "),
+        (["--accelerator", "h1000"], "perhaps 'h100' was meant"),
+        (["--accelerator", "cpu", "--devices", "0"], "--devices can be 1 or more, but 0 was given"),
+        (["--accelerator", "cpu", "--devices", "99"], "for this CPU can be for 1 to "),
+        (["--accelerator", "cpu", "--levls", "3"], "'--levls' is unknown; perhaps '--levels'"),
+    ],
+)
+def test_a_mistake_is_one_sentence(words, said, capsys):
+    small = [] if "--levls" in words else SMALL
+    assert main.main(["plan", *words, *small]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert line.endswith(".")
+
+
+def test_help_lists_its_flags_and_those_of_a_run(capsys):
+    assert main.main(["plan", "--help"]) == 0
+    said = capsys.readouterr().out
+    for flag in ("--accelerator", "--json", "--no-largest", "--levels", "--clients"):
+        assert flag in said

@@ -103,7 +103,7 @@ def dendrogram(
     if not found:
         raise ValueError(
             f"The run {record.name} holds no dendrogram until round {until}: its clients did not "
-            "organise themselves, or they are more than 2,000."
+            "organise themselves, they are more than 2,000, or a client's model was not finite."
         )
     ax = axes_or_new(ax, (COLUMN, 2.4))
     draw(ax, record, max(found), cuts=cuts)
@@ -191,7 +191,7 @@ def dendrograms(
     if not known:
         raise ValueError(
             f"The run {record.name} holds no dendrograms: its clients did not organise "
-            "themselves, or they are more than 2,000."
+            "themselves, they are more than 2,000, or a client's model was not finite."
         )
     if isinstance(moments, int):
         if moments < 2:

@@ -110,7 +110,7 @@ def absent_devices(name: str, count: int) -> Sequence[Any]:
         raise ValueError(f"A plan can be for 1 to 64 devices, but {count} were given.")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # that there is no device is known
     try:
-        if known.platform == "gpu":
+        if known.target:
             found = topologies.get_topology_desc(
                 platform="cuda", target_config=known.target, topology=f"1x{count}x1"
             )
@@ -131,7 +131,7 @@ def absent_devices(name: str, count: int) -> Sequence[Any]:
         return found.devices[:count]
     except (RuntimeError, ModuleNotFoundError, FileNotFoundError, NotImplementedError) as error:
         why = str(error).split("\n")[0].rstrip(".")
-        extra = "plan-gpu" if known.platform == "gpu" else "plan-tpu"
+        extra = "plan-gpu" if known.target else "plan-tpu"
         raise ValueError(
             f"Programs for {name} cannot be compiled here ({why}); possible is "
             f"pip install 'demjax[{extra}]', which needs no {known.platform.upper()}."

@@ -24,11 +24,13 @@ from demjax import (
     watch,
 )
 from demjax.backend import policy
+from demjax.backend.collectives import largest
 from demjax.backend.policy import compiling_for
+from demjax.backend.sharding import spread_over, state_shardings
 from demjax.base import NO_GROUP
 from demjax.clustering import counts, updates
 from demjax.hierarchy import from_parent
-from demjax.models import CNN
+from demjax.models import CNN, MLP
 from demjax.registry import ALGORITHMS
 from demjax.tasks.classification import classification
 
@@ -327,6 +329,25 @@ def test_models_in_one_array_have_the_outcome_of_models_in_leaves(row, monkeypat
     assert stored.shape == (COUNT, 1024)
     assert len(jax.tree.leaves(wanted[0].client)) > 1
     tiny.close(tiny.plain(got), tiny.plain(wanted), 1e-5)
+
+
+@pytest.mark.parametrize("row", OWN)
+def test_models_of_clients_are_never_gathered_from_several_devices(row):
+    clients = tiny.clients(sizes=(7, 3, 4, 5, 6, 2, 3, 4), test_sizes=(1,) * 8)
+    task = classification(MLP(classes=3, hidden=(300,)), clients.x[0])
+    algorithm = ROWS[row](training(task))
+    one = sum(leaf.size for leaf in jax.tree.leaves(task.init(KEY)))
+    with spread_over(2):
+        state = jax.eval_shape(algorithm.init, KEY, clients)
+        where = state_shardings(state, clients.n_clients)
+        state = jax.tree.map(
+            lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
+            state,
+            where,
+        )
+        program = jax.jit(algorithm.round, donate_argnums=1, out_shardings=(where, None))
+        text = program.lower(KEY, state, clients).compile().as_text()
+    assert largest(text, "all-gather") < one
 
 
 @ACCELERATORS

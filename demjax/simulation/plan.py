@@ -12,7 +12,7 @@ from demjax.backend import memory, policy
 from demjax.backend.accelerators import absent_devices
 from demjax.backend.accelerators import accelerator as known_accelerator
 from demjax.backend.collectives import collectives
-from demjax.backend.sharding import AXIS, compiler_options, state_shardings
+from demjax.backend.sharding import AXIS, state_shardings
 from demjax.base import Algorithm, ClientData
 from demjax.pytrees import model_bytes
 from demjax.simulation.operations import work_of
@@ -184,7 +184,7 @@ def _compiled(algorithm: Algorithm, clients: ClientData, places: Any, limit: int
             donate_argnums=1,
             keep_unused=True,
             out_shardings=(where, None),
-            compiler_options=compiler_options(),
+            compiler_options=policy.compiler_options(len(places)),
         ).lower(*arguments)
         try:
             made = program.compile()

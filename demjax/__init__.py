@@ -21,7 +21,8 @@ def __getattr__(name: str) -> Any:
     interface = import_module(f"{__name__}.interface")
     if name not in interface.__all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(interface, name)
+    globals()[name] = getattr(interface, name)  # so that it is looked for once
+    return globals()[name]
 
 
 def __dir__() -> list[str]:

@@ -88,7 +88,8 @@ class StackedModels:
     def leaf_columns(self) -> Iterator[tuple[Array, int, int]]:
         """For each leaf an array ``[N, C]``, its first column there, and how many it has."""
         if self._form is None:
-            return leaf_columns(self._stacked)
+            leaves = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(self)]
+            return ((leaf, 0, leaf.shape[1]) for leaf in leaves)
         row, *others = self._stacked
         own = iter(others)
         columns = self._form.columns()
@@ -155,18 +156,16 @@ def stack_copies(model: Params, *count: int) -> StackedModels:
 
 def leaf_columns(models: Params) -> Iterator[tuple[Array, int, int]]:
     """For each leaf of stacked models an array ``[N, C]``, its first column there, and its size."""
-    if isinstance(models, StackedModels):
-        return models.leaf_columns()
-    return (
-        (leaf.reshape(leaf.shape[0], -1), 0, math.prod(leaf.shape[1:]))
-        for leaf in jax.tree.leaves(models)
-    )
+    return _as_stacked(models).leaf_columns()
 
 
 def used_columns(models: Params) -> list[tuple[Array, int]]:
     """Each array of stacked models, as ``[N, C]``, and how many of its columns are parameters."""
-    stacked = models if isinstance(models, StackedModels) else StackedModels(models)
-    return stacked.used_columns()
+    return _as_stacked(models).used_columns()
+
+
+def _as_stacked(models: Params) -> StackedModels:
+    return models if isinstance(models, StackedModels) else StackedModels(models)
 
 
 def one_of(models: Params) -> Params:

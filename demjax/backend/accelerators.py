@@ -8,8 +8,10 @@ six passes of its 16 bit units.
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
+import jax
 from jax.experimental import topologies
 
 from demjax.backend.policy import Platform
@@ -108,31 +110,42 @@ def absent_devices(name: str, count: int) -> Sequence[Any]:
     check_whole("A plan", "devices", count, 1)
     if count > 64:
         raise ValueError(f"A plan can be for 1 to 64 devices, but {count} were given.")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # that there is no device is known
-    try:
-        if known.target:
-            found = topologies.get_topology_desc(
-                platform="cuda", target_config=known.target, topology=f"1x{count}x1"
-            )
-            return found.devices
-        slices = SLICES[known.generation]
-        size = next(size for size in slices if size >= count)
-        told = {
-            "TPU_SKIP_MDS_QUERY": "1",
-            "TPU_ACCELERATOR_TYPE": known.kind,
-            "TPU_WORKER_HOSTNAMES": "localhost",
-            "TPU_WORKER_ID": "0",
-            "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # nothing is run, so nobody is in the way
-        }
-        os.environ.update({name: value for name, value in told.items() if name not in os.environ})
-        found = topologies.get_topology_desc(
-            platform="tpu", topology_name=f"{known.generation}:{slices[size]}"
-        )
-        return found.devices[:count]
-    except (RuntimeError, ModuleNotFoundError, FileNotFoundError, NotImplementedError) as error:
-        why = str(error).split("\n")[0].rstrip(".")
-        extra = "plan-gpu" if known.target else "plan-tpu"
+    package, extra = ("jax_cuda12_plugin", "plan-gpu") if known.target else ("libtpu", "plan-tpu")
+    remedy = f"pip install 'demjax[{extra}]', which needs no {known.platform.upper()}"
+    if find_spec(package) is None:
         raise ValueError(
-            f"Programs for {name} cannot be compiled here ({why}); possible is "
-            f"pip install 'demjax[{extra}]', which needs no {known.platform.upper()}."
+            f"Programs for {name} cannot be compiled here, for {package} is not installed; "
+            f"possible is {remedy}."
+        )
+    try:
+        return _gpus(known, count) if known.target else _tpus(known, count)
+    except NotImplementedError as error:  # of a plug-in of another JAX
+        raise ValueError(
+            f"Programs for {name} cannot be compiled here, for {package} does not fit JAX "
+            f"{jax.__version__} ({error}); possible is {remedy}."
         ) from None
+
+
+def _gpus(known: Accelerator, count: int) -> Sequence[Any]:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # that there is no device is known
+    found = topologies.get_topology_desc(
+        platform="cuda", target_config=known.target, topology=f"1x{count}x1"
+    )
+    return found.devices
+
+
+def _tpus(known: Accelerator, count: int) -> Sequence[Any]:
+    slices = SLICES[known.generation]
+    told = {
+        "TPU_SKIP_MDS_QUERY": "1",
+        "TPU_ACCELERATOR_TYPE": known.kind,
+        "TPU_WORKER_HOSTNAMES": "localhost",
+        "TPU_WORKER_ID": "0",
+        "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # nothing is run, so nobody is in the way
+    }
+    os.environ.update({name: value for name, value in told.items() if name not in os.environ})
+    shape = slices[next(size for size in slices if size >= count)]
+    found = topologies.get_topology_desc(
+        platform="tpu", topology_name=f"{known.generation}:{shape}"
+    )
+    return found.devices[:count]

@@ -2,43 +2,25 @@
 
 import math
 import re
-from collections import Counter
 
 _KINDS = "all-gather|all-reduce|all-to-all|collective-broadcast|collective-permute|reduce-scatter"
 _STEP = re.compile(rf"= (.*?) ({_KINDS})(?:-start)?\(")
 _ARRAY = re.compile(r"(pred|bf16|[a-z]\d+)\[([\d,]*)\]")
 
 
-def collectives(text: str) -> dict[str, int]:
-    """Bytes of the results of all steps between devices, by the kind of step.
+def collectives(text: str) -> dict[str, list[int]]:
+    """Bytes of what each step between devices makes, by the kind of step.
 
-    A step inside of a loop is counted once, for its text does not say how often it runs.
+    A step inside of a loop is there once, for its text does not say how often it runs.
 
     Args:
         text: Of a compiled program, as its ``as_text`` has it.
     """
-    found: Counter[str] = Counter()
+    found: dict[str, list[int]] = {}
     for shapes, kind in _STEP.findall(text):
-        found[kind] += sum(_size(dtype, shape) for dtype, shape in _ARRAY.findall(shapes))
-    return dict(found)
-
-
-def largest(text: str, kind: str) -> int:
-    """Numbers in the largest array that a kind of step between devices makes; 0 if there is none.
-
-    Args:
-        text: As in ``collectives``.
-        kind: Such as ``"all-gather"``.
-    """
-    return max(
-        (
-            math.prod(int(n) for n in shape.split(",") if n)
-            for shapes, own in _STEP.findall(text)
-            if own == kind
-            for _, shape in _ARRAY.findall(shapes)
-        ),
-        default=0,
-    )
+        size = sum(_size(dtype, shape) for dtype, shape in _ARRAY.findall(shapes))
+        found.setdefault(kind, []).append(size)
+    return found
 
 
 def _size(dtype: str, shape: str) -> int:

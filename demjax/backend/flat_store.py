@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool
 from demjax.base import Params
 
 PADDED_TO = 1024
-"""What the columns of a row are a multiple of, so that they fill the tiles of a TPU."""
+"""What the columns of a row are a multiple of, so that they fill tiles: 8 × 128 of a TPU."""
 
 
 class Flat(NamedTuple):

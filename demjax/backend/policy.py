@@ -10,7 +10,8 @@ A choice holds for what is traced inside the context, in this thread. JAX counts
 what a function was traced for, so that nothing traced for one is taken for another.
 """
 
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, get_args
 
 import jax
@@ -30,7 +31,7 @@ CPU_PARAMETERS_SCORED = 2**15
 _told, _told_bytes = jax.make_user_context(None), jax.make_user_context(None)
 
 
-def compiling_for(platform: Platform, memory: int | None = None) -> AbstractContextManager[Any]:
+def compiling_for(platform: Platform, memory: int | None = None) -> AbstractContextManager[None]:
     """Choose for a platform, in this context and thread, whatever devices there are.
 
     Args:
@@ -44,10 +45,13 @@ def compiling_for(platform: Platform, memory: int | None = None) -> AbstractCont
         raise ValueError(
             f"The platform {platform!r} is unknown; possible are {', '.join(PLATFORMS)}."
         )
-    both = ExitStack()
-    both.enter_context(_told(platform))
-    both.enter_context(_told_bytes(memory))
-    return both
+    return _telling(platform, memory)
+
+
+@contextmanager
+def _telling(platform: Platform, memory: int | None) -> Iterator[None]:
+    with _told(platform), _told_bytes(memory):
+        yield
 
 
 def platform() -> Platform:
@@ -146,10 +150,15 @@ def largest_scoring_array() -> int:
     return CPU_ARRAY_BYTES if _on_cpu() else ACCELERATOR_ARRAY_BYTES
 
 
+def columns_in_a_tile() -> int:
+    """What numbers of columns worked on at a time are multiples of, where all of them are."""
+    return 1 if _on_cpu() else 1024
+
+
 def products_above_diagonal() -> bool:
     """Whether products of all pairs are written as one for each block of rows above the diagonal.
 
-    That is half of the operations, and on an accelerator twelve times as long to compile.
+    That is half of the operations, and for a TPU takes four times as long to compile.
     """
     return _on_cpu()
 

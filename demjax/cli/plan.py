@@ -81,7 +81,10 @@ def in_words(found: Plan) -> str:
         f"{size(found.moved_bytes)} moved by them"
     )
     if found.roofline_seconds is not None:
-        lines.append(f"roofline   {found.roofline_seconds:.3g} s a round at the least")
+        lines.append(
+            f"roofline   {found.roofline_seconds:.3g} s a round, "
+            "if each product reads and writes memory"
+        )
     for kind, moved in sorted(found.between_bytes.items()):
         lines.append(f"between    {size(moved)} in {kind}, each step counted once")
     if found.largest_clients is not None:

@@ -110,5 +110,5 @@ def of_gradients(
                 "possible is one without a line search or a plateau, and over_rounds for schedules."
             ) from None
     except Exception:
-        pass
+        pass  # it is made for models of another form, such as certain layers
     return optimizer

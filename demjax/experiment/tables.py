@@ -145,12 +145,12 @@ def all_options(
         ValueError: If a choice is unknown.
     """
     found: dict[str, Option] = {}
-    for name in tables:
-        here = expand(TABLES[name], values, table=name)
-        for choice in (found | here).values():
+    parts = [expand(TABLES[name], values, table=name) for name in tables]
+    for here in parts:
+        others = {name for part in parts if part is not here for name in part}
+        for choice in here.values():
             slot = slot_of(choice)
             if slot is not None and isinstance(choice.default, str) and ".py:" in choice.default:
-                own = slot.options(choice.default, values)
-                check_apart(choice.default, own, here if choice.name in found else found)
+                check_apart(choice.default, slot.options(choice.default, values), others)
         found |= {name: option for name, option in here.items() if name not in found}
     return found

@@ -141,7 +141,8 @@ def _in_blocks(function: Callable, written: tuple, read: tuple, width: int) -> t
     written, read = (tuple(x.reshape(x.shape[0], -1) for x in some) for some in (written, read))
     columns = written[0].shape[1]
     width = -(-columns // max(1, -(-columns // width)))  # blocks of about the same size
-    width += -width % 1024 if columns % 1024 == 0 else 0  # where they fill tiles, whole ones
+    tile = policy.columns_in_a_tile()
+    width += -width % tile if columns % tile == 0 else 0
 
     def one_block(now, start, new):
         old = [lax.dynamic_slice_in_dim(x, start, width, axis=1) for x in (*now, *read)]

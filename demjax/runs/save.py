@@ -57,8 +57,7 @@ def save_run(
     try:
         run_folder.create(path, written)
     except OSError as error:
-        run_folder.discard(path)
-        raise ValueError(f"The output folder {path} cannot be written: {error.strerror}.") from None
+        raise _not_written(path, error) from None
     try:
         final = _write_rows(history, path)
         if clients is not None and np.issubdtype(clients.y.dtype, np.integer):
@@ -72,12 +71,18 @@ def save_run(
             **environment(),
         }
         run_folder.write_summary(path, summary)
-    except BaseException as error:
+    except OSError as error:
+        raise _not_written(path, error) from None
+    except BaseException:
         run_folder.discard(path)
-        if not isinstance(error, OSError):
-            raise
-        raise ValueError(f"The output folder {path} cannot be written: {error.strerror}.") from None
+        raise
     return path
+
+
+def _not_written(path: Path, error: OSError) -> ValueError:
+    """What is raised once nothing half-made is left."""
+    run_folder.discard(path)
+    return ValueError(f"The output folder {path} cannot be written: {error.strerror}.")
 
 
 def _write_rows(history: History, path: Path) -> dict[str, Any]:

@@ -33,13 +33,14 @@ class Plan(NamedTuple):
         data_bytes: Of the clients' examples.
         arguments_bytes: Of all that is there before a round: models, states and data.
         temp_bytes: What a round takes beside that; ``None`` where it does not fit and nobody says.
-        needs_bytes: Of all together.
+        needs_bytes: Of all together; of several devices of a CPU, which share it, for all of them.
         device_bytes: Of the device.
         largest_clients: About as many clients would fit, with as many examples each; ``None`` if
             not asked for.
         operations: Of a round's products on all devices together.
         moved_bytes: What these read and write.
-        roofline_seconds: The least time that both allow.
+        roofline_seconds: What both take by the maker's figures, where each product reads and
+            writes the device's memory; what caches keep is faster.
         between_bytes: Bytes between devices, by the kind of step, each step counted once.
     """
 
@@ -134,7 +135,7 @@ def plan(
         operations=work.operations,
         moved_bytes=work.bytes,
         roofline_seconds=times,
-        between_bytes=collectives(found.text),
+        between_bytes={kind: sum(made) for kind, made in collectives(found.text).items()},
     )
 
 
@@ -194,11 +195,12 @@ def _compiled(algorithm: Algorithm, clients: ClientData, places: Any, limit: int
             said = re.search(r"\(([\d.]+)G\) exceeds", str(error))
             needs = int(float(said[1]) * 2**30) if said else limit + 1
             return _Compiled(_bytes(arguments), None, max(needs, limit + 1), "")
+        needs = memory.planned(made)
     told, text = made.memory_analysis(), made.as_text()
     assert told is not None
     assert text is not None
     temp = told.temp_size_in_bytes + told.output_size_in_bytes - told.alias_size_in_bytes
-    return _Compiled(told.argument_size_in_bytes, temp, memory.planned(made), text)
+    return _Compiled(told.argument_size_in_bytes, temp, needs, text)
 
 
 def _largest(

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
-from demjax.backend.collectives import collectives, largest
+from demjax.backend.collectives import collectives
 from demjax.backend.sharding import AXIS, spread_over
 
 TEXT = """
@@ -17,14 +17,8 @@ TEXT = """
 
 
 def test_bytes_are_those_of_the_results_by_kind():
-    assert collectives(TEXT) == {"all-gather": 4 * 8 * 16, "all-reduce": 12 + 8 + 1}
+    assert collectives(TEXT) == {"all-gather": [4 * 8 * 16], "all-reduce": [12 + 8, 1]}
     assert collectives("") == {}
-
-
-def test_the_largest_array_of_a_kind_is_found():
-    assert largest(TEXT, "all-gather") == 128
-    assert largest(TEXT, "all-reduce") == 4
-    assert largest(TEXT, "all-to-all") == 0
 
 
 def test_a_sum_over_devices_is_seen_in_what_is_compiled():
@@ -34,4 +28,4 @@ def test_a_sum_over_devices_is_seen_in_what_is_compiled():
     with spread_over(2):
         parts = jax.shard_map(total, in_specs=PartitionSpec(AXIS), out_specs=PartitionSpec())
         text = jax.jit(parts).lower(jnp.ones((4, 30))).compile().as_text()
-    assert collectives(text) == {"all-reduce": 4 * 30}
+    assert collectives(text) == {"all-reduce": [4 * 30]}

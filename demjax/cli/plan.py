@@ -64,11 +64,12 @@ def _plan(parsed: argparse.Namespace, words: Sequence[str]) -> str:
 def in_words(found: Plan) -> str:
     """A plan as a reader wants it."""
     size = memory.gigabytes
-    several = f" on each of {found.devices} devices" if found.devices > 1 else ""
+    several = f"{found.devices} × " if found.devices > 1 else ""
+    each = " each" if found.devices > 1 else ""
     lines = [
-        f"{found.clients:,} clients on {found.accelerator}{several}: "
+        f"{found.clients:,} clients on {several}{found.accelerator}: "
         f"{'fits' if found.fits else 'does not fit'}, {size(found.needs_bytes)} of "
-        f"{size(found.device_bytes)}",
+        f"{size(found.device_bytes)}{each}",
         f"models     {size(found.models_bytes)}",
         f"data       {size(found.data_bytes)}",
         f"arguments  {size(found.arguments_bytes)}: models, what algorithms keep, and data",

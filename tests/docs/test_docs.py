@@ -166,7 +166,7 @@ def test_a_table_says_names_defaults_and_what_is_needed(hooks):
 def test_flags_in_the_docs_are_flags(hooks):
     known = {"--out", "--config", "--preset", "--devices", "--tensorboard", "--no-compile-cache"}
     known |= {"--help", "--image", "--fetch", "--version", "--only", "--format", "--no-figures"}
-    known |= {"--names", "--colors"}
+    known |= {"--names", "--colors", "--accelerator", "--json", "--no-largest"}
     options = [one for table in TABLES.values() for one in hooks.options_of(table)]
     for registry in hooks.REGISTRIES.values():
         for choice in registry.choices():

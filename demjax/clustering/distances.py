@@ -148,7 +148,7 @@ def _distances(kind: Kind, params: Params) -> Float[Array, " N N"]:
 
     def anew(state):
         matrix, _, retry = state
-        pivots = pivots_at(kind, params, leaders(matrix), size, retry)
+        pivots = pivots_at(kind, params, leaders(matrix, retry), size, retry)
         gram = jnp.where(pivots.leader[:, None] == pivots.leader, 0.0, matrix)
         return *_finish(kind, _add_up(kind, params, gram, pivots), pivots, size), retry + 1
 

@@ -10,6 +10,11 @@ from jaxtyping import Array, Float, Int
 from demjax.backend.blocks import STRIPS, fold, rows_of_a_part
 from demjax.base import Params
 from demjax.clustering.columns import fold_chunks
+from demjax.clustering.group_sizes import follow
+
+
+FOLLOWED = 3
+"""In how many tries a group has one pivot, however loosely it hangs together."""
 
 
 class Kind(NamedTuple):
@@ -39,11 +44,13 @@ class Pivots(NamedTuple):
     empty: Float[Array, " N"]  # 1 for a model without direction, else 0, or NaN
 
 
-def leaders(matrix: Float[Array, "N N"]) -> Int[Array, " N"]:
+def leaders(matrix: Float[Array, "N N"], retry: Int[Array, ""]) -> Int[Array, " N"]:
     """Of a client and those that it makes an ill-conditioned pair with, the one in most such pairs.
 
-    Ill-conditioned pairs are negative above the diagonal. Clients along a line so get few leaders
-    that are near many, and few tries leave no pair ill-conditioned.
+    Ill-conditioned pairs are negative above the diagonal. In the first tries it is the leader's
+    leader's, and so on: one for all of a group that is tight, of whose pairs only some may be
+    ill-conditioned. Then it is the leader itself: clients along a line so get few leaders that are
+    near many, and few tries leave no pair ill-conditioned.
     """
     ill, everyone = matrix < 0, jnp.arange(matrix.shape[0])
     rows = rows_of_a_part(matrix.shape[0], STRIPS)
@@ -61,7 +68,8 @@ def leaders(matrix: Float[Array, "N N"]) -> Int[Array, " N"]:
     leader = jnp.where(found, before, everyone)
     after = jnp.argmax(jnp.where(ill, often, -1), axis=1)
     found = ill[everyone, after] & (often[after] > often[leader])
-    return jnp.where(found, after, leader)
+    leader = jnp.where(found, after, leader)
+    return jnp.where(retry < FOLLOWED, follow(leader), leader)
 
 
 def pivots_at(

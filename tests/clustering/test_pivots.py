@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
 
-from demjax.clustering import pivots
+from demjax.clustering import distances, pivots
 from demjax.clustering.pivots import Kind, moved, pivots_at
 
 leaders = jax.jit(pivots.leaders)  # compiled once for each number of clients
@@ -28,12 +29,34 @@ def test_leaders_are_those_in_most_poor_pairs(seed, count, share):
     upper = np.triu(rng.uniform(size=(count, count)) < share, 1)
     matrix = np.where(upper, -1.0, 1.0).astype(np.float32)
     matrix[~np.triu(np.ones((count, count), bool), 1)] = 0
-    np.testing.assert_array_equal(leaders(jnp.asarray(matrix)), by_hand(upper | upper.T))
+    found = by_hand(upper | upper.T)
+    np.testing.assert_array_equal(leaders(jnp.asarray(matrix), pivots.FOLLOWED), found)
+    for _ in range(count):
+        found = [found[leader] for leader in found]
+    np.testing.assert_array_equal(leaders(jnp.asarray(matrix), 0), found)
 
 
 def test_clients_that_are_all_poor_pairs_share_the_first_as_leader():
     matrix = -jnp.triu(jnp.ones((5, 5)), 1)
-    np.testing.assert_array_equal(leaders(matrix), [0] * 5)
+    for retry in (0, pivots.FOLLOWED):
+        np.testing.assert_array_equal(leaders(matrix, retry), [0] * 5)
+
+
+def test_groups_are_centred_once_although_few_of_their_pairs_are_ill_conditioned(monkeypatch):
+    """Pairs at a tenth of their squares: a leader for each client took a dozen tries."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(800, 64)) + 3 * rng.normal(size=(4, 64))[np.arange(800) % 4]
+    tries = []
+
+    def counted(matrix, retry):
+        jax.debug.callback(lambda n: tries.append(int(n)), retry)
+        return pivots.leaders(matrix, retry)
+
+    monkeypatch.setattr(distances, "leaders", counted)
+    found = jax.jit(distances.euclidean)(points.astype(np.float32))
+    jax.effects_barrier()
+    np.testing.assert_allclose(found, cdist(points, points), rtol=1e-4, atol=1e-4)
+    assert 1 <= len(tries) <= 5
 
 
 @pytest.mark.parametrize("less_mean", [False, True])

@@ -34,7 +34,8 @@ from machine import empty_result, keep, results_file, take_devices
 
 import demjax
 from demjax.backend import memory
-from demjax.backend.sharding import compiler_options, on_every_device
+from demjax.backend.placement import on_every_device
+from demjax.backend.sharding import compiler_options
 from demjax.clustering import self_organization, unorganized
 from demjax.hierarchy.aggregation import average_and_mix
 from demjax.hierarchy.groups import under_one_root

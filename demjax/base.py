@@ -68,6 +68,20 @@ class Hierarchy(NamedTuple):
         return max(0, self.groups.shape[0] - 1)
 
 
+class KnownDistances(NamedTuple):
+    """Distances of clients that the next clustering begins from, where few train in a round.
+
+    Attributes:
+        distances: Of all clients, as they were when they last organised themselves.
+        rows: The clients whose distances were computed then; past the last client is nobody.
+        since: The round in which that was: who trained in it or later has changed.
+    """
+
+    distances: Float[Array, " N N"]
+    rows: Int[Array, " R"]
+    since: Int[Array, ""]
+
+
 class Organization(NamedTuple):
     """How clients last organised themselves into groups.
 
@@ -76,12 +90,14 @@ class Organization(NamedTuple):
         merges: SciPy's linkage matrix of the dendrogram that was cut.
         cophenetic: Correlation of the dendrogram's heights and the distances.
         times: How many times they have organised themselves.
+        known: Distances that the next time begins from; ``()`` where all are computed anew.
     """
 
     before: Int[Array, " L N"]
     merges: Float[Array, " N-1 4"]
     cophenetic: Float[Array, ""]
     times: Int[Array, ""]
+    known: KnownDistances | tuple[()] = ()
 
 
 class Models(NamedTuple):

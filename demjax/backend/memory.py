@@ -36,7 +36,7 @@ def needed(*programs: jax.stages.Compiled) -> int:
 
 def free() -> int | None:
     """Bytes that are free on the device, for a CPU in the machine; ``None`` where nobody tells."""
-    device = jax.devices()[0]
+    device = jax.local_devices()[0]  # nobody tells of another process's
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import jaxlib
 import numpy as np
 from jax import lax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool
 
 from demjax.backend import policy
@@ -68,15 +68,20 @@ def spread_over(devices: int | None = None) -> Any:
     """Spread what is run inside this context over devices.
 
     Args:
-        devices: How many of JAX's local devices; by default all.
+        devices: How many of JAX's devices; by default all, which several processes need.
 
     Raises:
-        ValueError: If there are not so many.
+        ValueError: If there are not so many, or several processes leave some out.
     """
-    present = jax.local_devices()
+    present = jax.devices()
     count = len(present) if devices is None else devices
     if not 1 <= count <= len(present):
         raise ValueError(f"A run can be spread over 1 to {len(present)} devices, not {count}.")
+    if jax.process_count() > 1 and count < len(present):
+        raise ValueError(
+            f"A run of {jax.process_count()} processes is spread over all of their {len(present)} "
+            f"devices, not {count}."
+        )
     return jax.set_mesh(Mesh(np.array(present[:count]), (AXIS,)))
 
 
@@ -206,36 +211,6 @@ def on_one(function: Callable, *arguments: jax.Array) -> Any:
 def everywhere(x: jax.Array) -> jax.Array:
     """The same array, whole on every device: where steps are many and small, as in linkage."""
     return lax.with_sharding_constraint(x, PartitionSpec()) if devices_at_work() > 1 else x
-
-
-def on_every_device(data: Any) -> Any:
-    """Arrays that all devices have whole, so that no program that is given them copies them."""
-    if devices_at_work() == 1:
-        return data
-    return jax.device_put(data, NamedSharding(jax.sharding.get_mesh(), PartitionSpec()))
-
-
-def state_shardings(state: Any, clients: int) -> Any:
-    """Where each array of a state lives: what has a row for each client in parts, the rest whole.
-
-    Args:
-        state: Arrays, or their shapes.
-        clients: Number of clients; where they do not come out even, every array is whole.
-
-    Returns:
-        The same tree of shardings; ``None``, wherever JAX likes, for one device.
-    """
-    devices = devices_at_work()
-    if devices == 1:
-        return None
-
-    def place(leaf):
-        parts = clients % devices == 0 and len(leaf.shape) > 1 and leaf.shape[0] == clients
-        return NamedSharding(
-            jax.sharding.get_mesh(), PartitionSpec(AXIS) if parts else PartitionSpec()
-        )
-
-    return jax.tree.map(place, state)
 
 
 def compiler_options() -> dict[str, Any] | None:

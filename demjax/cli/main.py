@@ -96,9 +96,14 @@ def entry() -> NoReturn:
         with suppress(OSError):
             say(f"The output cannot be written: {error.strerror}.", FAILED)
         os._exit(FAILED)
-    if code == INTERRUPTED:
+    if code == INTERRUPTED or (code and _joined()):
         os._exit(code)
     sys.exit(code)
+
+
+def _joined() -> bool:
+    """Whether there are other processes, which JAX would wait for at the end."""
+    return "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()
 
 
 def _in_one_line(record: logging.LogRecord) -> bool:

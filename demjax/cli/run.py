@@ -4,6 +4,7 @@ import argparse
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import jax
 
 from demjax.backend import memory, policy
 from demjax.backend.compilation import compile_once
+from demjax.backend.processes import Together
 from demjax.backend.sharding import spread_over, use_cores
+from demjax.cli import processes
 from demjax.cli.parsing import Commands, help_of, read_given, take_options
 from demjax.data.sources.cache import default_folder
 from demjax.experiment import build, config
@@ -44,6 +47,7 @@ def add(commands: Commands, summary: str) -> None:
     run.add_argument(
         "--devices", type=int, metavar="N", help="devices to spread clients over [all; CPU cores]"
     )
+    processes.add_flags(run)
     run.add_argument(
         "--tensorboard", action="store_true", help="also write a TensorBoard event file"
     )
@@ -60,28 +64,54 @@ def _run(parsed: argparse.Namespace, words: Sequence[str]) -> int | str:
     if parsed.out is None:
         raise ValueError("The option --out is needed: a new folder for the results.")
     resolved = resolve(given.options)
-    run_folder.check_free(parsed.out)
-    with event_file(parsed.out, wanted=parsed.tensorboard) as also, _devices(parsed.devices):
-        if parsed.config and (differing := told_apart(parsed.config)):
+    joined, local = processes.asked_for(parsed), _devices_here(parsed.devices)
+    with joined as seen:
+        here = seen is None or seen.writes
+        return processes.ended_in_order(partial(_spread, parsed, resolved, local, here, seen), seen)
+
+
+def _spread(
+    parsed: argparse.Namespace,
+    resolved: Experiment,
+    devices: int | None,
+    here: bool,
+    seen: Together | None,
+) -> int:
+    """A run on all devices, written down by the process that is here to do so."""
+    if here:
+        run_folder.check_free(parsed.out)
+    wanted = parsed.tensorboard and here
+    with event_file(parsed.out, wanted=wanted) as also, _devices(devices, alone=seen is None):
+        if here and parsed.config and (differing := told_apart(parsed.config)):
             say(differing, DONE)
         kept = None if parsed.no_compile_cache else default_folder()
-        return _watched(parsed.out, resolved, also, kept and kept / "programs")
+        return _watched(parsed.out, resolved, also, kept and kept / "programs", seen)
 
 
-def _devices(asked: int | None) -> AbstractContextManager:
-    """The devices of a run: those asked for, or all there are, on a CPU one for each core."""
+def _cores() -> int:
     there = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if there else os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if there else os.cpu_count() or 1
+
+
+def _devices_here(asked: int | None) -> int | None:
+    """How many devices of this process are asked for, on a CPU as many as there are then made."""
+    cores = _cores()
     if asked is not None and asked < 1:
         raise ValueError(f"--devices can be 1 or more, but {asked} was given.")
+    with suppress(ValueError):  # where something has been computed, the devices are as they are
+        use_cores(min(asked or cores, cores))
+    return asked
+
+
+def _devices(asked: int | None, *, alone: bool) -> AbstractContextManager:
+    """The devices of a run: those asked for, or all there are, on a CPU one for each core."""
     try:
+        cores = _cores()
         if asked is not None and asked > cores and policy.devices_are_cores():
             raise ValueError(
                 f"--devices was given as {asked}; possible is 1 to {cores}, one a core."
             )
-        with suppress(ValueError):  # where something has been computed, the devices are as they are
-            use_cores(min(asked or cores, cores))
-        return spread_over(asked)
+        return spread_over(asked if alone else None)
     except (RuntimeError, AssertionError) as error:  # both are JAX's
         raise ValueError(_no_start(error)) from None
 
@@ -102,7 +132,11 @@ def _no_start(error: Exception) -> str:
 
 
 def _watched(
-    out: Path, resolved: Experiment, also: Callable[[Row], None], kept: Path | None
+    out: Path,
+    resolved: Experiment,
+    also: Callable[[Row], None],
+    kept: Path | None,
+    seen: Together | None,
 ) -> int:
     built = build.build(resolved)
     resolved, count = built.experiment, len(built.partition.train)
@@ -114,7 +148,8 @@ def _watched(
         "measures_every": intervals(resolved.values),
         "take_measures": built.take_measures,
     }
-    with Progress(resolved.rounds) as progress:
+    here = seen is None or seen.writes
+    with Progress(resolved.rounds, stream=None if here else processes.nowhere()) as progress:
         for note in built.notes:
             progress.say(note)
         progress.say("compiling")
@@ -132,7 +167,8 @@ def _watched(
             needs, present, clients=count, examples=memory.whole(clients.x, clients.y)
         )
         progress.say(f"needs {memory.gigabytes(needs)} of memory")
-        run_folder.create(out, config.to_toml(resolved), built.partition, built.y)
+        if here:
+            run_folder.create(out, config.to_toml(resolved), built.partition, built.y)
         parameters = build.parameters(task)
         with interruptible() as stop:
             shown: dict[str, Any] = {"progress": progress, "stop": stop}
@@ -147,6 +183,7 @@ def _watched(
                 labels=built.labels,
                 facts=of_data(clients, task.score_name) | of_sample(built.take_measures.sampled),
                 clients=count,
+                together=seen,
                 **shown,
             )
             return recorder.record(

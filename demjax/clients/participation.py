@@ -99,6 +99,17 @@ def nobody_yet(clients: int, size: Who) -> Attendance:
     return None if size is None else jnp.full(clients, -1, jnp.int32)
 
 
+def changing(clients: int, size: Who, period: int) -> int | None:
+    """The most clients whose models change from one round to another ``period`` rounds later.
+
+    That is whoever trains, and whoever took on another model at the end of the first of these.
+
+    Returns:
+        How many; ``None`` where that may be all of them.
+    """
+    return None if size is None or callable(size) else min(clients, size * (period + 1))
+
+
 def attended(last: Attendance, cohort: Cohort, number: Int[Array, ""]) -> Attendance:
     """The attendance once a cohort has trained in round ``number``."""
     return None if last is None else last.at[cohort].set(number, mode="drop")

@@ -4,6 +4,11 @@ A new feature, distance, linkage method or cut is registered in its file here. W
 the groups that are found belongs to ``hierarchy``.
 """
 
+from demjax.clustering.clusterings import Clustering as Clustering
+from demjax.clustering.clusterings import auto as auto
+from demjax.clustering.clusterings import exact as exact
+from demjax.clustering.clusterings import two_stage as two_stage
+from demjax.clustering.count_sketch import count_sketch as count_sketch
 from demjax.clustering.cuts import Cut as Cut
 from demjax.clustering.cuts import counts as counts
 from demjax.clustering.cuts import cut_counts as cut_counts

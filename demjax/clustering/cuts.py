@@ -33,6 +33,7 @@ class Cut(NamedTuple):
         slots: Group slots on a level, ``G``.
         least: Fewest clients of a group that it makes.
         needs: Fewest clients that can be so many groups.
+        compares: Whether it needs the distances.
     """
 
     take: Callable[[Float[Array, " N-1 4"], Float[Array, " N N"] | None], Hierarchy]
@@ -40,6 +41,7 @@ class Cut(NamedTuple):
     slots: int
     least: int = 1
     needs: int = 1
+    compares: bool = True
 
 
 @CUTS.register()
@@ -214,7 +216,8 @@ def _cut(cut: Callable, levels: int, slots: int, min_size: int, **facts: int) ->
     def take(merges, distances):
         return attach_small(cut(merges), distances, min_size)
 
-    found = Cut(take, levels, slots, **{"least": min_size, "needs": slots} | facts)
+    known = {"least": min_size, "needs": slots} | facts
+    found = Cut(take, levels, slots, known["least"], known["needs"], compares=min_size > 1)
     return found if min_size == 1 else found._replace(needs=max(found.needs, 2 * min_size))
 
 

@@ -99,6 +99,38 @@ def cophenetic_correlation(
     return jnp.where(varies, jnp.clip(correlation, -1.0, 1.0), jnp.nan)
 
 
+def upgma_correlation(
+    merges: Float[Array, " N-1 4"], distances: Float[Array, " N N"]
+) -> Float[Array, ""]:
+    """``cophenetic_correlation`` of average linkage, for which its merges and sums suffice.
+
+    A merge's height is the mean of the distances that it joins, so that heights ``h`` and distances
+    ``d`` of all pairs have the same mean, ``cov(d, h) = var(h)``, and their correlation is the
+    ratio of their standard deviations, ``√(var(h) / var(d))``.
+
+    Args:
+        merges: SciPy's linkage matrix of ``N`` clients by average linkage.
+        distances: Those it was made from: symmetric, 0 on the diagonal.
+
+    Returns:
+        The correlation, 0 to 1; NaN where one of the two does not vary or is not finite.
+    """
+    count = merges.shape[0] + 1
+    if count < 3:
+        return jnp.float32(jnp.nan)
+    pairs, unit = count * (count - 1) / 2, jnp.max(distances)
+    leaves = jnp.concatenate([jnp.ones(count, jnp.float32), merges[:, 3]])
+    joined = jnp.prod(leaves[merges[:, :2].astype(jnp.int32)], axis=1) / pairs
+    height = merges[:, 2] / unit
+    mean = jnp.sum(height * joined)
+    of_heights = jnp.sum((height - mean) ** 2 * joined)
+    apart = jnp.where(jnp.eye(count, dtype=bool), 0.0, distances / unit - mean)
+    of_distances = jnp.sum(jnp.sum(apart**2, axis=1) / (2 * pairs))
+    varies = (jnp.min(height) < jnp.max(height)) & (of_distances > 0)
+    correlation = jnp.sqrt(of_heights / of_distances)
+    return jnp.where(varies & (unit < jnp.inf), jnp.minimum(correlation, 1.0), jnp.nan)
+
+
 def parents_of(merges: Float[Array, " N-1 4"]) -> Int[Array, " 2N-1"]:
     """The node that each node is merged into; the root's is itself."""
     root = 2 * merges.shape[0]

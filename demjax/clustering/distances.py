@@ -203,3 +203,12 @@ def cosine(params: Params) -> Float[Array, " N N"]:
 def correlation(params: Params) -> Float[Array, " N N"]:
     """Cosine distance of models less their mean entry each; a constant is a model of zeros."""
     return _distances(Kind(angular=True, less_mean=True), params)
+
+
+KINDS: dict[Metric, Kind] = {
+    euclidean: Kind(root=True),
+    sqeuclidean: Kind(),
+    cosine: Kind(angular=True),
+    correlation: Kind(angular=True, less_mean=True),
+}
+"""What distances are made of, those of a user's own function aside."""

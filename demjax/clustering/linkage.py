@@ -140,26 +140,46 @@ def _made_safe(
     return jnp.where(bits < infinite, distances, largest), largest, all_finite
 
 
+def linkage_of_parts(
+    distances: Float[Array, " C C"], sizes: Float[Array, " C"], method: Method
+) -> Float[Array, " C-1 4"]:
+    """``linkage`` of what stands for several clients each, which are counted as so many.
+
+    Args:
+        distances: Between them, as ``method`` has them between clusters of these sizes; symmetric.
+        sizes: How many clients each stands for, at least 1.
+        method: The method.
+    """
+    return _on_device(distances, method, sizes)
+
+
 @partial(jax.jit, static_argnames="method")
-def _on_device(distances: Float[Array, " N N"], method: Method) -> Float[Array, " N-1 4"]:
+def _on_device(
+    distances: Float[Array, " N N"], method: Method, sizes: Float[Array, " N"] | None = None
+) -> Float[Array, " N-1 4"]:
     distances, largest, finite = _made_safe(distances.astype(jnp.float32))
     # Powers of two change no digit, and keep sums and squares from overflowing.
     _, exponent = jnp.frexp(largest)
     exponent = jnp.clip(exponent, -100, 100)
     distances = distances * jnp.ldexp(jnp.float32(1), -exponent)
     _, update, squared, spanning = method
-    if spanning:
+    if spanning and sizes is None:
         merges = merges_along(*visiting_order(distances))
     else:
-        merges = agglomerate(jnp.square(distances) if squared else distances, update)
-    matrix = _as_scipy(merges)
+        apart = jnp.square(distances) if squared else distances
+        merges = agglomerate(apart, update, sizes=sizes)
+    matrix = as_scipy(merges)
     height = jnp.sqrt(matrix[:, 2]) if squared else matrix[:, 2]
     matrix = matrix.at[:, 2].set(jnp.ldexp(height, exponent))
     return matrix.at[-1, 2].set(jnp.where(finite, matrix[-1, 2], jnp.inf))
 
 
 def agglomerate(
-    distances: Float[Array, " N N"], update: Update, *, at_least: int | None = None
+    distances: Float[Array, " N N"],
+    update: Update,
+    *,
+    at_least: int | None = None,
+    sizes: Float[Array, " N"] | None = None,
 ) -> Merges:
     """All merges, by the chain; where it pays, mutual pairs all at once before it.
 
@@ -168,14 +188,15 @@ def agglomerate(
         update: How distances to a merged cluster follow from those to its parts.
         at_least: Fewest mutual pairs that are merged at once; by default as many
             as ``policy.fewest_mutual_pairs`` says.
+        sizes: How many clients each stands for; by default itself.
     """
     count = distances.shape[0]
     merges = Merges(jnp.zeros((count - 1, 4), jnp.float32), jnp.int32(0))
-    slots, sizes = neighbor_chain.clients_as_slots(distances), neighbor_chain.stages(count)
-    for stage, size in enumerate(sizes):
+    slots, widths = neighbor_chain.clients_as_slots(distances, sizes), neighbor_chain.stages(count)
+    for stage, size in enumerate(widths):
         if stage > 0:
             slots = neighbor_chain.compact(slots, size)
-        left = sizes[stage + 1] if stage + 1 < len(sizes) else 1
+        left = widths[stage + 1] if stage + 1 < len(widths) else 1
         pairs = at_least or policy.fewest_mutual_pairs(size)
         if pairs is not None:
             slots, merges = merge_together(slots, merges, count - left, update, pairs)
@@ -183,7 +204,7 @@ def agglomerate(
     return merges
 
 
-def _as_scipy(merges: Merges) -> Float[Array, " N-1 4"]:
+def as_scipy(merges: Merges) -> Float[Array, " N-1 4"]:
     """Merges sorted by height, clusters numbered in that order; parts stay before wholes."""
     clients = merges.rows.shape[0] + 1
     order = jnp.argsort(merges.rows[:, 2], stable=True)

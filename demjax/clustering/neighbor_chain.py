@@ -108,11 +108,14 @@ def stages(count: int) -> list[int]:
     return sizes
 
 
-def clients_as_slots(distances: Float[Array, " N N"]) -> Slots:
-    """Every client a cluster."""
+def clients_as_slots(
+    distances: Float[Array, " N N"], sizes: Float[Array, " N"] | None = None
+) -> Slots:
+    """Every client a cluster, or so many clients as one."""
     count = distances.shape[0]
     nothing, numbers = jnp.zeros(count, jnp.float32), jnp.arange(count, dtype=jnp.float32)
-    return Slots(distances, jnp.stack([nothing + 1, nothing, numbers]), nothing)
+    sizes = nothing + 1 if sizes is None else sizes.astype(jnp.float32)
+    return Slots(distances, jnp.stack([sizes, nothing, numbers]), nothing)
 
 
 def compact(slots: Slots, size: int) -> Slots:

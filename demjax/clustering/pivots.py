@@ -12,7 +12,6 @@ from demjax.base import Params
 from demjax.clustering.columns import fold_chunks
 from demjax.clustering.group_sizes import follow
 
-
 FOLLOWED = 3
 """In how many tries a group has one pivot, however loosely it hangs together."""
 

@@ -5,17 +5,14 @@ from typing import Annotated, NamedTuple, cast
 
 import jax.numpy as jnp
 
-from demjax.backend.sharding import everywhere, on_one
-from demjax.base import Hierarchy, Organization
-from demjax.clients import participation
+from demjax.base import Hierarchy, KnownDistances, Organization
+from demjax.clustering.clusterings import Clustering, Wanted
 from demjax.clustering.cuts import Cut
-from demjax.clustering.dendrogram import cophenetic_correlation
 from demjax.clustering.distances import Metric
 from demjax.clustering.features import Features
 from demjax.clustering.linkage import Backend, Method
-from demjax.clustering.linkage import linkage as linkage_matrix
 from demjax.hierarchy import root_only, without
-from demjax.registry import CUTS, DISTANCES, FEATURES, LINKAGES, Slot, configurable
+from demjax.registry import CLUSTERINGS, CUTS, DISTANCES, FEATURES, LINKAGES, Slot, configurable
 
 
 class SelfOrganization(NamedTuple):
@@ -26,6 +23,9 @@ class SelfOrganization(NamedTuple):
         organize: ``(seen, hierarchy, organization, last) -> (hierarchy, organization)``: from their
             features, and how they were organised before, to how they are now; traceable. Where
             there is an attendance, those that have not trained yet are in no group but the root.
+        begin: ``(clients, changing=None) -> (hierarchy, organization)``: before so many clients
+            first organise themselves. Where at most ``changing`` of them have other features each
+            time, and by far not all, distances are kept, and only those of the others made anew.
         levels: Levels of groups under the root, ``K``.
         slots: Group slots on a level, ``G``.
         needs: Fewest clients that can be so many groups.
@@ -33,6 +33,7 @@ class SelfOrganization(NamedTuple):
 
     features: Features
     organize: Callable[..., tuple[Hierarchy, Organization]]
+    begin: Callable[..., tuple[Hierarchy, Organization]]
     levels: int
     slots: int
     needs: int = 1
@@ -63,6 +64,7 @@ def self_organization(
     metric: Annotated[Metric | str, DISTANCES] = "euclidean",
     linkage: Annotated[Method | str, LINKAGES] = "average",
     linkage_backend: Backend = "xla",
+    clustering: Annotated[Clustering | str, CLUSTERINGS] = "auto",
     cut: Annotated[Cut | str, Slot(CUTS, inferred=True)] = "depth",
 ) -> SelfOrganization:
     """Say how clients organise themselves; by default as in the DemLearn paper.
@@ -75,29 +77,33 @@ def self_organization(
         metric: Distances between clients from their features: a name, or ``cosine``.
         linkage: Linkage method, one of ``METHODS``.
         linkage_backend: Where linkage is computed, one of ``BACKENDS``.
+        clustering: Whether all clients are compared over all parameters: a name, or
+            ``sketch(1021)``.
         cut: How the dendrogram is cut into levels: a name, or ``counts((12, 6, 3))``.
 
     Raises:
         ValueError: If a name is unknown, a number out of its range, or a choice of another type.
         TypeError: If an argument is unknown.
     """
-    features, cut = cast(Features, features), cast(Cut, cut)
-    measured = cast(Metric, metric)
+    features, cut, way = cast(Features, features), cast(Cut, cut), cast(Clustering, clustering)
+    wanted = Wanted(cast(Metric, metric), cast(Method, linkage), linkage_backend, cut.compares)
 
-    def merged(distances):
-        merges = linkage_matrix(distances, linkage, linkage_backend)
-        return merges, cophenetic_correlation(merges, distances)
+    def begin(clients, changing=None):
+        kind = wanted.kind
+        keep = changing is not None and 2 * changing < clients and way.compares(wanted, clients)
+        nobody, now = unorganized(clients, cut.levels, cut.slots, cut.needs)
+        if not keep or kind is None or kind.angular:
+            return nobody, now
+        nothing, room = jnp.zeros((clients, clients), jnp.float32), jnp.full(changing, clients)
+        return nobody, now._replace(known=KnownDistances(nothing, room, jnp.int32(0)))
 
     def organize(seen, hierarchy, organization, last=None):
-        distances = everywhere(measured(seen))
-        if last is not None:
-            like = participation.stand_ins(last)
-            distances = distances[like][:, like]
-        merges, cophenetic = on_one(merged, distances)
-        now = Organization(hierarchy.groups, merges, cophenetic, organization.times + 1)
-        found = cut.take(merges, distances)
+        made = way.dendrogram(wanted, seen, last, organization.known)
+        times = organization.times + 1
+        now = Organization(hierarchy.groups, made.merges, made.cophenetic, times, made.known)
+        found = cut.take(made.merges, made.distances)
         if last is not None:
             found = without(found, last < 0, cut.least)
         return found, now
 
-    return SelfOrganization(features, organize, cut.levels, cut.slots, cut.needs)
+    return SelfOrganization(features, organize, begin, cut.levels, cut.slots, cut.needs)

@@ -15,6 +15,7 @@ from demjax.registry.calls import configurable
 from demjax.registry.choices import Choice, Registry, Slot, call, expand, slot_of
 from demjax.registry.kinds import (
     ALGORITHMS,
+    CLUSTERINGS,
     CONFLICTS,
     CUTS,
     DATASETS,
@@ -34,6 +35,7 @@ from demjax.registry.values import check_made, check_value, read_word
 
 __all__ = [
     "ALGORITHMS",
+    "CLUSTERINGS",
     "CONFLICTS",
     "CUTS",
     "DATASETS",

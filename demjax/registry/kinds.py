@@ -36,3 +36,4 @@ FEATURES = Registry("features", "demjax.clustering", table="clustering", given=(
 DISTANCES = Registry("metric", "demjax.clustering", table="clustering")
 LINKAGES = Registry("linkage", "demjax.clustering", table="clustering")
 CUTS = Registry("cut", "demjax.clustering", table="clustering")
+CLUSTERINGS = Registry("clustering", "demjax.clustering", table="clustering")

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 
 from demjax.backend.compilation import Outcome
+from demjax.backend.processes import Together
 from demjax.experiment.experiment import Experiment
 from demjax.metrics import MEASURES
 from demjax.metrics.selection import CLIENT
@@ -27,6 +28,9 @@ from demjax.runs.tensorboard import Row
 from demjax.simulation.ending import divergence
 from demjax.simulation.history import Moment
 from demjax.simulation.progress import Progress
+
+WAIT = 5.0
+"""Seconds after a failure within which it shows whether it is that of another process."""
 
 
 @contextmanager
@@ -73,6 +77,7 @@ class Recorder:
         progress: Where ``watch`` shows the run, which ends here before anything else is said; by
             default it is shown from here.
         stop: Whether the run was stopped by hand, of ``interruptible``.
+        together: The processes of the run, of which the first writes; ``None`` for one process.
         organized: How often clients had grouped themselves when their dendrogram was last written.
     """
 
@@ -89,6 +94,7 @@ class Recorder:
     clients: int | None = None
     progress: Progress | None = None
     stop: Callable[[], bool] = lambda: False
+    together: Together | None = None
     organized: int = field(default=0, init=False)
     warned: str = field(default="", init=False)  # of losses that diverge, models still finite
     rows: list[dict[str, Any]] = field(default_factory=list, init=False)
@@ -105,16 +111,18 @@ class Recorder:
                 shown = moments if self.progress else progress.follow(moments)
                 ending = self._follow(shown, begin)
         except KeyboardInterrupt:
-            if not self.rows:
+            if not self.rows and self.writes:
                 run_folder.discard(self.out)
                 sentence = "Interrupted before anything was measured; nothing is kept."
                 return say(sentence, INTERRUPTED)
             ending = self._interrupted()
         except Exception as error:  # whatever it is, what was measured gets its summary
-            if isinstance(error, OSError) and not self.rows:
+            if isinstance(error, OSError) and not self.rows and self.writes:
                 run_folder.discard(self.out)
                 return say(self._reason(error), FAILED)
             ending = Ending("failed", FAILED, self._reason(error))
+        if not self.writes:
+            return say(ending.sentence, ending.code) if ending.sentence else ending.code
         try:
             self._summarize(ending.status, time.perf_counter() - begin + self.compile_seconds)
         except OSError as error:
@@ -144,7 +152,8 @@ class Recorder:
             self.warned = self.warned or found
             seconds = time.perf_counter() - begin
             with whole():
-                self._keep(moment, seconds)
+                if self.writes:
+                    self._keep(moment, seconds)
         stopped = self.stop() and len(self.round_seconds) < self.resolved.rounds
         return self._interrupted() if stopped else Ending()
 
@@ -170,7 +179,14 @@ class Recorder:
         self.rows.append(row)
         self.also(row)
 
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes the run down."""
+        return self.together is None or self.together.writes
+
     def _reason(self, error: Exception) -> str:
+        if self.together is not None and (died := self.together.sentence(WAIT)):
+            return died
         if isinstance(error, OSError):
             return f"The run stopped because {self.out} cannot be written: {error.strerror}."
         if isinstance(error, jax.errors.JaxRuntimeError):

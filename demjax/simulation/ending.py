@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import jax.numpy as jnp
+import numpy as np
 
 from demjax.simulation.history import Moment
 
@@ -56,7 +56,7 @@ def divergence(moment: Moment, clients: int) -> str:
     loss = getattr(moment.info, "loss", None)
     if loss is None or not moment.round:
         return ""
-    huge = int(jnp.sum(loss > HUGE_LOSS))
+    huge = int(np.sum(np.asarray(loss) > HUGE_LOSS))  # without a program of several processes
     if not huge:
         return ""
     return (

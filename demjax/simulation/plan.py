@@ -12,7 +12,8 @@ from demjax.backend import memory, policy
 from demjax.backend.accelerators import absent_devices
 from demjax.backend.accelerators import accelerator as known_accelerator
 from demjax.backend.collectives import collectives
-from demjax.backend.sharding import AXIS, state_shardings
+from demjax.backend.placement import state_shardings
+from demjax.backend.sharding import AXIS
 from demjax.base import Algorithm, ClientData
 from demjax.pytrees import model_bytes
 from demjax.simulation.operations import work_of

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from demjax import keys
-from demjax.backend.sharding import compiler_options, on_every_device, state_shardings
+from demjax.backend.placement import on_every_device, state_shardings, whole
+from demjax.backend.sharding import compiler_options
 from demjax.base import Algorithm, ClientData, Models, Task
 from demjax.metrics import Measures, measure, model_bytes
 from demjax.simulation.history import no_info
@@ -100,9 +101,10 @@ def programs(
             where,
         )
     # Else a state that is not read, such as that of clients who start anew, is not donated.
-    one_round = program(advance, donate_argnums=2, out_shardings=(where, None), keep_unused=True)
+    one_round = program(advance, donate_argnums=2, out_shardings=(where, whole()), keep_unused=True)
     one = one_round.lower(key, jnp.int32(0), state, clients)
-    looks = [program(partial(look, each)).lower(state, clients) for each in takers(take, sets)]
+    measured = partial(program, out_shardings=whole())
+    looks = [measured(partial(look, each)).lower(state, clients) for each in takers(take, sets)]
     names = ["init", "round", "measures", *(f"measures ({', '.join(some)})" for some in sets[1:])]
     compiled = _compile(dict(zip(names, (init, one, *looks), strict=True)), progress)
     return Programs(

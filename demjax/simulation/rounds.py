@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from demjax import keys
-from demjax.backend.sharding import on_every_device, state_shardings
+from demjax.backend.placement import on_every_device, state_shardings
 from demjax.base import Algorithm, ClientData, Models, Task
 from demjax.metrics import Measures
 from demjax.simulation.checks import check_arguments, check_state

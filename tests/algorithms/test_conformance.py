@@ -25,8 +25,9 @@ from demjax import (
 )
 from demjax.backend import policy
 from demjax.backend.collectives import collectives
+from demjax.backend.placement import state_shardings
 from demjax.backend.policy import compiling_for
-from demjax.backend.sharding import spread_over, state_shardings
+from demjax.backend.sharding import spread_over
 from demjax.base import NO_GROUP
 from demjax.clustering import counts, updates
 from demjax.hierarchy import from_parent

@@ -17,17 +17,16 @@ from scipy.spatial.distance import pdist, squareform
 from demjax import clustering, local_training, measure, simulate, watch
 from demjax.algorithms import demlearn, fedavg
 from demjax.backend import policy
+from demjax.backend.placement import on_every_device, state_shardings
 from demjax.backend.sharding import (
     PATIENCE,
     compiler_options,
     devices_at_work,
     everywhere,
-    on_every_device,
     on_one,
     over_clients,
     over_wanted,
     spread_over,
-    state_shardings,
     use_cores,
 )
 from demjax.clustering import columns, gradients

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import pdist, squareform
 from trees import random_linkage
 
-from demjax.clustering.dendrogram import cophenetic_correlation, leaf_order
+from demjax.clustering.dendrogram import cophenetic_correlation, leaf_order, upgma_correlation
 
 METHODS = ("average", "complete", "single", "ward", "weighted")
 QUICK = settings(deadline=None, max_examples=40)
@@ -141,3 +141,25 @@ def test_double_precision_elsewhere_changes_no_type():
 def test_distances_of_another_number_of_clients_are_refused():
     with pytest.raises(ValueError, match=r"distances of shape \(4, 4\), but those of .*\(4, 3\)"):
         cophenetic_correlation(np.zeros((3, 4)), np.zeros((4, 3)))
+
+
+@pytest.mark.parametrize("count", [3, 8, 60, 300])
+@pytest.mark.parametrize("scale", [1e-30, 1, 1e30])
+def test_for_average_linkage_merges_and_sums_suffice(count, scale):
+    rng = np.random.default_rng(count)
+    pairs = scale * pdist(rng.normal(size=(count, 5)) + 4 * (np.arange(count) % 3)[:, None])
+    merges = scipy_tree.linkage(pairs, "average")
+    found = jax.jit(upgma_correlation)(*as_arrays(merges, pairs))
+    wanted, _ = scipy_tree.cophenet(merges, pairs)
+    assert float(found) == pytest.approx(wanted, abs=2e-5)
+
+
+def test_of_average_linkage_too_what_does_not_vary_or_is_not_finite_has_no_correlation():
+    alike = np.ones(10)
+    merges = scipy_tree.linkage(alike, "average")
+    assert np.isnan(upgma_correlation(*as_arrays(merges, alike)))
+    infinite = np.arange(1.0, 11)
+    merges = scipy_tree.linkage(infinite, "average")
+    infinite[3] = np.inf
+    assert np.isnan(upgma_correlation(*as_arrays(merges, infinite)))
+    assert np.isnan(upgma_correlation(jnp.zeros((1, 4)), jnp.zeros((2, 2))))

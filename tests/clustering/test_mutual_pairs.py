@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist, squareform
 
-from demjax.clustering.linkage import _as_scipy, agglomerate
+from demjax.clustering.linkage import agglomerate, as_scipy
 from demjax.clustering.mutual_pairs import mutual_pairs
 from demjax.clustering.neighbor_chain import clients_as_slots
 from demjax.registry import LINKAGES
@@ -25,7 +25,7 @@ def compiled(method, at_least):
     update = LINKAGES[method].make().update
 
     def merge(distances):
-        return _as_scipy(agglomerate(distances, update, at_least=at_least))
+        return as_scipy(agglomerate(distances, update, at_least=at_least))
 
     return jax.jit(merge)
 

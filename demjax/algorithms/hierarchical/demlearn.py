@@ -16,7 +16,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from demjax import hierarchy as tree
 from demjax.base import Algorithm, ClientData, Hierarchy, Models, Organization, Params
 from demjax.clients import LocalTraining, ProximalTerm, TrainingInfo, participation
-from demjax.clustering import self_organization, unorganized
+from demjax.clustering import self_organization
 from demjax.hierarchy.aggregation import average_and_mix, mix_chosen
 from demjax.hierarchy.anchors import guide
 from demjax.hierarchy.robust_means import average_of_groups, check_not_amplified
@@ -89,7 +89,7 @@ def demlearn(
         recency: Factor on what a client counts in means for each round since it trained, 0 to 1.
         average: In place of the mean of groups, as in ``hierarchy.robust_means``; not amplified.
         **organization: Step 2: features (feature_layers, sketch), metric, linkage,
-            linkage_backend, cut (levels, groups, heights, slots, min_size).
+            linkage_backend, clustering, cut (levels, groups, heights, slots, min_size).
 
     Returns:
         The algorithm. Its models are those after step 4.
@@ -97,7 +97,7 @@ def demlearn(
     Raises:
         ValueError: If a number is out of range, a name unknown, or an average to be amplified.
     """
-    features, organize, levels, slots, needs = self_organization(**organization)
+    features, organize, unorganized, levels, slots, _ = self_organization(**organization)
     mix = tree.per_level("DemLearn", "mix", mix, levels + 1)
     by_examples = tree.by_examples("DemLearn", weighting, levels + 1)
     decaying = partial(optax.exponential_decay, decay_rate=beta_decay, end_value=beta_floor)
@@ -107,9 +107,9 @@ def demlearn(
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnState:
         client = stack_copies(model := local.init(key), clients.n_clients)
         group = stack_copies(model, levels + 1, slots)
-        known = unorganized(count := clients.n_clients, levels, slots, needs)
-        memory, last = features.memory(client, cohort), participation.nobody_yet(count, cohort)
-        return DemLearnState(client, group, *known, memory, jnp.int32(0), last)
+        known = unorganized(n := clients.n_clients, participation.changing(n, cohort, period))
+        memory, last = features.memory(client, cohort), participation.nobody_yet(n, cohort)
+        return DemLearnState(client, group, known[0], known[1], memory, jnp.int32(0), last)
 
     def one_round(
         key: PRNGKeyArray, state: DemLearnState, clients: ClientData

@@ -129,6 +129,8 @@ def together(
         seen._over.set()
         raise
     seen._over.set()
+    if seen.died is not None:
+        return  # JAX would wait for it
     for other in seen._others:
         with suppress(OSError):
             other.sendall(struct.pack("!BI", _DONE, 0))

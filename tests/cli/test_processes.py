@@ -1,0 +1,126 @@
+"""Runs of several processes: one writes, all end together, and wrong flags get a sentence."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from demjax.backend import processes
+from demjax.cli.main import main
+from demjax.runs.exits import DONE, FAILED, WRONG
+
+RUN = ["run", "--dataset", "digits", "--clients", "8", "--model", "linear", "--algorithm", "fedavg"]
+
+
+def free_port():
+    with socket.create_server(("localhost", 0)) as server:
+        return server.getsockname()[1]
+
+
+def begun(out, rounds, log):
+    """Two processes of one run, the coordinator's first."""
+    where = f"localhost:{free_port()}"
+    given = [*RUN, "--out", str(out), "--rounds", str(rounds), "--devices", "1"]
+    given += ["--coordinator", where, "--processes", "2", "--process-id"]
+    found = []
+    for number in range(2):
+        with (log / f"out{number}").open("w") as said, (log / f"err{number}").open("w") as told:
+            words = [sys.executable, "-m", "demjax", *given, str(number)]
+            found.append(subprocess.Popen(words, env=os.environ, stdout=said, stderr=told))
+    return found
+
+
+def rows(out):
+    found = out / "metrics.csv"
+    return found.read_text().splitlines()[1:] if found.exists() else []
+
+
+def test_two_processes_write_one_folder_and_end_together_when_one_is_killed(tmp_path):
+    logs = [tmp_path / "finished.log", tmp_path / "killed.log"]
+    for log in logs:
+        log.mkdir()
+    finished, killed = tmp_path / "finished", tmp_path / "killed"
+    whole, cut = begun(finished, 2, logs[0]), begun(killed, 10**6, logs[1])
+    assert [process.wait(timeout=300) for process in whole] == [DONE, DONE]
+    assert len(rows(finished)) == 3
+    summary = json.loads((finished / "summary.json").read_text())
+    assert summary["status"] == "done"
+    assert summary["device"]["count"] == 2
+    assert "C-SPE" in (logs[0] / "out0").read_text()
+    assert "C-SPE" not in (logs[0] / "out1").read_text()
+
+    until = time.monotonic() + 200
+    while len(rows(killed)) < 2 and time.monotonic() < until:
+        time.sleep(0.2)
+    cut[1].send_signal(signal.SIGKILL)
+    assert cut[0].wait(timeout=60) == FAILED
+    said = (logs[1] / "err0").read_text()
+    assert "Process 1 of 2 ended before the run was done, so that all end" in said
+    assert "Traceback" not in said
+    assert json.loads((killed / "summary.json").read_text())["status"] == "failed"
+    assert len(rows(killed)) >= 2
+    cut[1].wait(timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--coordinator", "localhost"], "possible is the host and a free port of process 0"),
+        (["--coordinator", "localhost:0"], "possible is the host and a free port of process 0"),
+        (["--coordinator", "h:99", "--processes", "2"], "--coordinator needs --process-id I"),
+        (["--coordinator", "h:99", "--process-id", "1"], "--coordinator needs --processes N"),
+        (["--processes", "2"], "--processes needs --coordinator HOST:PORT beside it"),
+        (["--process-id", "0"], "--process-id needs --coordinator HOST:PORT beside it"),
+        (
+            ["--coordinator", "h:99", "--processes", "2", "--process-id", "2"],
+            "possible are 2 or more processes, numbered from 0",
+        ),
+    ],
+)
+def test_flags_that_do_not_go_together_get_a_sentence(flags, sentence, tmp_path, capsys):
+    out = tmp_path / "never"
+    assert main([*RUN, "--out", str(out), "--rounds", "1", *flags]) == WRONG
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.count("\n") == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(("number", "missing"), [(0, "not all processes came"), (1, "process 0")])
+def test_processes_that_nobody_joins_end_with_a_sentence(number, missing, tmp_path):
+    code = (
+        "from demjax.backend import processes; processes.PATIENCE = 2\n"
+        f"with processes.together('localhost:{free_port()}', 2, {number}): pass"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert found.returncode == WRONG
+    assert f"after 2 seconds {missing}" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_without_a_job_nothing_is_joined(tmp_path):
+    found = subprocess.run(
+        [sys.executable, "-m", "demjax", *RUN, "--out", tmp_path / "x", "--distributed"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert found.returncode == WRONG
+    assert "possible are --coordinator HOST:PORT" in found.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_who_died_is_said_once_and_only_if_somebody_did():
+    seen = processes.Together(0, 3)
+    assert seen.sentence() == ""
+    assert seen.writes
+    seen.died = 2
+    assert seen.sentence().startswith("Process 2 of 3 ended")

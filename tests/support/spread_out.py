@@ -1,0 +1,69 @@
+"""Every registered algorithm on devices of one or several processes: what its models are then.
+
+python spread_out.py OUT DEVICES [PORT PROCESSES NUMBER]
+"""
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+import jax
+import numpy as np
+
+ROUNDS = 3
+SIZES = (7, 3, 12, 5, 9, 4, 10, 1, 6, 2, 8, 11, 3, 5, 7, 4)
+
+
+def settings():
+    """By name how each algorithm is made, on how many clients."""
+    from demjax.registry import ALGORITHMS, accepts
+
+    for choice in ALGORITHMS.choices():
+        yield f"{choice.name}, everyone", choice.make, {}, 16
+        yield f"{choice.name}, clients that do not divide", choice.make, {}, 15
+        if accepts(choice.make, "cohort"):
+            yield f"{choice.name}, three at a time", choice.make, {"cohort": 3}, 16
+
+
+def outcomes():
+    """By setting and leaf the clients' models after some rounds, and their groups."""
+    import optax
+    import tiny
+
+    import demjax
+    from demjax.backend.placement import on_every_device, state_shardings, whole
+
+    found = {}
+    for name, make, options, count in settings():
+        clients = on_every_device(tiny.clients(SIZES[:count], (1,) * count))
+        local = demjax.local_training(tiny.task(), optax.sgd(0.3), epochs=2, batch_size=4)
+        algorithm, key = make(local, **options), jax.random.key(3)
+        where = state_shardings(jax.eval_shape(algorithm.init, key, clients), count)
+        state = jax.jit(algorithm.init, out_shardings=where)(key, clients)
+        one_round = jax.jit(algorithm.round, donate_argnums=1, out_shardings=(where, whole()))
+        for number in range(ROUNDS):
+            state, info = one_round(jax.random.fold_in(key, number), state, clients)
+        seen = jax.jit(lambda state, see=algorithm.models: see(state), out_shardings=whole())(state)
+        leaves = jax.tree_util.tree_leaves_with_path((seen.client, seen.hierarchy.groups, info))
+        for path, leaf in leaves:
+            found[f"{name}{jax.tree_util.keystr(path)}"] = np.asarray(leaf)
+    return found
+
+
+def main(out, devices, port=None, processes="1", number="0"):
+    """Be one of the processes, and let the first write the outcomes down."""
+    jax.config.update("jax_num_cpu_devices", int(devices))
+    from demjax.backend.processes import together
+    from demjax.backend.sharding import spread_over
+
+    coordinator = f"localhost:{port}"
+    joined = together(coordinator, int(processes), int(number)) if port else nullcontext()
+    with joined as seen, spread_over():
+        found = outcomes()
+        assert jax.device_count() == int(devices) * int(processes)
+        if seen is None or seen.writes:
+            np.savez(Path(out), **found)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

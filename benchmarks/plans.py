@@ -1,10 +1,16 @@
 """What a round needs on accelerators, by ``demjax.plan``: memory beside the models, largest N.
 
-python benchmarks/plans.py [--largest] [--rows 2] --out benchmarks/results/plans
+    python benchmarks/plans.py --out benchmarks/results/plans                   # all tables
+    python benchmarks/plans.py --tables devices --out benchmarks/results/plans
 
-Needs no accelerator, but ``pip install 'demjax[plan-gpu,plan-tpu]'``. A row takes one to five
-minutes, for a compiler works on a whole round. Clients have 60 training and 15 test examples of
-28×28 bytes.
+Needs no accelerator, but ``pip install 'demjax[plan-gpu,plan-tpu]'``. A compilation takes one to
+five minutes, for a compiler works on a whole round; a row of ``largest`` takes three. What is in
+OUT already is not planned again. Clients have 60 training and 15 test examples of 28×28 bytes.
+
+- *rounds*: the published model and an MLP on one device and several, and other systems;
+- *devices*: 10,240 clients with the CNN on 1 to 64 devices;
+- *largest*: how many clients fit, by two compilations, a line through them, and one at what the
+  line says less a fiftieth, which has to fit.
 """
 
 import argparse
@@ -14,7 +20,7 @@ import sys
 import time
 from pathlib import Path
 
-ROWS = (
+ROUNDS = (
     ("h100", "cnn", 10_000, 1, "demlearn"),
     ("h100", "mlp", 10_000, 1, "demlearn"),
     ("tpu-v5e", "cnn", 2_000, 1, "demlearn"),
@@ -26,15 +32,23 @@ ROWS = (
     ("h100", "mlp", 10_000, 1, "fedprox"),
     ("h100", "mlp", 10_000, 1, "local_only"),
     ("h100", "mlp", 10_000, 1, "ditto"),
-    ("h100", "mlp", 10_000, 2, "demlearn"),
     ("h100", "mlp", 10_000, 8, "demlearn"),
     ("tpu-v5e", "mlp", 16_000, 16, "demlearn"),
 )
 """Device, model, clients, devices, algorithm."""
+DEVICES = tuple(("h100", "cnn", 10_240, 2**k, "demlearn") for k in range(7))
+LARGEST = tuple(
+    (device, model, clients, devices, "demlearn")
+    for devices in (1, 8)
+    for model, clients in (("cnn", 4_096), ("mlp", 16_384), ("linear", 65_536))
+    for device in ("h100", "tpu-v5e", "h200", "tpu-v5p")
+)
+"""Likewise; the clients are those that are compiled for first, on each device."""
+TABLES = {"rounds": ROUNDS, "devices": DEVICES, "largest": LARGEST}
 EXAMPLES, TESTS = 60, 15
 
 
-def row(accelerator: str, model: str, clients: int, devices: int, algorithm: str, largest: bool):
+def row(accelerator: str, model: str, clients: int, devices: int, algorithm: str):
     """One plan, in this process, for the compilers of two TPUs do not share one."""
     import jax
     import jax.numpy as jnp
@@ -63,56 +77,90 @@ def row(accelerator: str, model: str, clients: int, devices: int, algorithm: str
     system = demjax.demlearn(local, levels=3) if algorithm == "demlearn" else None
     system = system or getattr(demjax, algorithm)(local)
     with jax.default_matmul_precision("float32"):
-        found = demjax.plan(system, data, accelerator=accelerator, devices=devices, largest=largest)
+        found = demjax.plan(system, data, accelerator=accelerator, devices=devices, largest=False)
     print(json.dumps(found._asdict()))
 
 
+def planned(*asked: str | int) -> dict:
+    """A plan, by a process of its own; ``seconds`` is what it took."""
+    start = time.perf_counter()
+    command = [sys.executable, __file__, "--only", json.dumps(asked)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{asked}: {done.stderr.strip().splitlines()[-1]}")
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    return found | {
+        "model": asked[1],
+        "algorithm": asked[4],
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def largest(device: str, model: str, clients: int, devices: int, algorithm: str) -> dict:
+    """The plan of about as many clients as fit."""
+    few, more = (
+        planned(device, model, n * devices, devices, algorithm) for n in (clients // 2, clients)
+    )
+    each = 2 * (more["needs_bytes"] - few["needs_bytes"]) / clients  # of one client of a device
+    room = more["device_bytes"] - more["needs_bytes"]
+    most = int(0.98 * (clients + room / each)) // 8 * 8
+    return planned(device, model, most * devices, devices, algorithm)
+
+
+def line(plan: dict) -> str:
+    """A row of a table in Markdown."""
+    beside, models = plan["temp_bytes"], plan["models_bytes"]
+    cells = (
+        plan["accelerator"],
+        plan["devices"],
+        plan["algorithm"],
+        plan["model"],
+        f"{plan['clients']:,}",
+        f"{models / 1e9:.2f}",
+        "–" if beside is None else f"{beside / 1e9:.2f}",
+        "–" if beside is None else f"{beside / models:.2f}",
+        f"{plan['data_bytes'] / 1e9:.2f}",
+        f"{plan['needs_bytes'] / 1e9:.1f} of {plan['device_bytes'] / 1e9:.1f}",
+        "yes" if plan["fits"] else "no",
+        f"{plan['seconds']:.0f}",
+    )
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def report(tables: dict) -> str:
+    """All tables in Markdown."""
+    lines = ["# Plans", "", "Bytes are of one device; the examples are whole on each.", ""]
+    for name, plans in tables.items():
+        lines += [f"## {name.capitalize()}", ""]
+        lines.append(
+            "| device | devices | algorithm | model | clients | models, GB | beside, GB | of the "
+            "models | data, GB | all of, GB | fits | seconds to plan |"
+        )
+        lines += ["|---|---|---|---|---|---|---|---|---|---|---|---|", *map(line, plans), ""]
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Plan all rows, and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--largest", action="store_true")
-    parser.add_argument("--rows", type=int, default=len(ROWS), help="how many of the rows")
+    """Plan all rows that are missing, and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
     parser.add_argument("--only", help="one row, as JSON")
     given = parser.parse_args()
     if given.only:
-        return row(*json.loads(given.only), given.largest)
+        return row(*json.loads(given.only))
+    if given.out is None:
+        parser.error("--out is needed: a folder for the tables")
     given.out.mkdir(parents=True, exist_ok=True)
-    lines = [
-        "| device | devices | algorithm | model | clients | models, GB | beside, GB | of the "
-        "models | all of, GB | fits | largest | seconds to plan |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    plans = []
-    for each in ROWS[: given.rows]:
-        start = time.perf_counter()
-        command = [sys.executable, __file__, "--only", json.dumps(each), "--out", str(given.out)]
-        command += ["--largest"] if given.largest else []
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        seconds = time.perf_counter() - start
-        if done.returncode:
-            sys.exit(f"{each}: {done.stderr.strip().splitlines()[-1]}")
-        plan = json.loads(done.stdout.strip().splitlines()[-1])
-        plans.append({"model": each[1], "algorithm": each[4], **plan})
-        beside, models = plan["temp_bytes"], plan["models_bytes"]
-        cells = (
-            plan["accelerator"],
-            plan["devices"],
-            each[4],
-            each[1],
-            f"{plan['clients']:,}",
-            f"{models / 1e9:.2f}",
-            "–" if beside is None else f"{beside / 1e9:.2f}",
-            "–" if beside is None else f"{beside / models:.2f}",
-            f"{plan['needs_bytes'] / 1e9:.1f} of {plan['device_bytes'] / 1e9:.1f}",
-            "yes" if plan["fits"] else "no",
-            "–" if plan["largest_clients"] is None else f"{plan['largest_clients']:,}",
-            f"{seconds:.0f}",
-        )
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-        print(lines[-1], flush=True)
-        (given.out / "plans.json").write_text(json.dumps(plans, indent=1))
-        (given.out / "results.md").write_text("# Plans\n\n" + "\n".join(lines) + "\n")
+    kept = given.out / "plans.json"
+    tables = json.loads(kept.read_text()) if kept.exists() else {}
+    for name in given.tables:
+        plans = tables.setdefault(name, [])
+        for asked in TABLES[name][len(plans) :]:
+            plans.append(largest(*asked) if name == "largest" else planned(*asked))
+            print(line(plans[-1]), flush=True)
+            kept.write_text(json.dumps(tables, indent=1) + "\n")
+            (given.out / "results.md").write_text(report(tables))
 
 
 if __name__ == "__main__":

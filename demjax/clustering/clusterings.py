@@ -21,7 +21,7 @@ from demjax.clustering.two_stage import two_stage_linkage
 from demjax.pytrees import used_columns
 from demjax.registry import CLUSTERINGS, LINKAGES, Range
 
-SKETCHED_FROM, TWO_STAGE_FROM = 1_000, 20_000
+SKETCHED_FROM, TWO_STAGE_FROM = 1_000, 5_000
 """Clients from which on ``auto`` takes a sketch, and two stages."""
 BUCKETS, WORTH_IT = 2039, 2
 """Numbers in a sketch, and how many times more parameters there are where ``auto`` takes one."""
@@ -134,7 +134,7 @@ def two_stage(centroids: Size = 2048, buckets: Size = 1021) -> Clustering:
 
 @CLUSTERINGS.register()
 def auto() -> Clustering:
-    """Exact for few clients, from 1,000 on a sketch, from 20,000 on in two stages.
+    """Exact for few clients, from 1,000 on a sketch, from 5,000 on in two stages.
 
     Exact also where a sketch saves little or does not keep the metric, as a user's own.
     """

@@ -18,7 +18,7 @@ def count_sketch(
 ) -> Float[Array, " N D"]:
     """Sums of parameters with random signs, each in one of ``D`` buckets.
 
-    ``y_b = Σ_{p ≡ b mod D} s_p (w_p − c_p)`` with ``s_p = ±1`` at random, ``p`` counted through all
+    ``y_b = Σ_{p mod D = b} s_p (w_p − c_p)`` with ``s_p = ±1`` at random, ``p`` counted through all
     layers. The centre ``c`` is client 0, which no distance depends on but for rounding; angles
     are kept without it.
     ``E ‖y_m − y_n‖² = ‖w_m − w_n‖²`` with a variance of ``2 ‖w_m − w_n‖⁴ / D`` where differences

@@ -4,8 +4,9 @@
     python benchmarks/clustering_scale.py --data-dir MNIST --errors linear:1000 --rounds
     python benchmarks/clustering_scale.py --report
 
-*Errors*: DemLearn's clients of two labels each, after ``--after`` rounds of MNIST, are clustered by
-their weights exactly, from count sketches, and in two stages. Each tree is cut in the paper's way
+*Errors*: DemLearn's clients of two labels each, which form 45 groups, or of labels by a Dirichlet
+distribution, which form none, are clustered after ``--after`` rounds of MNIST by their weights:
+exactly, from count sketches, and in two stages. Each tree is cut in the paper's way
 into levels of up to 2, 4 and 8 groups, and into 10 and 45 clusters, whose adjusted Rand index
 with those of the exact tree is told, and how its heights correlate with all exact distances.
 
@@ -31,7 +32,10 @@ import demjax
 from demjax import data, models
 from demjax.clustering import cophenetic_correlation, depth, self_organization, unorganized
 
-ERRORS = ("linear:1000", "mlp:1000", "linear:5000", "mlp:5000", "linear:10000", "linear:20000")
+ERRORS = (
+    *("linear:1000", "mlp:1000", "linear:5000", "mlp:5000", "linear:10000", "linear:20000"),
+    *("linear:1000:0.3", "mlp:1000:0.3", "linear:5000:0.3"),
+)
 WAYS = {
     "exact": {"clustering": "exact"},
     **{f"sketch of {d}": {"clustering": "sketch", "buckets": d} for d in (509, 1021, 2039, 4093)},
@@ -45,15 +49,21 @@ ROUNDS = (("linear", 10_000, 100), ("linear", 20_000, None), ("mlp", 5_000, None
 MODELS = {"linear": partial(models.Linear, 10), "mlp": partial(models.MLP, 10)}
 
 
-def setting(model: str, count: int, data_dir: str | None):
-    """Clients of two labels and 60 training examples each, which they share, and how they train."""
+def setting(model: str, count: int, data_dir: str | None, alpha: float | None = None):
+    """Clients of 60 training examples each, which they share, and how they train."""
     found, rng = data.mnist(data_dir=data_dir), np.random.default_rng(0)
     of_label = [np.flatnonzero(found.y == label) for label in range(10)]
-    labels = (rng.choice(10, 2, replace=False) for _ in range(count))
-    rows = [
-        np.concatenate([rng.choice(of_label[c], 31, replace=False) for c in two]) for two in labels
-    ]
-    partition = data.Partition([r[1:-1] for r in rows], [r[[0, -1]] for r in rows])
+
+    def rows():
+        if alpha is None:
+            shares = np.isin(np.arange(10), rng.choice(10, 2, replace=False)) / 2
+        else:
+            shares = rng.dirichlet(np.full(10, alpha))
+        drawn = rng.choice(10, 62, p=shares)
+        return np.array([rng.choice(of_label[label]) for label in drawn])
+
+    given = [rows() for _ in range(count)]
+    partition = data.Partition([r[:60] for r in given], [r[60:] for r in given])
     clients = data.client_data(found.x / np.float32(255), found.y, partition)
     task = demjax.classification(MODELS[model](), clients.x[0])
     return clients, demjax.local_training(task, optax.sgd(0.05), epochs=2, batch_size=10)
@@ -73,9 +83,9 @@ def rounds_of(algorithm: demjax.Algorithm, clients: demjax.ClientData, count: in
     return state, seconds
 
 
-def errors_of(model: str, count: int, after: int, data_dir: str | None):
+def errors_of(model: str, count: int, alpha: float | None, after: int, data_dir: str | None):
     """A row for each way."""
-    clients, local = setting(model, count, data_dir)
+    clients, local = setting(model, count, data_dir, alpha)
     algorithm = demjax.demlearn(local, clustering="auto")
     seen = rounds_of(algorithm, clients, after)[0].client
     distances = jax.jit(demjax.clustering.euclidean)(seen)
@@ -95,6 +105,7 @@ def errors_of(model: str, count: int, after: int, data_dir: str | None):
         yield {
             "model": model,
             "clients": count,
+            "dirichlet": alpha,
             "way": way,
             "seconds": seconds,
             "correlation": float(correlation(organization.merges, distances)),
@@ -133,6 +144,11 @@ def cost_of(model: str, count: int, cohort: int | None, timed: int, data_dir: st
         }
 
 
+def labels_of(row: dict) -> str:
+    """How labels are distributed, where that is not two a client."""
+    return f", Dirichlet {row['dirichlet']}" if row.get("dirichlet") else ""
+
+
 def report(result: dict) -> str:
     """Both tables in Markdown."""
     lines = ["| model, clients | way | seconds | cophenetic correlation | adjusted Rand index |"]
@@ -140,7 +156,7 @@ def report(result: dict) -> str:
     for row in result["errors"]:
         rand = ", ".join(f"{name} {value:.2f}" for name, value in row["rand"].items())
         lines.append(
-            f"| {row['model']}, {row['clients']:,} | {row['way']} | {row['seconds']:.2f} | "
+            f"| {row['model']}, {row['clients']:,}{labels_of(row)} | {row['way']} | {row['seconds']:.2f} | "
             f"{row['correlation']:.4f} | {rand} |"
         )
     lines += ["", "| model, clients, cohort | clustering | seconds a round | each |"]
@@ -159,7 +175,9 @@ def main() -> None:
     """Measure what is asked for, and write it down as it comes."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data-dir", help="folder with MNIST's files")
-    parser.add_argument("--errors", nargs="*", default=list(ERRORS), metavar="MODEL:CLIENTS")
+    parser.add_argument(
+        "--errors", nargs="*", default=list(ERRORS), metavar="MODEL:CLIENTS[:ALPHA]"
+    )
     parser.add_argument("--rounds", nargs="*", default=None, metavar="MODEL:CLIENTS:COHORT")
     parser.add_argument("--after", type=int, default=3, help="rounds before errors are looked at")
     parser.add_argument("--timed", type=int, default=5, help="rounds that are timed by auto")
@@ -171,8 +189,9 @@ def main() -> None:
     result = json.loads(out.read_text()) if out.exists() else fresh | {"errors": [], "rounds": []}
     if not given.report:
         for each in given.errors:
-            model, count = each.split(":")
-            for row in errors_of(model, int(count), given.after, given.data_dir):
+            model, count, *alpha = each.split(":")
+            shares = float(alpha[0]) if alpha else None
+            for row in errors_of(model, int(count), shares, given.after, given.data_dir):
                 result["errors"].append(row)
                 print(row, flush=True)
                 keep(result, out)

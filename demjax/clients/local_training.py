@@ -7,19 +7,18 @@ from typing import Annotated, Any, NamedTuple, cast
 import jax
 import jax.numpy as jnp
 import optax
-from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from demjax.backend import policy
-from demjax.backend.sharding import over_clients
+from demjax.backend.sharding import devices_at_work, over_clients
 from demjax.base import ClientData, Params, Task
 from demjax.clients import participation
-from demjax.clients.chunk import Recipe, train_chunk
+from demjax.clients.chunk import Recipe
+from demjax.clients.device_share import sum_some, train_some
 from demjax.clients.optimizers import of_gradients
 from demjax.clients.proximal import ProximalTerm
 from demjax.clients.statistics import begin_with, check_statistics
 from demjax.clients.step import Added
-from demjax.pytrees import StackedModels, as_pytree, like, model_bytes, one_of, take_rows
+from demjax.pytrees import StackedModels, as_pytree, one_of
 from demjax.registry import OPTIMIZERS, check_made, check_number, configurable
 
 
@@ -50,12 +49,16 @@ class LocalTraining(NamedTuple):
             stacked as theirs: these, but with their own batch statistics where they keep them.
             Algorithms ask it wherever a client starts from, or takes on, what is not its own.
         state: As of the task: which leaves are state, which a server averages but does not step.
+        mean: ``(key, models, clients, weight[N], cohort=None) -> (model, loss[N])``: the weighted
+            mean of what ``train`` would give, one model, in the memory of a chunk: for systems
+            that need no more of a client's training than that.
     """
 
     init: Callable[[PRNGKeyArray], Params]
     train: Callable[..., tuple[Any, ...]]
     begin: Callable[[Params, Params], Params] = lambda own, given: given
     state: Callable[[Params], Params] | None = None
+    mean: Callable[..., tuple[Params, Float[Array, " N"]]] | None = None
 
 
 class TrainingInfo(NamedTuple):
@@ -122,45 +125,6 @@ def local_training(
     optimizer = of_gradients("Local training", cast(optax.GradientTransformation, optimizer))
     recipe = Recipe(task, optimizer, epochs, batch_size, statistics)
 
-    def train_some(
-        shared: Any, divided: Any, added: Added, gradients: bool
-    ) -> tuple[Params, Float[Array, " S"], Params]:
-        """Train the clients that one device is divided, a chunk at a time."""
-        key, clients, proximal, common = shared
-        models, numbers, own = divided
-        count = numbers.shape[0]
-        width = min(chunk or policy.clients_trained_at_once(count, model_bytes(models)), count)
-        # Largest first, so that a chunk's clients have about as many steps as each other.
-        # Past the end is a row that does not exist: read as an empty client, never written.
-        by_size = jnp.argsort(-clients.train_size.at[numbers].get(mode="fill", fill_value=0))
-        by_size = jnp.pad(by_size, (0, -count % width), constant_values=count)
-        each: Callable = jax.vmap if width > 1 else lambda alone: alone  # with no leading axis
-
-        def one_chunk(number, carry):
-            if width == 1:
-                rows = by_size[number]
-            else:
-                rows = lax.dynamic_slice(by_size, (number * width,), (width,))
-
-            who = numbers.at[rows].get(mode="fill", fill_value=clients.n_clients)
-            correction = as_pytree(take_rows(own, rows))
-            if common is not None:
-                correction = jax.tree.map(
-                    lambda leaf: jnp.broadcast_to(leaf, (*rows.shape, *leaf.shape)), common
-                )
-            mine = as_pytree(take_rows(carry[0], rows))
-            new, loss, gradient = train_chunk(
-                recipe, key, mine, clients, who, proximal, correction, added, each, gradients
-            )
-            results = like(models, new), loss, like(models, gradient) if gradients else None
-            return jax.tree.map(
-                lambda leaf, new: leaf.at[rows].set(new, mode="drop"), carry, results
-            )
-
-        chunks = by_size.shape[0] // width
-        gradient = jax.tree.map(jnp.zeros_like, models if gradients else None)
-        return lax.fori_loop(0, chunks, one_chunk, (models, jnp.zeros(count), gradient))
-
     def train(
         key: PRNGKeyArray,
         models: Params,
@@ -181,15 +145,43 @@ def local_training(
         shared = key, clients, proximal, common
         numbers = participation.numbers(clients.n_clients, cohort)
         divided = participation.rows(models, cohort), numbers, participation.rows(own, cohort)
-        some = partial(train_some, added=added, gradients=gradients)
+        some = partial(train_some, recipe, chunk, added=added, gradients=gradients)
         new = over_clients(some, shared, divided)
         nothing = jax.tree.map(jnp.zeros_like, models if gradients else None)
         old = models, jnp.full(clients.n_clients, jnp.nan), nothing
         models, loss, gradient = participation.put(old, cohort, new)
         return (models, loss, gradient) if gradients else (models, loss)
 
+    def mean(
+        key: PRNGKeyArray,
+        models: Params,
+        clients: ClientData,
+        weight: Float[Array, " N"],
+        cohort: participation.Cohort = None,
+    ) -> tuple[Params, Float[Array, " N"]]:
+        numbers = participation.numbers(clients.n_clients, cohort)
+        share = participation.counted(weight, cohort).astype(jnp.float32)
+        share = share / jnp.maximum(jnp.sum(share), 1e-30)
+        models = participation.rows(models, cohort)
+        if missing := -numbers.size % devices_at_work():  # nobody, who counts nothing
+            numbers = jnp.pad(numbers, (0, missing), constant_values=clients.n_clients)
+            share = jnp.pad(share, (0, missing))
+            models = jax.tree.map(partial(_with_copies_of_the_last, missing), models)
+        spread = over_clients(
+            partial(sum_some, recipe, chunk),
+            (key, clients, None, None),
+            (models, numbers, None, share),
+        )
+        total = jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), spread[0])
+        loss = jnp.full(clients.n_clients, jnp.nan).at[numbers].set(spread[1], mode="drop")
+        return total, loss
+
     begin = partial(begin_with, task, statistics)
-    return LocalTraining(init=task.init, train=train, begin=begin, state=task.state)
+    return LocalTraining(task.init, train, begin, task.state, mean)
+
+
+def _with_copies_of_the_last(missing: int, rows: Array) -> Array:
+    return jnp.pad(rows, [(0, missing)] + [(0, 0)] * (rows.ndim - 1), mode="edge")
 
 
 def _per_client(correction: Params | None, models: Params) -> tuple[Params | None, Params | None]:

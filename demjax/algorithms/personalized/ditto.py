@@ -73,10 +73,13 @@ def ditto(
         count = clients.n_clients
         who = participation.draw(key, count, cohort)
         sent = local.begin(state.personal, stack_copies(state.server, count))
-        trained, _ = local.train(key, sent, clients, cohort=who)
-        server = mean_by_examples(
-            trained, clients, who, average=average, reference=state.server, key=key
-        )
+        if average is None and local.mean is not None:
+            server, _ = local.mean(key, sent, clients, clients.train_size, cohort=who)
+        else:
+            trained, _ = local.train(key, sent, clients, cohort=who)
+            server = mean_by_examples(
+                trained, clients, who, average=average, reference=state.server, key=key
+            )
         nearby = near(state.server, count, prox)
         personal, loss = local.train(key, state.personal, clients, nearby, cohort=who)
         return DittoState(personal, server), TrainingInfo(loss)

@@ -156,8 +156,8 @@ def report(result: dict) -> str:
     for row in result["errors"]:
         rand = ", ".join(f"{name} {value:.2f}" for name, value in row["rand"].items())
         lines.append(
-            f"| {row['model']}, {row['clients']:,}{labels_of(row)} | {row['way']} | {row['seconds']:.2f} | "
-            f"{row['correlation']:.4f} | {rand} |"
+            f"| {row['model']}, {row['clients']:,}{labels_of(row)} | {row['way']} | "
+            f"{row['seconds']:.2f} | {row['correlation']:.4f} | {rand} |"
         )
     lines += ["", "| model, clients, cohort | clustering | seconds a round | each |"]
     lines += ["|---|---|---|---|"]

@@ -9,54 +9,49 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from demjax.backend import policy
-from demjax.base import Params
+from demjax.base import ClientData, Params
 from demjax.clients.chunk import Recipe, train_chunk
 from demjax.clients.step import Added
-from demjax.pytrees import as_pytree, like, model_bytes, one_of, take_rows
+from demjax.pytrees import as_pytree, like, model_bytes, take_rows
 
 
 def _in_chunks(
-    recipe: Recipe, chunk: int | None, shared: Any, divided: Any, added: Added, gradients: bool
+    chunk: int | None, clients: ClientData, numbers: Int[Array, " S"], size: int
 ) -> tuple[Int[Array, " chunks width"], Callable]:
-    """The rows of one device in chunks, and what trains those of one from their models."""
-    key, clients, proximal, common = shared
-    models, numbers, own = divided
+    """The rows of one device in chunks, and ``vmap`` over one, of models of so many bytes."""
     count = numbers.shape[0]
-    width = min(chunk or policy.clients_trained_at_once(count, model_bytes(models)), count)
+    width = min(chunk or policy.clients_trained_at_once(count, size), count)
     # Largest first, so that a chunk's clients have about as many steps as each other.
     # Past the end is a row that does not exist: read as an empty client, never written.
     by_size = jnp.argsort(-clients.train_size.at[numbers].get(mode="fill", fill_value=0))
     by_size = jnp.pad(by_size, (0, -count % width), constant_values=count)
-    each: Callable = jax.vmap if width > 1 else lambda alone: alone  # with no leading axis
+    if width == 1:
+        return by_size, lambda alone: alone  # with no leading axis
+    return by_size.reshape(-1, width), jax.vmap
 
-    def trained(rows, models):
-        who = numbers.at[rows].get(mode="fill", fill_value=clients.n_clients)
-        correction = as_pytree(take_rows(own, rows))
-        if common is not None:
-            correction = jax.tree.map(
-                lambda leaf: jnp.broadcast_to(leaf, (*rows.shape, *leaf.shape)), common
-            )
-        mine = as_pytree(take_rows(models, rows))
-        return train_chunk(
-            recipe, key, mine, clients, who, proximal, correction, added, each, gradients
-        )
 
-    return by_size if width == 1 else by_size.reshape(-1, width), trained
+def _for_each(model: Params, rows: Int[Array, " ..."]) -> Params:
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (*rows.shape, *leaf.shape)), model)
 
 
 def train_some(
     recipe: Recipe, chunk: int | None, shared: Any, divided: Any, added: Added, gradients: bool
 ) -> tuple[Params, Float[Array, " S"], Params]:
     """Train the clients that one device is divided, a chunk at a time."""
-    models, numbers, _ = divided
-    chunks, trained = _in_chunks(recipe, chunk, shared, divided, added, gradients)
+    key, clients, proximal, common = shared
+    models, numbers, own = divided
+    chunks, each = _in_chunks(chunk, clients, numbers, model_bytes(models))
 
     def one_chunk(number, carry):
-        new, loss, gradient = trained(chunks[number], carry[0])
-        results = like(models, new), loss, like(models, gradient) if gradients else None
-        return jax.tree.map(
-            lambda leaf, new: leaf.at[chunks[number]].set(new, mode="drop"), carry, results
+        rows = chunks[number]
+        who = numbers.at[rows].get(mode="fill", fill_value=clients.n_clients)
+        correction = as_pytree(take_rows(own, rows)) if common is None else _for_each(common, rows)
+        mine = as_pytree(take_rows(carry[0], rows))
+        new, loss, gradient = train_chunk(
+            recipe, key, mine, clients, who, proximal, correction, added, each, gradients
         )
+        results = like(models, new), loss, like(models, gradient) if gradients else None
+        return jax.tree.map(lambda leaf, new: leaf.at[rows].set(new, mode="drop"), carry, results)
 
     gradient = jax.tree.map(jnp.zeros_like, models if gradients else None)
     start = models, jnp.zeros(numbers.shape[0]), gradient
@@ -64,17 +59,33 @@ def train_some(
 
 
 def sum_some(
-    recipe: Recipe, chunk: int | None, shared: Any, divided: Any
+    recipe: Recipe, chunk: int | None, begin: Callable, shared: Any, divided: Any
 ) -> tuple[Params, Float[Array, " S"]]:
-    """Train the clients of one device, of whom a weighted sum of models is all that stays."""
-    *divided, weight = divided
-    models, numbers, _ = divided
-    chunks, trained = _in_chunks(recipe, chunk, shared, divided, Added(None, None, None), False)
+    """Train the clients of one device, of whom a weighted sum of models is all that stays.
+
+    Args:
+        recipe: How they train.
+        chunk: How many at once.
+        begin: As of ``LocalTraining``.
+        shared: Key, data, and the model that all start from.
+        divided: Clients' numbers, what each counts, and models whose statistics they keep.
+    """
+    key, clients, model = shared
+    numbers, weight, own = divided
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(model))
+    chunks, each = _in_chunks(chunk, clients, numbers, size)
 
     def one_chunk(number, carry):
         total, losses = carry
-        new, loss, _ = trained(chunks[number], models)
-        share = weight.at[chunks[number]].get(mode="fill", fill_value=0.0)
+        rows = chunks[number]
+        who = numbers.at[rows].get(mode="fill", fill_value=clients.n_clients)
+        mine = _for_each(model, rows)
+        mine = mine if own is None else begin(as_pytree(take_rows(own, rows)), mine)
+        nothing = Added(None, None, None)
+        new, loss, _ = train_chunk(
+            recipe, key, mine, clients, who, None, None, nothing, each, False
+        )
+        share = weight.at[rows].get(mode="fill", fill_value=0.0)
 
         def added(old, leaf):
             wide = share.reshape(*share.shape, *[1] * (leaf.ndim - share.ndim))
@@ -84,9 +95,8 @@ def sum_some(
             return old + some.astype(old.dtype)
 
         total = jax.tree.map(added, total, new)
-        return total, losses.at[chunks[number]].set(loss, mode="drop")
+        return total, losses.at[rows].set(loss, mode="drop")
 
-    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), one_of(models))
-    start = nothing, jnp.zeros(numbers.shape[0])
+    start = jax.tree.map(jnp.zeros_like, model), jnp.zeros(numbers.shape[0])
     total, loss = lax.fori_loop(0, chunks.shape[0], one_chunk, start)
     return jax.tree.map(lambda leaf: leaf[None], total), loss

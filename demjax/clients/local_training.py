@@ -49,9 +49,10 @@ class LocalTraining(NamedTuple):
             stacked as theirs: these, but with their own batch statistics where they keep them.
             Algorithms ask it wherever a client starts from, or takes on, what is not its own.
         state: As of the task: which leaves are state, which a server averages but does not step.
-        mean: ``(key, models, clients, weight[N], cohort=None) -> (model, loss[N])``: the weighted
-            mean of what ``train`` would give, one model, in the memory of a chunk: for systems
-            that need no more of a client's training than that.
+        mean: ``(key, model, clients, weight[N], cohort=None, own=None) -> (model, loss[N])``: the
+            weighted mean of what clients make of one model that all start from, in the memory of
+            a chunk: for systems that need no more of a client's training. ``own`` are the models
+            whose state they keep, as in ``begin``.
     """
 
     init: Callable[[PRNGKeyArray], Params]
@@ -152,31 +153,29 @@ def local_training(
         models, loss, gradient = participation.put(old, cohort, new)
         return (models, loss, gradient) if gradients else (models, loss)
 
+    begin = partial(begin_with, task, statistics)
+
     def mean(
         key: PRNGKeyArray,
-        models: Params,
+        model: Params,
         clients: ClientData,
         weight: Float[Array, " N"],
         cohort: participation.Cohort = None,
+        own: Params | None = None,
     ) -> tuple[Params, Float[Array, " N"]]:
         numbers = participation.numbers(clients.n_clients, cohort)
         share = participation.counted(weight, cohort).astype(jnp.float32)
         share = share / jnp.maximum(jnp.sum(share), 1e-30)
-        models = participation.rows(models, cohort)
+        own = participation.rows(own, cohort) if statistics == "local" else None
         if missing := -numbers.size % devices_at_work():  # nobody, who counts nothing
             numbers = jnp.pad(numbers, (0, missing), constant_values=clients.n_clients)
             share = jnp.pad(share, (0, missing))
-            models = jax.tree.map(partial(_with_copies_of_the_last, missing), models)
-        spread = over_clients(
-            partial(sum_some, recipe, chunk),
-            (key, clients, None, None),
-            (models, numbers, None, share),
-        )
-        total = jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), spread[0])
-        loss = jnp.full(clients.n_clients, jnp.nan).at[numbers].set(spread[1], mode="drop")
-        return total, loss
+            own = jax.tree.map(partial(_with_copies_of_the_last, missing), own)
+        some = partial(sum_some, recipe, chunk, begin)
+        sums, loss = over_clients(some, (key, clients, model), (numbers, share, own))
+        mean = jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), sums)
+        return mean, jnp.full(clients.n_clients, jnp.nan).at[numbers].set(loss, mode="drop")
 
-    begin = partial(begin_with, task, statistics)
     return LocalTraining(task.init, train, begin, task.state, mean)
 
 

@@ -72,10 +72,11 @@ def ditto(
     ) -> tuple[DittoState, TrainingInfo]:
         count = clients.n_clients
         who = participation.draw(key, count, cohort)
-        sent = local.begin(state.personal, stack_copies(state.server, count))
         if average is None and local.mean is not None:
-            server, _ = local.mean(key, sent, clients, clients.train_size, cohort=who)
+            weight, own = clients.train_size, state.personal
+            server, _ = local.mean(key, state.server, clients, weight, who, own)
         else:
+            sent = local.begin(state.personal, stack_copies(state.server, count))
             trained, _ = local.train(key, sent, clients, cohort=who)
             server = mean_by_examples(
                 trained, clients, who, average=average, reference=state.server, key=key

@@ -71,6 +71,7 @@ def known_device():
     from demjax.backend.accelerators import ACCELERATORS
 
     kind = jax.devices()[0].device_kind.lower().replace("lite", "e").replace(" ", "")
+    kind = "tpuv5p" if kind == "tpuv5" else kind  # as JAX calls it
     for name, device in ACCELERATORS.items():
         if name.removeprefix("tpu-") in kind:
             return device

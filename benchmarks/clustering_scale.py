@@ -25,11 +25,13 @@ import jax
 import numpy as np
 import optax
 import scipy.cluster.hierarchy
-from machine import empty_result, keep, results_file
+from machine import empty_result, keep, results_file, take_devices
 from sklearn.metrics import adjusted_rand_score
 
 import demjax
 from demjax import data, models
+from demjax.backend.placement import on_every_device, state_shardings, whole
+from demjax.backend.sharding import compiler_options
 from demjax.clustering import cophenetic_correlation, depth, self_organization, unorganized
 
 ERRORS = (
@@ -71,9 +73,12 @@ def setting(model: str, count: int, data_dir: str | None, alpha: float | None = 
 
 def rounds_of(algorithm: demjax.Algorithm, clients: demjax.ClientData, count: int):
     """The state after so many rounds, and the seconds of each."""
-    state = jax.jit(algorithm.init)(jax.random.key(0), clients)
-    one = jax.jit(algorithm.round, donate_argnums=1)
-    compiled = one.lower(jax.random.key(0), state, clients).compile()
+    clients, key = on_every_device(clients), jax.random.key(0)
+    where = state_shardings(jax.eval_shape(algorithm.init, key, clients), clients.n_clients)
+    program = partial(jax.jit, compiler_options=compiler_options())
+    state = program(algorithm.init, out_shardings=where)(key, clients)
+    one = program(algorithm.round, donate_argnums=1, out_shardings=(where, whole()))
+    compiled = one.lower(key, state, clients).compile()
     seconds = []
     for number in range(count):
         start = time.perf_counter()
@@ -128,12 +133,15 @@ def cuts_of(merges: jax.Array) -> dict[str, np.ndarray]:
     }
 
 
-def cost_of(model: str, count: int, cohort: int | None, timed: int, data_dir: str | None):
-    """A row for each of ``auto`` and ``exact``."""
+def cost_of(
+    model: str, count: int, cohort: int | None, ways: list[str], timed: int, data_dir: str | None
+):
+    """A row for each way, clients on all devices."""
     clients, local = setting(model, count, data_dir)
-    for way in ("auto", "exact"):
+    for way in ways:
         algorithm = demjax.demlearn(local, clustering=way, cohort=cohort)
-        seconds = rounds_of(algorithm, clients, timed if way == "auto" else 2)[1]
+        with demjax.spread_over():
+            seconds = rounds_of(algorithm, clients, timed if way == "auto" else 2)[1]
         yield {
             "model": model,
             "clients": count,
@@ -181,11 +189,13 @@ def main() -> None:
     parser.add_argument("--rounds", nargs="*", default=None, metavar="MODEL:CLIENTS:COHORT")
     parser.add_argument("--after", type=int, default=3, help="rounds before errors are looked at")
     parser.add_argument("--timed", type=int, default=5, help="rounds that are timed by auto")
+    parser.add_argument("--by", nargs="+", default=["auto", "exact"], help="what rounds cluster by")
     parser.add_argument("--out", default=None)
     parser.add_argument("--report", action="store_true", help="write the tables of OUT alone")
     given = parser.parse_args()
+    devices = take_devices(None)
     out = Path(given.out) if given.out else results_file("clustering_scale")
-    fresh = empty_result("DemLearn, MNIST, two labels a client", 1)
+    fresh = empty_result("DemLearn, MNIST", devices)
     result = json.loads(out.read_text()) if out.exists() else fresh | {"errors": [], "rounds": []}
     if not given.report:
         for each in given.errors:
@@ -199,7 +209,7 @@ def main() -> None:
         if given.rounds != []:
             for model, count, cohort in asked:
                 size = None if cohort in (None, "all") else int(cohort)
-                for row in cost_of(model, int(count), size, given.timed, given.data_dir):
+                for row in cost_of(model, int(count), size, given.by, given.timed, given.data_dir):
                     result["rounds"].append(row)
                     print(row, flush=True)
                     keep(result, out)

@@ -73,12 +73,10 @@ class KnownDistances(NamedTuple):
 
     Attributes:
         distances: Of all clients, as they were when they last organised themselves.
-        rows: The clients whose distances were computed then; past the last client is nobody.
         since: The round in which that was: who trained in it or later has changed.
     """
 
     distances: Float[Array, " N N"]
-    rows: Int[Array, " R"]
     since: Int[Array, ""]
 
 

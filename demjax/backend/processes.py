@@ -36,11 +36,13 @@ class Together:
         number: Which of them this is, from 0.
         count: How many there are.
         died: The first that was seen to die, if any.
+        code: How the run ended here; but for 0 the others are not to go on.
     """
 
     number: int
     count: int
     died: int | None = None
+    code: int = FAILED
     _over: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _others: list[socket.socket] = field(default_factory=list)
@@ -104,6 +106,8 @@ def together(
             process ends with a sentence and exit code 2, for JAX would end it without one.
     """
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    # JAX would take SIGTERM for itself, by which schedulers end a run.
+    jax.config.update("jax_enable_preemption_service", False)
     where = f"at {coordinator}" if coordinator else "of this job"
     waiting = threading.Timer(PATIENCE, _end_now, (_nobody(where, count, number), WRONG))
     waiting.daemon = True
@@ -129,8 +133,8 @@ def together(
         seen._over.set()
         raise
     seen._over.set()
-    if seen.died is not None:
-        return  # JAX would wait for it
+    if seen.code:
+        return  # for JAX would wait for the others; the end of this process tells them
     for other in seen._others:
         with suppress(OSError):
             other.sendall(struct.pack("!BI", _DONE, 0))
@@ -138,15 +142,21 @@ def together(
 
 
 def _connect(seen: Together, host: str | None) -> None:
-    """A connection of every process with the first, each with a thread that listens."""
+    """A connection of every process with the first, each with a thread that listens.
+
+    Where the first has no address that others could know, there is none.
+    """
     from jax.experimental import multihost_utils  # here, for it reads much of JAX
 
     server, mine = None, np.zeros(5, np.int32)
     if seen.number == 0:
-        server = socket.create_server(("", 0), backlog=seen.count)
-        own = socket.gethostbyname(socket.gethostname())
-        mine = np.array([*map(int, own.split(".")), server.getsockname()[1]], np.int32)
+        with suppress(OSError):
+            own = "0.0.0.0" if host else socket.gethostbyname(socket.gethostname())
+            server = socket.create_server(("", 0), backlog=seen.count)
+            mine = np.array([*map(int, own.split(".")), server.getsockname()[1]], np.int32)
     *address, port = (int(n) for n in multihost_utils.broadcast_one_to_all(mine))
+    if not port or (host is None and address[0] == 127):
+        return
     if server is not None:
         server.settimeout(PATIENCE)
         for _ in range(seen.count - 1):

@@ -60,7 +60,8 @@ def ended_in_order(run: Callable[[], int], seen: Together | None) -> int:
     if seen is None:
         return run()
     try:
-        return run()
+        seen.code = run()
+        return seen.code
     except Exception:
         sentence = seen.sentence(WAIT)
         if not sentence:

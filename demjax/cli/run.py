@@ -3,7 +3,7 @@
 import argparse
 import os
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -170,7 +170,8 @@ def _watched(
         if here:
             run_folder.create(out, config.to_toml(resolved), built.partition, built.y)
         parameters = build.parameters(task)
-        with interruptible() as stop:
+        # Of several processes none can stop after a round of its own and measure once more.
+        with interruptible() if seen is None else nullcontext(lambda: False) as stop:
             shown: dict[str, Any] = {"progress": progress, "stop": stop}
             recorder = Recorder(
                 out,

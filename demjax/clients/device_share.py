@@ -89,14 +89,15 @@ def sum_some(
 
         def added(old, leaf):
             wide = share.reshape(*share.shape, *[1] * (leaf.ndim - share.ndim))
-            leaf = jnp.where(wide > 0, leaf, 0)  # nobody's model may be that of one who diverged
+            # Nobody's model may be that of one who diverged.
+            leaf = jnp.where(wide > 0, leaf, 0).astype(jnp.float32)
             highest = lax.Precision.HIGHEST
-            some = jnp.tensordot(share, leaf, axes=share.ndim, precision=highest)
-            return old + some.astype(old.dtype)
+            return old + jnp.tensordot(share, leaf, axes=share.ndim, precision=highest)
 
         total = jax.tree.map(added, total, new)
         return total, losses.at[rows].set(loss, mode="drop")
 
-    start = jax.tree.map(jnp.zeros_like, model), jnp.zeros(numbers.shape[0])
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.float32), model)
+    start = nothing, jnp.zeros(numbers.shape[0])
     total, loss = lax.fori_loop(0, chunks.shape[0], one_chunk, start)
     return jax.tree.map(lambda leaf: leaf[None], total), loss

@@ -173,7 +173,7 @@ def local_training(
             own = jax.tree.map(partial(_with_copies_of_the_last, missing), own)
         some = partial(sum_some, recipe, chunk, begin)
         sums, loss = over_clients(some, (key, clients, model), (numbers, share, own))
-        mean = jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), sums)
+        mean = jax.tree.map(lambda total, leaf: jnp.sum(total, 0).astype(leaf.dtype), sums, model)
         return mean, jnp.full(clients.n_clients, jnp.nan).at[numbers].set(loss, mode="drop")
 
     return LocalTraining(task.init, train, begin, task.state, mean)

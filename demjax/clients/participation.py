@@ -99,7 +99,7 @@ def nobody_yet(clients: int, size: Who) -> Attendance:
     return None if size is None else jnp.full(clients, -1, jnp.int32)
 
 
-def changing(clients: int, size: Who, period: int) -> int | None:
+def changing(size: Who, period: int) -> int | None:
     """The most clients whose models change from one round to another ``period`` rounds later.
 
     That is whoever trains, and whoever took on another model at the end of the first of these.
@@ -107,7 +107,7 @@ def changing(clients: int, size: Who, period: int) -> int | None:
     Returns:
         How many; ``None`` where that may be all of them.
     """
-    return None if size is None or callable(size) else min(clients, size * (period + 1))
+    return None if size is None or callable(size) else size * (period + 1)
 
 
 def attended(last: Attendance, cohort: Cohort, number: Int[Array, ""]) -> Attendance:

@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from demjax.backend.sharding import everywhere, on_one
 from demjax.base import KnownDistances, Params
@@ -26,6 +26,9 @@ SKETCHED_FROM, TWO_STAGE_FROM = 1_000, 5_000
 BUCKETS, WORTH_IT = 2039, 2
 """Numbers in a sketch, and how many times more parameters there are where ``auto`` takes one."""
 
+TOLERANCE = 1e-3
+"""Up to what part of it a distance that is known may differ from the same computed anew."""
+
 Size = Annotated[int, Range(1)]
 
 
@@ -37,12 +40,15 @@ class Wanted(NamedTuple):
         method: The linkage method.
         backend: Where linkage is computed.
         distances: Whether distances of all clients are needed to cut it.
+        changing: The most clients whose features change from one time to the next, where distances
+            are kept.
     """
 
     metric: Metric
     method: Method
     backend: str
     distances: bool
+    changing: int = 0
 
     @property
     def kind(self) -> Kind | None:
@@ -104,11 +110,11 @@ def sketch(buckets: Size = BUCKETS) -> Clustering:
 
 
 @CLUSTERINGS.register("two-stage")
-def two_stage(centroids: Size = 2048, buckets: Size = 1021) -> Clustering:
+def two_stage(centroids: Annotated[int, Range(2)] = 2048, buckets: Size = 1021) -> Clustering:
     """Clients around centroids, by a count sketch, then linkage of the centroids.
 
     Args:
-        centroids: How many, at least 1; more are more exact.
+        centroids: How many, at least 2; more are more exact.
         buckets: Numbers that stand for a model, at least 1; best a prime number.
 
     Source: the first stage of BIRCH, Zhang et al., SIGMOD 1996, with a sample for its tree.
@@ -136,7 +142,8 @@ def two_stage(centroids: Size = 2048, buckets: Size = 1021) -> Clustering:
 def auto() -> Clustering:
     """Exact for few clients, from 1,000 on a sketch, from 5,000 on in two stages.
 
-    Exact also where a sketch saves little or does not keep the metric, as a user's own.
+    Below 5,000 exact also of models of few parameters; always where a sketch does not keep the
+    metric, as a user's own; a sketch where ``min_size`` or SciPy need distances of all.
     """
 
     def chosen(wanted: Wanted, clients: int) -> Clustering:
@@ -174,13 +181,9 @@ def _of_distances(
 ) -> Dendrogram:
     """The dendrogram of all distances, of which those known are not computed again."""
     if isinstance(known, KnownDistances):
-        kind = wanted.kind
-        assert kind is not None  # else none are kept
-        assert last is not None
-        count, room = known.distances.shape[0], known.rows.size
-        rows = jnp.nonzero(last >= known.since, size=room, fill_value=count)[0].astype(jnp.int32)
-        distances = everywhere(with_changed(kind, seen, known.distances, rows))
-        known = KnownDistances(distances, rows, jnp.max(last))
+        assert last is not None  # else none are kept
+        distances = everywhere(_from_known(wanted, seen, last, known))
+        known = KnownDistances(distances, jnp.max(last))
     else:
         distances = everywhere(wanted.metric(seen))
     if last is not None:
@@ -192,6 +195,28 @@ def _of_distances(
         distances = lax.cond(jnp.any(last < 0), placed, lambda all_: all_, distances)
     merges, cophenetic = on_one(partial(_merged, wanted), distances)
     return Dendrogram(merges, cophenetic, distances, known)
+
+
+def _from_known(
+    wanted: Wanted, seen: Params, last: Int[Array, " N"], known: KnownDistances
+) -> Float[Array, " N N"]:
+    """Distances of which only those of clients who trained since are computed anew.
+
+    Another client is looked at as well: where its distances are not those known, as when a run goes
+    on by another metric, or more clients trained than there is room for, all are.
+    """
+    kind, count = wanted.kind, last.shape[0]
+    assert kind is not None  # else none are kept
+    stale = last >= known.since
+    fresh = (last >= 0) & ~stale
+    rows = jnp.nonzero(stale, size=wanted.changing, fill_value=count)[0]
+    witness = jnp.argmax(fresh)
+    rows = jnp.append(rows, jnp.where(fresh[witness], witness, count)).astype(jnp.int32)
+    found = with_changed(kind, seen, known.distances, rows)
+    before = known.distances[witness]
+    same = jnp.abs(found[witness] - before) <= TOLERANCE * before
+    right = jnp.all(same | ~fresh) & (jnp.sum(stale) <= wanted.changing)
+    return lax.cond(right, lambda: found, lambda: wanted.metric(seen))
 
 
 def _merged(

@@ -19,8 +19,9 @@ def count_sketch(
     """Sums of parameters with random signs, each in one of ``D`` buckets.
 
     ``y_b = Σ_{p mod D = b} s_p (w_p − c_p)`` with ``s_p = ±1`` at random, ``p`` counted through all
-    layers. The centre ``c`` is client 0, which no distance depends on but for rounding; angles
-    are kept without it.
+    layers. The centre ``c``, which no distance depends on but for rounding, is for each parameter
+    the middle one of the first three clients', so that no single client moves it; angles are kept
+    without it.
     ``E ‖y_m − y_n‖² = ‖w_m − w_n‖²`` with a variance of ``2 ‖w_m − w_n‖⁴ / D`` where differences
     spread evenly over buckets, so that distances have a relative standard deviation of
     ``1 / √(2 D)``. Takes ``N P`` operations, where a random projection takes ``2 N P D``, so that
@@ -37,8 +38,9 @@ def count_sketch(
     """
     columns = [found for found in leaf_columns(params) if found[2]]
     parameters = sum(width for _, _, width in columns)
-    centres = [array[0, first : first + width] for array, first, width in columns]
-    centres = [jnp.where(centred & (jnp.abs(c) < HUGE), c, 0.0) for c in centres]
+    centres = [
+        _middle(array[:3, first : first + width], centred) for array, first, width in columns
+    ]
     key = keys.for_sketch(seed)
     signs = [_signs(keys.for_leaf(key, n), centre.size) for n, centre in enumerate(centres)]
     at_once = max(1, policy.parameters_averaged_at_once(1) // parameters)
@@ -80,6 +82,11 @@ def _added(
     total = lax.fori_loop(0, laps, lap, total) if laps else total
     rest = some[:, head + laps * buckets :]
     return total.at[:, : rest.shape[1]].add(rest) if rest.shape[1] else total
+
+
+def _middle(few: Float[Array, " 3 C"], centred: bool) -> Float[Array, " C"]:
+    middle = jnp.sort(few.astype(jnp.float32), axis=0)[few.shape[0] // 2]
+    return jnp.where(centred & (jnp.abs(middle) < HUGE), middle, 0.0)
 
 
 def _signs(key: jax.Array, count: int) -> Float[Array, " C"]:

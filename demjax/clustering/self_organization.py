@@ -1,7 +1,7 @@
 """From what clients learn to a hierarchy of groups: features, distances, linkage, cut."""
 
 from collections.abc import Callable
-from typing import Annotated, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import jax.numpy as jnp
 
@@ -23,9 +23,8 @@ class SelfOrganization(NamedTuple):
         organize: ``(seen, hierarchy, organization, last) -> (hierarchy, organization)``: from their
             features, and how they were organised before, to how they are now; traceable. Where
             there is an attendance, those that have not trained yet are in no group but the root.
-        begin: ``(clients, changing=None) -> (hierarchy, organization)``: before so many clients
-            first organise themselves. Where at most ``changing`` of them have other features each
-            time, and by far not all, distances are kept, and only those of the others made anew.
+        begin: ``(clients) -> (hierarchy, organization)``: before so many clients first organise
+            themselves.
         levels: Levels of groups under the root, ``K``.
         slots: Group slots on a level, ``G``.
         needs: Fewest clients that can be so many groups.
@@ -66,6 +65,7 @@ def self_organization(
     linkage_backend: Backend = "xla",
     clustering: Annotated[Clustering | str, CLUSTERINGS] = "auto",
     cut: Annotated[Cut | str, Slot(CUTS, inferred=True)] = "depth",
+    changing: Any = None,
 ) -> SelfOrganization:
     """Say how clients organise themselves; by default as in the DemLearn paper.
 
@@ -78,24 +78,28 @@ def self_organization(
         linkage: Linkage method, one of ``METHODS``.
         linkage_backend: Where linkage is computed, one of ``BACKENDS``.
         clustering: Whether all clients are compared over all parameters: a name, or
-            ``sketch(1021)``.
+            ``two_stage(512)``.
         cut: How the dendrogram is cut into levels: a name, or ``counts((12, 6, 3))``.
+        changing: The most clients whose features change from one time to the next, an ``int``;
+            ``None`` for all. Where that is less than half of them, and the metric euclidean or
+            sqeuclidean, distances are kept, and only those of the others computed anew.
 
     Raises:
         ValueError: If a name is unknown, a number out of its range, or a choice of another type.
         TypeError: If an argument is unknown.
     """
     features, cut, way = cast(Features, features), cast(Cut, cut), cast(Clustering, clustering)
-    wanted = Wanted(cast(Metric, metric), cast(Method, linkage), linkage_backend, cut.compares)
+    method = cast(Method, linkage)
+    wanted = Wanted(cast(Metric, metric), method, linkage_backend, cut.compares, changing or 0)
 
-    def begin(clients, changing=None):
+    def begin(clients):
         kind = wanted.kind
         keep = changing is not None and 2 * changing < clients and way.compares(wanted, clients)
         nobody, now = unorganized(clients, cut.levels, cut.slots, cut.needs)
         if not keep or kind is None or kind.angular:
             return nobody, now
-        nothing, room = jnp.zeros((clients, clients), jnp.float32), jnp.full(changing, clients)
-        return nobody, now._replace(known=KnownDistances(nothing, room, jnp.int32(0)))
+        nothing = jnp.zeros((clients, clients), jnp.float32)
+        return nobody, now._replace(known=KnownDistances(nothing, jnp.int32(0)))
 
     def organize(seen, hierarchy, organization, last=None):
         made = way.dendrogram(wanted, seen, last, organization.known)

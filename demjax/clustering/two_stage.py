@@ -34,12 +34,14 @@ def two_stage_linkage(
             last merge then has the height infinity to tell.
         kind: What the distance is made of; angular: the cosine distance.
         method: The linkage method.
-        centroids: ``C``; at most ``N``.
+        centroids: ``C``, at least 2; at most ``N`` are made.
 
     Returns:
         The linkage matrix, and the cophenetic correlation of the centroids' dendrogram.
     """
     count = points.shape[0]
+    if count == 1:
+        return jnp.zeros((0, 4), jnp.float32), jnp.float32(jnp.nan)
     points, finite = _made_safe(points, kind)
     order = jnp.argsort(points[:, 0])
     places = jnp.round(jnp.linspace(0, count - 1, min(centroids, count))).astype(jnp.int32)
@@ -49,16 +51,15 @@ def two_stage_linkage(
     spread = jnp.zeros_like(size).at[own].add(apart) / size
     squares = sqeuclidean({"centroids": mean})
     if method.squared:
-        squares = squares * 2 * size * size[:, None] / (size + size[:, None])
-        inside = 2 * apart
+        factor = jnp.sqrt(2 * size * size[:, None] / (size + size[:, None]))
+        distances, height = factor * _finished(kind, squares), 2**0.5 * _finished(kind, apart)
     else:
-        squares = squares + spread + spread[:, None]
-        inside = apart + spread[own]
-    squares = jnp.where(jnp.eye(size.size, dtype=bool), 0.0, squares)
-    distances = _finished(kind, squares)
+        distances = _finished(kind, squares + spread + spread[:, None])
+        distances = jnp.where(jnp.eye(size.size, dtype=bool), 0.0, distances)
+        height = _finished(kind, apart + spread[own])
     merges = linkage_of_parts(distances, size, method)
     cophenetic = cophenetic_correlation(_counting_parts(merges), distances)
-    rows = _with_clients(merges, own, size, _finished(kind, inside))
+    rows = _with_clients(merges, own, size, height)
     found = as_scipy(Merges(rows, jnp.int32(count - 1)))
     return found.at[-1, 2].set(jnp.where(finite, found[-1, 2], jnp.inf)), cophenetic
 
@@ -73,6 +74,9 @@ def _made_safe(
     if kind.angular:
         points = points / jnp.where(length > 0, length, 1.0)
         length = jnp.minimum(length, 1.0)
+    else:  # about a middle that no client can move, for products of what is far from 0 lose digits
+        points = points - jnp.median(points, axis=0)
+        length = jnp.sqrt(jnp.sum(points**2, axis=1, keepdims=True))
     far = jnp.zeros_like(points[0]).at[0].set(4 * jnp.max(length))
     return jnp.where(finite, points, far), jnp.all(finite)
 

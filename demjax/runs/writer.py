@@ -122,7 +122,7 @@ class Recorder:
                 return say(self._reason(error), FAILED)
             ending = Ending("failed", FAILED, self._reason(error))
         if not self.writes:
-            return say(ending.sentence, ending.code) if ending.sentence else ending.code
+            return ending.code  # the one that writes says how it ended
         try:
             self._summarize(ending.status, time.perf_counter() - begin + self.compile_seconds)
         except OSError as error:

@@ -84,28 +84,60 @@ def test_distances_that_are_kept_give_the_tree_of_all_made_anew(clustering, metr
     options = {"clustering": clustering, "metric": metric}
     if clustering == "sketch":
         options["buckets"] = 101
-    made = self_organization(**options)
-    kept, last = made.begin(60, changing=10), np.full(60, -1)
+    options["changing"] = 10
+    kept, last = self_organization(**options).begin(60), np.full(60, -1)
     assert isinstance(kept[1].known, KnownDistances)
     for number in range(12):
         cohort = rng.permutation(60)[:5]
         points[cohort] = groups_of_clients(count=60, width=300, seed=number)[0][cohort]
         last[cohort] = number
         kept = organized(points, jnp.asarray(last), before=kept, **options)
-        anew = organized(points, jnp.asarray(last), **options)
+        anew = organized(points, jnp.asarray(last), **options | {"changing": None})
         trained = last >= 0
         np.testing.assert_array_equal(kept[0].groups[:, trained], anew[0].groups[:, trained])
         np.testing.assert_allclose(kept[1].merges[:, 2], anew[1].merges[:, 2], rtol=1e-4, atol=1e-4)
-        assert set(cohort) <= set(np.asarray(kept[1].known.rows))
+        assert int(kept[1].known.since) == number
         points[cohort] *= np.float32(0.9)  # as mixing changes them
 
 
 def test_distances_are_kept_only_where_few_change_and_rows_are_made_alike():
-    assert self_organization().begin(60)[1].known == ()
-    assert self_organization().begin(60, changing=30)[1].known == ()
-    assert self_organization(metric="cosine").begin(60, changing=5)[1].known == ()
-    assert self_organization(clustering="two-stage").begin(60, changing=5)[1].known == ()
-    assert self_organization().begin(60, changing=5)[1].known.distances.shape == (60, 60)
+    def known(**options):
+        return self_organization(**options).begin(60)[1].known
+
+    assert known() == known(changing=30) == known(changing=5, metric="cosine") == ()
+    assert known(changing=5, clustering="two-stage") == ()
+    assert known(changing=5).distances.shape == (60, 60)
+
+
+@pytest.mark.parametrize("change", ["metric", "features", "more clients"])
+def test_distances_that_no_longer_hold_are_all_made_anew(change):
+    """A run may go on by another metric or features, or with larger cohorts before."""
+    points, _ = groups_of_clients(count=60, width=300)
+    last = np.zeros(60, int)
+    options = {"changing": 10}
+    kept = self_organization(**options).begin(60)
+    kept = organized(points, jnp.asarray(last), before=kept, **options)
+    last[: 20 if change == "more clients" else 5] = 1
+    if change == "metric":
+        options["metric"] = "sqeuclidean"
+    if change == "features":
+        points = points[:, :150]
+    if change == "more clients":
+        points[:20] *= 2
+    found = organized(points, jnp.asarray(last), before=kept, **options)
+    anew = organized(points, jnp.asarray(last), **options | {"changing": None})
+    np.testing.assert_allclose(found[1].merges, anew[1].merges, rtol=1e-5)
+
+
+def test_kept_distances_are_the_same_type_in_double_precision():
+    points, _ = groups_of_clients(count=24, width=30)
+    with jax.enable_x64(True):
+        kept = self_organization(changing=4).begin(24)
+        made = self_organization(changing=4).organize
+        found = jax.eval_shape(made, [points], *kept, jnp.zeros(24, jnp.int32))
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), found[1].known) == jax.tree.map(
+        lambda x: (x.shape, x.dtype), kept[1].known
+    )
 
 
 @pytest.mark.parametrize("clustering", ["sketch", "two-stage"])

@@ -39,8 +39,6 @@ def made(points, method, centroids, metric="euclidean"):
 @pytest.mark.parametrize("method", METHODS)
 def test_with_a_centroid_for_each_client_it_is_scipys(method, metric):
     points, _ = blobs(np.random.default_rng(0), 40)
-    if method == "ward" and metric != "euclidean":
-        pytest.skip("Ward's method is one of Euclidean distances")
     merges, cophenetic = made(points, method, 40, metric)
     pairs = pdist(points, metric)
     wanted = scipy_tree.linkage(pairs, method)
@@ -87,6 +85,21 @@ def test_clients_in_one_place_and_clients_that_diverged(method):
     parts = scipy_tree.fcluster(merges, 10, "maxclust")
     assert len({parts[70], parts[71], parts[72]}) == 1
     assert (parts == parts[70]).sum() == 3
+
+
+@pytest.mark.parametrize("offset", [1e3, 1e5])
+def test_groups_far_from_the_origin_are_found_as_near_it(offset):
+    points, truth = blobs(np.random.default_rng(5), 400)
+    merges, _ = made(points + offset, "average", 50)
+    assert adjusted_rand_score(truth, scipy_tree.fcluster(merges, 6, "maxclust")) == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_few_clients(count):
+    points = np.arange(count)[:, None] * np.ones(3)
+    merges, _ = made(points, "average", 2)
+    assert merges.shape == (count - 1, 4)
+    assert merges[-1:, 3].tolist() == [count] * (count > 1)
 
 
 def test_permuted_clients_have_the_permuted_dendrogram():

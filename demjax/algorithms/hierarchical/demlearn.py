@@ -97,6 +97,7 @@ def demlearn(
     Raises:
         ValueError: If a number is out of range, a name unknown, or an average to be amplified.
     """
+    organization["changing"] = participation.changing(cohort, period)
     features, organize, unorganized, levels, slots, _ = self_organization(**organization)
     mix = tree.per_level("DemLearn", "mix", mix, levels + 1)
     by_examples = tree.by_examples("DemLearn", weighting, levels + 1)
@@ -106,8 +107,7 @@ def demlearn(
 
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnState:
         client = stack_copies(model := local.init(key), clients.n_clients)
-        group = stack_copies(model, levels + 1, slots)
-        known = unorganized(n := clients.n_clients, participation.changing(n, cohort, period))
+        group, known = stack_copies(model, levels + 1, slots), unorganized(n := clients.n_clients)
         memory, last = features.memory(client, cohort), participation.nobody_yet(n, cohort)
         return DemLearnState(client, group, known[0], known[1], memory, jnp.int32(0), last)
 
@@ -145,6 +145,6 @@ def demlearn(
 
     def models(state: DemLearnState) -> Models:
         client = participation.placed(state.client, state.last, state.group)
-        return Models(client, *state[1:4])
+        return Models(client, *state[1:3], state.organization._replace(known=()))
 
     return Algorithm(init=init, round=one_round, models=models)

@@ -526,3 +526,12 @@ def test_the_docstring_names_all_that_can_be_given():
     for cut in CUTS:
         for name in expand(demlearn, {"cut": cut}, given=ALGORITHMS.given):
             assert re.search(rf"\b{name}\b", demlearn.__doc__), name
+
+
+def test_distances_that_are_kept_are_in_the_state_and_in_no_measurement():
+    clients = tiny.clients((3,) * 24, (1,) * 24)
+    local = local_training(tiny.task(), optax.sgd(0.1), epochs=1, batch_size=4)
+    algorithm = demlearn(local, cohort=2, levels=1)
+    state = jax.eval_shape(algorithm.init, jax.random.key(0), clients)
+    assert state.organization.known.distances.shape == (24, 24)
+    assert jax.eval_shape(algorithm.models, state).organization.known == ()

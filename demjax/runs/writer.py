@@ -121,8 +121,9 @@ class Recorder:
                 run_folder.discard(self.out)
                 return say(self._reason(error), FAILED)
             ending = Ending("failed", FAILED, self._reason(error))
-        if not self.writes:
-            return ending.code  # the one that writes says how it ended
+        if not self.writes:  # the one that writes says how it ended, if it did
+            failed = ending.status == "failed"
+            return say(ending.sentence, ending.code) if failed else ending.code
         try:
             self._summarize(ending.status, time.perf_counter() - begin + self.compile_seconds)
         except OSError as error:

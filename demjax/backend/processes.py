@@ -22,6 +22,8 @@ PATIENCE = 60
 """Seconds that processes wait for each other to come."""
 GRACE = 10
 """Seconds that a process has to end in order once another has died."""
+HEARD = 0.5
+"""Seconds within which the others have heard that this one ends."""
 SILENCE = 15
 """Seconds without an answer after which a machine counts as gone."""
 WRONG, FAILED = 2, 1
@@ -69,11 +71,16 @@ class Together:
             if self._over.is_set() or self.died is not None:
                 return
             self.died = number
+        self._tell(_DIED, number)
+        # Who writes has something to keep, but may wait for the dead one for ever. The others end
+        # before JAX sees that the first is gone, for it would end them without a sentence.
+        if not self.writes or not self._over.wait(GRACE):
+            _end_now(self.sentence(), FAILED)
+
+    def _tell(self, kind: int, number: int) -> None:
         for other in self._others:
             with suppress(OSError):
-                other.sendall(struct.pack("!BI", _DIED, number))
-        if not self._over.wait(GRACE):  # it may wait for the dead one for ever
-            _end_now(self.sentence(), FAILED)
+                other.sendall(struct.pack("!BI", kind, number))
 
     def _listen(self, other: socket.socket, number: int) -> None:
         """Wait for what a connection tells: the end of the run, or of a process."""
@@ -129,16 +136,14 @@ def together(
         _connect(seen, host)
     try:
         yield seen
-    except BaseException:
+    finally:
         seen._over.set()
-        raise
-    seen._over.set()
-    if seen.code:
-        return  # for JAX would wait for the others; the end of this process tells them
-    for other in seen._others:
-        with suppress(OSError):
-            other.sendall(struct.pack("!BI", _DONE, 0))
-    jax.distributed.shutdown()
+        if seen.code:  # JAX would wait for the others, which shall end before this one is gone
+            seen._tell(_DIED, seen.number)
+            time.sleep(HEARD)
+    if not seen.code:
+        seen._tell(_DONE, 0)
+        jax.distributed.shutdown()
 
 
 def _connect(seen: Together, host: str | None) -> None:

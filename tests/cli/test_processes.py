@@ -40,31 +40,39 @@ def rows(out):
     return found.read_text().splitlines()[1:] if found.exists() else []
 
 
-def test_two_processes_write_one_folder_and_end_together_when_one_is_killed(tmp_path):
-    logs = [tmp_path / "finished.log", tmp_path / "killed.log"]
-    for log in logs:
-        log.mkdir()
-    finished, killed = tmp_path / "finished", tmp_path / "killed"
-    whole, cut = begun(finished, 2, logs[0]), begun(killed, 10**6, logs[1])
-    assert [process.wait(timeout=300) for process in whole] == [DONE, DONE]
-    assert len(rows(finished)) == 3
-    summary = json.loads((finished / "summary.json").read_text())
+def test_two_processes_write_one_folder(tmp_path):
+    out = tmp_path / "finished"
+    processes = begun(out, 2, tmp_path)
+    assert [process.wait(timeout=300) for process in processes] == [DONE, DONE]
+    assert len(rows(out)) == 3
+    summary = json.loads((out / "summary.json").read_text())
     assert summary["status"] == "done"
     assert summary["device"]["count"] == 2
-    assert "C-SPE" in (logs[0] / "out0").read_text()
-    assert "C-SPE" not in (logs[0] / "out1").read_text()
+    assert "C-SPE" in (tmp_path / "out0").read_text()
+    assert "C-SPE" not in (tmp_path / "out1").read_text()
 
+
+@pytest.mark.parametrize(
+    ("number", "how", "code", "status"),
+    [
+        (1, signal.SIGKILL, FAILED, "failed"),
+        (0, signal.SIGTERM, FAILED, "interrupted"),
+    ],
+)
+def test_where_one_process_ends_all_end_with_a_sentence(number, how, code, status, tmp_path):
+    out = tmp_path / "cut"
+    processes = begun(out, 10**6, tmp_path)
     until = time.monotonic() + 200
-    while len(rows(killed)) < 2 and time.monotonic() < until:
+    while len(rows(out)) < 2 and time.monotonic() < until:
         time.sleep(0.2)
-    cut[1].send_signal(signal.SIGKILL)
-    assert cut[0].wait(timeout=60) == FAILED
-    said = (logs[1] / "err0").read_text()
-    assert "Process 1 of 2 ended before the run was done, so that all end" in said
+    processes[number].send_signal(how)
+    assert processes[1 - number].wait(timeout=60) == code
+    assert processes[number].wait(timeout=60) != DONE
+    said = (tmp_path / f"err{1 - number}").read_text()
+    assert f"Process {number} of 2 ended before the run was done, so that all end" in said
     assert "Traceback" not in said
-    assert json.loads((killed / "summary.json").read_text())["status"] == "failed"
-    assert len(rows(killed)) >= 2
-    cut[1].wait(timeout=60)
+    assert json.loads((out / "summary.json").read_text())["status"] == status
+    assert len(rows(out)) >= 2
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ PATIENCE = 60
 """Seconds that processes wait for each other to come."""
 GRACE = 10
 """Seconds that a process has to end in order once another has died."""
+SHOWN = 5.0
+"""Seconds after a failure within which it shows whether it is that of another process."""
 HEARD = 0.5
 """Seconds within which the others have heard that this one ends."""
 SILENCE = 15

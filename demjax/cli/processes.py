@@ -5,11 +5,8 @@ import io
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from demjax.backend.processes import Together, together
+from demjax.backend.processes import SHOWN, Together, together
 from demjax.runs.exits import FAILED, say
-
-WAIT = 5.0
-"""Seconds after a failure within which it shows whether another process died of it."""
 
 
 def add_flags(run: argparse.ArgumentParser) -> None:
@@ -63,7 +60,7 @@ def ended_in_order(run: Callable[[], int], seen: Together | None) -> int:
         seen.code = run()
         return seen.code
     except Exception:
-        sentence = seen.sentence(WAIT)
+        sentence = seen.sentence(SHOWN)
         if not sentence:
             raise
         return say(sentence, FAILED)

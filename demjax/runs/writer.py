@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 
 from demjax.backend.compilation import Outcome
-from demjax.backend.processes import Together
+from demjax.backend.processes import SHOWN, Together
 from demjax.experiment.experiment import Experiment
 from demjax.metrics import MEASURES
 from demjax.metrics.selection import CLIENT
@@ -28,9 +28,6 @@ from demjax.runs.tensorboard import Row
 from demjax.simulation.ending import divergence
 from demjax.simulation.history import Moment
 from demjax.simulation.progress import Progress
-
-WAIT = 5.0
-"""Seconds after a failure within which it shows whether it is that of another process."""
 
 
 @contextmanager
@@ -186,7 +183,7 @@ class Recorder:
         return self.together is None or self.together.writes
 
     def _reason(self, error: Exception) -> str:
-        if self.together is not None and (died := self.together.sentence(WAIT)):
+        if self.together is not None and (died := self.together.sentence(SHOWN)):
             return died
         if isinstance(error, OSError):
             return f"The run stopped because {self.out} cannot be written: {error.strerror}."

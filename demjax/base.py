@@ -158,8 +158,14 @@ class Algorithm(NamedTuple):
             traceable. The state holds what the next round needs, the info what one may
             want to see of this one.
         models: ``(state) -> Models``: what would be deployed now.
+        before_scoring: ``(key, models, clients) -> Models``: what clients still do with these
+            before they are scored, such as fine-tuning, and then forget; ``None`` for nothing.
+        moment: When client models are scored, such as ``"trained"`` or ``"averaged"``: one of
+            those that the factory's ``measure_at`` offers.
     """
 
     init: Callable[[PRNGKeyArray, ClientData], Any]
     round: Callable[[PRNGKeyArray, Any, ClientData], tuple[Any, Any]]
     models: Callable[[Any], Models]
+    before_scoring: Callable[[PRNGKeyArray, Models, ClientData], Models] | None = None
+    moment: str = ""

@@ -4,6 +4,7 @@ Keys form a tree. Each is folded in from the one above it, and none is used for 
 
     run ── initial model
      ├──── measures
+     ├──── fine-tuning
      └──── round r ── cohort
                ├───── faults
                ├───── noise
@@ -27,6 +28,7 @@ Number = int | Int[Array, ""]
 # Counted from the last number of 32 bits, which no round and no client reaches.
 _INITIAL_MODEL = np.uint32(2**32 - 1)  # of a run, among its rounds
 _MEASURES = np.uint32(2**32 - 2)
+_FINE_TUNING = np.uint32(2**32 - 3)
 _COHORT = np.uint32(2**32 - 1)  # of a round, among its clients
 _FAULTS = np.uint32(2**32 - 2)
 _NOISE = np.uint32(2**32 - 3)
@@ -44,6 +46,11 @@ def for_initial_model(run: PRNGKeyArray) -> PRNGKeyArray:
 def for_measures(run: PRNGKeyArray) -> PRNGKeyArray:
     """The keys ``[2]`` that draw which test examples, and which clients, a run measures."""
     return jax.random.split(jax.random.fold_in(run, _MEASURES))
+
+
+def for_fine_tuning(run: PRNGKeyArray) -> PRNGKeyArray:
+    """The key of what clients do before they are scored, the same after every round."""
+    return jax.random.fold_in(run, _FINE_TUNING)
 
 
 def for_round(run: PRNGKeyArray, number: Number) -> PRNGKeyArray:

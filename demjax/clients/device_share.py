@@ -10,9 +10,9 @@ from jaxtyping import Array, Float, Int
 
 from demjax.backend import policy
 from demjax.base import ClientData, Params
-from demjax.clients.chunk import Recipe, train_chunk
-from demjax.clients.step import Added
-from demjax.pytrees import as_pytree, like, model_bytes, take_rows
+from demjax.clients.chunk import Recipe, step_chunk, train_chunk
+from demjax.clients.step import Added, ClientStep
+from demjax.pytrees import StackedModels, as_pytree, like, model_bytes, take_rows
 
 
 def _in_chunks(
@@ -56,6 +56,31 @@ def train_some(
     gradient = jax.tree.map(jnp.zeros_like, models if gradients else None)
     start = models, jnp.zeros(numbers.shape[0]), gradient
     return lax.fori_loop(0, chunks.shape[0], one_chunk, start)
+
+
+def step_some(
+    recipe: Recipe, chunk: int | None, step: ClientStep, shared: Any, divided: Any
+) -> tuple[Any, Float[Array, " S"]]:
+    """Take the clients of one device through their batches by an algorithm's own step."""
+    key, clients = shared
+    states, numbers = divided
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(states)) // numbers.shape[0]
+    chunks, each = _in_chunks(chunk, clients, numbers, size)
+
+    def is_models(part):
+        return isinstance(part, StackedModels)
+
+    def one_chunk(number, carry):
+        rows = chunks[number]
+        who = numbers.at[rows].get(mode="fill", fill_value=clients.n_clients)
+        mine = jax.tree.map(as_pytree, take_rows(carry[0], rows), is_leaf=is_models)
+        new, loss = step_chunk(recipe, key, mine, clients, who, step, each)
+        new = jax.tree.map(like, states, new, is_leaf=is_models)
+        return jax.tree.map(
+            lambda leaf, new: leaf.at[rows].set(new, mode="drop"), carry, (new, loss)
+        )
+
+    return lax.fori_loop(0, chunks.shape[0], one_chunk, (states, jnp.zeros(numbers.shape[0])))
 
 
 def sum_some(

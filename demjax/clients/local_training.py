@@ -7,17 +7,17 @@ from typing import Annotated, Any, NamedTuple, cast
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from demjax.backend.sharding import devices_at_work, over_clients
 from demjax.base import ClientData, Params, Task
 from demjax.clients import participation
 from demjax.clients.chunk import Recipe
-from demjax.clients.device_share import sum_some, train_some
+from demjax.clients.device_share import step_some, sum_some, train_some
 from demjax.clients.optimizers import of_gradients
 from demjax.clients.proximal import ProximalTerm
 from demjax.clients.statistics import begin_with, check_statistics
-from demjax.clients.step import Added
+from demjax.clients.step import Added, ClientStep
 from demjax.pytrees import StackedModels, as_pytree, one_of
 from demjax.registry import OPTIMIZERS, check_made, check_number, configurable
 
@@ -28,7 +28,8 @@ class LocalTraining(NamedTuple):
     Attributes:
         init: ``(key) -> model``: the model that all clients start from.
         train: ``(key, models, clients, proximal=None, gradients=False, cohort=None, *,
-            correction=None, trained=None, extra_loss=None) -> (models, loss[N])``: local training
+            correction=None, trained=None, extra_loss=None, epochs=None) -> (models, loss[N])``:
+            local training
             of every client from its row of the stacked ``models``, which come back as the kind of
             thing that was given; the loss is the task's mean over the examples of the last epoch,
             as met during training. What an algorithm may add, all of it or nothing:
@@ -39,7 +40,8 @@ class LocalTraining(NamedTuple):
             - ``trained``: which leaves train, a pytree of plain truth values (FedRep); all others
               keep their bits;
             - ``extra_loss``: ``(model, x[B], y[B], weight[B], key, client) -> scalar``, added to
-              the task's loss of a batch (MOON, distillation).
+              the task's loss of a batch (MOON, distillation);
+            - ``epochs``: passes over a client's examples, in place of the usual number.
 
             With ``gradients=True`` a third result, stacked like ``models``: the gradient of the
             loss and the extra loss, averaged as the loss is, without proximal term and
@@ -53,6 +55,14 @@ class LocalTraining(NamedTuple):
             weighted mean of what clients make of one model that all start from, in the memory of
             a chunk: for systems that need no more of a client's training. ``own`` are the models
             whose state they keep, as in ``begin``.
+        steps: ``(key, states, clients, step, *, cohort=None, epochs=None) -> (states, loss[N])``:
+            the same batches by an algorithm's own ``step``, for systems whose clients do more in a
+            step than descend (pFedMe, Per-FedAvg, APFL). States are any pytree of stacked models
+            and of arrays ``[N, ...]``; ``step(state, batch, slope) -> (state, loss)`` is of one
+            client, whose stacked models it sees as plain pytrees; ``slope(model, batch)`` gives
+            the task's loss, its gradient, and the model with its state after the batch.
+        batches: ``(clients, epochs=None) -> int[N]``: how many steps each client makes.
+        optimizer: What makes a step of a gradient, for an algorithm's own step.
     """
 
     init: Callable[[PRNGKeyArray], Params]
@@ -60,6 +70,9 @@ class LocalTraining(NamedTuple):
     begin: Callable[[Params, Params], Params] = lambda own, given: given
     state: Callable[[Params], Params] | None = None
     mean: Callable[..., tuple[Params, Float[Array, " N"]]] | None = None
+    steps: Callable[..., tuple[Any, Float[Array, " N"]]] | None = None
+    batches: Callable[..., Int[Array, " N"]] | None = None
+    optimizer: optax.GradientTransformation | None = None
 
 
 class TrainingInfo(NamedTuple):
@@ -126,6 +139,10 @@ def local_training(
     optimizer = of_gradients("Local training", cast(optax.GradientTransformation, optimizer))
     recipe = Recipe(task, optimizer, epochs, batch_size, statistics)
 
+    def lasting(epochs: int | None) -> Recipe:
+        check_number("Local training", "epochs", epochs, 1)
+        return recipe if epochs is None else recipe._replace(epochs=epochs)
+
     def train(
         key: PRNGKeyArray,
         models: Params,
@@ -137,6 +154,7 @@ def local_training(
         correction: Params | None = None,
         trained: Params | None = None,
         extra_loss: Callable[..., Float[Array, ""]] | None = None,
+        epochs: int | None = None,
     ) -> tuple[Params, ...]:
         own, common = _per_client(correction, models)
         added = Added(None, as_pytree(trained), extra_loss)
@@ -146,7 +164,7 @@ def local_training(
         shared = key, clients, proximal, common
         numbers = participation.numbers(clients.n_clients, cohort)
         divided = participation.rows(models, cohort), numbers, participation.rows(own, cohort)
-        some = partial(train_some, recipe, chunk, added=added, gradients=gradients)
+        some = partial(train_some, lasting(epochs), chunk, added=added, gradients=gradients)
         new = over_clients(some, shared, divided)
         nothing = jax.tree.map(jnp.zeros_like, models if gradients else None)
         old = models, jnp.full(clients.n_clients, jnp.nan), nothing
@@ -176,7 +194,30 @@ def local_training(
         mean = jax.tree.map(lambda total, leaf: jnp.sum(total, 0).astype(leaf.dtype), sums, model)
         return mean, jnp.full(clients.n_clients, jnp.nan).at[numbers].set(loss, mode="drop")
 
-    return LocalTraining(task.init, train, begin, task.state, mean)
+    def steps(
+        key: PRNGKeyArray,
+        states: Any,
+        clients: ClientData,
+        step: ClientStep,
+        *,
+        cohort: participation.Cohort = None,
+        epochs: int | None = None,
+    ) -> tuple[Any, Float[Array, " N"]]:
+        if statistics == "recompute":
+            raise ValueError(
+                "An algorithm with steps of its own takes no statistics 'recompute'; possible is "
+                "'average' or 'local'."
+            )
+        numbers = participation.numbers(clients.n_clients, cohort)
+        some = partial(step_some, lasting(epochs), chunk, step)
+        new = over_clients(some, (key, clients), (participation.rows(states, cohort), numbers))
+        return participation.put((states, jnp.full(clients.n_clients, jnp.nan)), cohort, new)
+
+    def batches(clients: ClientData, epochs: int | None = None) -> Int[Array, " N"]:
+        size = min(batch_size, clients.train.shape[1])
+        return lasting(epochs).epochs * ((clients.train_size + size - 1) // size)
+
+    return LocalTraining(task.init, train, begin, task.state, mean, steps, batches, optimizer)
 
 
 def _with_copies_of_the_last(missing: int, rows: Array) -> Array:

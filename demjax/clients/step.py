@@ -30,6 +30,13 @@ class Added(NamedTuple):
     extra_loss: Callable[..., Float[Array, ""]] | None = None
 
 
+Slope = Callable[..., tuple[Float[Array, ""], Params, Params]]
+"""``(model, batch) -> (loss, gradient, model)``: the last with its state after the batch."""
+
+ClientStep = Callable[..., tuple[Any, Float[Array, ""]]]
+"""``(state, batch, slope) -> (state, loss)``: an algorithm's own step of one client."""
+
+
 class Batch(NamedTuple):
     """Some examples of a client, and what is drawn for them.
 

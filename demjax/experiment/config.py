@@ -24,6 +24,9 @@ from demjax.registry import (
 RENAMED = {"kinds": "true_clusters", "pixels": "normalization", "weigh": "weighting"}
 """What options of demjax 0.1 are called now."""
 
+MOMENTS = {"global": "averaged"}
+"""What values of ``client_models`` are called, which is ``measure_at`` now."""
+
 _PRESETS = resources.files("demjax.experiment").joinpath("presets")
 
 WITHOUT = {
@@ -119,7 +122,8 @@ def idle(options: Mapping[str, Any]) -> set[str]:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors write a mark
+        # Windows' editors write a mark first.
+        return _renamed(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except OSError as error:
         raise ValueError(f"The config file {path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
@@ -128,6 +132,15 @@ def _parsed(path: Path) -> dict[str, Any]:
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"The config file {path} is not valid TOML: {error}.") from None
+
+
+def _renamed(parsed: dict[str, Any]) -> dict[str, Any]:
+    """Tables with the present name of an option that was called otherwise."""
+    table = parsed.get("algorithm")
+    if isinstance(table, dict) and "client_models" in table:
+        moment = table.pop("client_models")
+        table["measure_at"] = MOMENTS.get(moment, moment)
+    return parsed
 
 
 def _is_old(parsed: Mapping[str, Any]) -> bool:

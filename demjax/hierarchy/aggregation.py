@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.sharding import PartitionSpec
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from demjax import hierarchy as tree
 from demjax.backend import policy
@@ -14,6 +14,7 @@ from demjax.backend.blocks import fold
 from demjax.backend.sharding import AXIS, devices_at_work
 from demjax.base import Hierarchy, Params
 from demjax.clients import participation
+from demjax.hierarchy.robust_means import Average, average_of_groups
 from demjax.pytrees import StackedModels, interpolate, select
 from demjax.registry import check_number
 
@@ -113,16 +114,47 @@ def average_and_mix(
     return client, jax.tree.map(lambda flat, old: flat.reshape(old.shape), flat, group)
 
 
-def mix_chosen(
+def by_any_average(
+    average: Average | None,
     client: Params,
     group: Params,
     hierarchy: Hierarchy,
     *,
-    mix: Sequence[Float[Array, ""] | float],
+    mix: Sequence[Float[Array, ""] | float] | None,
+    soft: Float[Array, ""] | float = 1.0,
+    weight: Float[Array, " N"] | Float[Array, " L N"],
+    amplification: Float[Array, ""] | float = 1.0,
     cohort: participation.Cohort = None,
     chosen: Params | None = None,
+    key: PRNGKeyArray,
 ) -> tuple[Params, Params]:
-    """``hierarchy.mix_down`` of a cohort's chosen leaves; arguments as in ``average_and_mix``."""
+    """``average_and_mix`` with any average in place of the mean, or without mixing.
+
+    Args:
+        average: As in ``hierarchy.robust_means``, which is not amplified; ``None`` for the mean.
+        mix: As in ``mix_down``; ``None`` for no mixing, which leaves clients as they are.
+        key: The round's.
+        client, group, hierarchy, soft, weight, amplification, cohort, chosen: As in
+            ``average_and_mix``.
+    """
+    if average is None and mix is not None:
+        return average_and_mix(
+            client,
+            group,
+            hierarchy,
+            mix=mix,
+            soft=soft,
+            weight=weight,
+            amplification=amplification,
+            cohort=cohort,
+            chosen=chosen,
+        )
+    if average is None:
+        means = tree.group_means(client, hierarchy, weight, amplification)
+        return client, interpolate(group, means, soft)
+    group = average_of_groups(average, client, group, hierarchy, weight, soft=soft, key=key)
+    if mix is None:
+        return client, group
     mixed, group = tree.mix_down(client, group, hierarchy, mix)
     mixed = mixed if chosen is None else select(chosen, mixed, client)
     return participation.kept(client, cohort, mixed), group

@@ -43,6 +43,7 @@ def over_rounds(make: Callable[..., Algorithm], **schedules: Schedule) -> Algori
 
     Returns:
         The algorithm; its state holds the round, so that a run that goes on from it goes on there.
+        What clients do before they are scored has the numbers of the first round.
     """
 
     def at(number: Int[Array, ""]) -> Algorithm:
@@ -61,4 +62,5 @@ def over_rounds(make: Callable[..., Algorithm], **schedules: Schedule) -> Algori
     def models(state: OverRounds) -> Models:
         return at(state.round).models(state.inner)
 
-    return Algorithm(init=init, round=one_round, models=models)
+    first = at(jnp.int32(0))
+    return Algorithm(init, one_round, models, first.before_scoring, first.moment)

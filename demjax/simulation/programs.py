@@ -18,6 +18,7 @@ from demjax.metrics import Measures, measure, model_bytes
 from demjax.simulation.history import no_info
 from demjax.simulation.progress import Progress
 from demjax.simulation.schedule import schedule, takers
+from demjax.simulation.scored import scored_models
 from demjax.tasks.data_check import check_data
 
 
@@ -27,7 +28,7 @@ class Programs(NamedTuple):
     Attributes:
         init: ``(key, clients) -> state``: before the first round.
         round: ``(key, number, state, clients) -> (state, info)``; takes the state's memory over.
-        measures: ``(state, clients) -> Measures``: all that are taken.
+        measures: ``(key, state, clients) -> Measures``: all that are taken.
         seconds: Time spent on tracing and compiling.
         some_measures: The same of fewer measures, by their names.
         info: What is told of a round before there was one.
@@ -86,8 +87,8 @@ def programs(
     def advance(key, number, state, clients):
         return algorithm.round(keys.for_round(key, number), state, clients)
 
-    def look(taker, state, clients):
-        return taker(algorithm.models(state), clients)
+    def look(taker, key, state, clients):
+        return taker(scored_models(algorithm, key, state, clients), clients)
 
     state = jax.eval_shape(algorithm.init, keys.for_initial_model(key), clients)
     models = jax.eval_shape(algorithm.models, state)
@@ -104,7 +105,9 @@ def programs(
     one_round = program(advance, donate_argnums=2, out_shardings=(where, whole()), keep_unused=True)
     one = one_round.lower(key, jnp.int32(0), state, clients)
     measured = partial(program, out_shardings=whole())
-    looks = [measured(partial(look, each)).lower(state, clients) for each in takers(take, sets)]
+    looks = [
+        measured(partial(look, each)).lower(key, state, clients) for each in takers(take, sets)
+    ]
     names = ["init", "round", "measures", *(f"measures ({', '.join(some)})" for some in sets[1:])]
     compiled = _compile(dict(zip(names, (init, one, *looks), strict=True)), progress)
     return Programs(

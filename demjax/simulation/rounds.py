@@ -114,7 +114,7 @@ def _moments(
             if shown:
                 shown.begin(f"measuring after round {number}")
             start = time.perf_counter()
-            measures = _finished(take, state, clients)
+            measures = _finished(take, key, state, clients)
             measure_seconds = seconds = time.perf_counter() - start
         yield Moment(
             number,

@@ -18,6 +18,7 @@ from demjax.base import Algorithm, ClientData, Models
 from demjax.metrics import Measures
 from demjax.simulation.history import History, nan_is_no_value, no_info
 from demjax.simulation.schedule import Schedule, takers
+from demjax.simulation.scored import scored_models
 
 OUTSIDE = get_opaque_trace_state()
 """What JAX says where nothing is traced, as when this module is imported."""
@@ -50,7 +51,7 @@ def whole_run(
             start, end, which = span
             state, info = lax.fori_loop(start, end, lambda n, c: one_round(n, c[0]), carry)
             looks = takers(take, planned.sets)
-            models = algorithm.models(state)
+            models = scored_models(algorithm, key, state, clients)
             if len(looks) == 1:
                 return (state, info), (looks[0](models, clients), info)
             return (state, info), (lax.switch(which, looks, models, clients), info)

@@ -1,9 +1,12 @@
 """What every registered algorithm keeps to; ``MORE`` are further settings of some of them."""
 
+import inspect
 import re
+import typing
 from collections import Counter
 from functools import cache, partial
-from itertools import pairwise
+from itertools import combinations, pairwise
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +36,7 @@ from demjax.clustering import counts, updates
 from demjax.hierarchy import from_parent
 from demjax.models import CNN, MLP
 from demjax.registry import ALGORITHMS
+from demjax.simulation.scored import scored_models
 from demjax.tasks.classification import classification
 
 MORE = {
@@ -185,6 +189,40 @@ def test_many_rounds_are_traced_once(row):
     assert few["round"] == many["round"] == watching["round"] == 1
     # a loop may trace the loss more than once for one round, but not for each
     assert 1 <= few["loss"] == many["loss"] == watching["loss"] <= 4
+
+
+def moments_of(factory):
+    """The moments that a factory says it can be measured at, as its signature has them."""
+    annotation = inspect.signature(factory).parameters["measure_at"].annotation
+    literals = [annotation, *typing.get_args(annotation)]
+    (found,) = (typing.get_args(one) for one in literals if typing.get_origin(one) is Literal)
+    return found
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_every_moment_that_is_declared_can_be_scored_and_the_default_is_one_of_them(name):
+    moments = moments_of(OWN[name])
+    assert OWN[name](training(tiny.task())).moment in moments
+    seen = {}
+    for moment in moments:
+        options = {"mix": 0.5} if (name, moment) == ("fedavg", "mixed") else {}
+        algorithm = OWN[name](training(tiny.task()), measure_at=moment, **options)
+        assert algorithm.moment == moment
+
+        @jax.jit
+        def scored(key, algorithm=algorithm):
+            state = algorithm.init(key, CLIENTS)
+            for number in range(2):
+                state, _ = algorithm.round(jax.random.fold_in(key, number), state, CLIENTS)
+            return scored_models(algorithm, key, state, CLIENTS), algorithm.models(state)
+
+        models, held = scored(KEY)
+        assert models.client.count == COUNT
+        as_held = not tiny.differ(*map(tiny.unstack, (models.client, held.client)), by=0)
+        assert as_held == (algorithm.before_scoring is None)
+        seen[moment] = models.client
+    for one, other in combinations(seen.values(), 2):
+        assert tiny.differ(tiny.unstack(one), tiny.unstack(other))
 
 
 @each_row

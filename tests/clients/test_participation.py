@@ -195,7 +195,7 @@ def test_stand_ins_are_shared_out_evenly_among_those_that_trained(trained):
 
 @pytest.mark.parametrize("factory", [fedavg, fedprox])
 def test_the_global_model_can_be_measured_as_every_clients(factory):
-    algorithm = factory(training(), cohort=3, client_models="global")
+    algorithm = factory(training(), cohort=3, measure_at="averaged")
     plain = factory(training(), cohort=3)
     state = algorithm.init(KEY, CLIENTS)
     state, _ = algorithm.round(KEY, state, CLIENTS)
@@ -208,5 +208,5 @@ def test_the_global_model_can_be_measured_as_every_clients(factory):
 
 
 def test_an_unknown_moment_of_clients_models_is_told():
-    with pytest.raises(ValueError, match=r"client_models.*'trained'.*'global'|trained.*global"):
-        fedavg(training(), client_models="latest")
+    with pytest.raises(ValueError, match=r"measure at 'latest' is unknown; possible are trained, "):
+        fedavg(training(), measure_at="latest")

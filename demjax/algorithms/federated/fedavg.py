@@ -5,26 +5,26 @@ AISTATS 2017, arXiv 1602.05629; server optimizers: Reddi et al., *Adaptive Feder
 Optimization*, ICLR 2021, arXiv 2003.00295.
 """
 
-from typing import Annotated, Literal, NamedTuple, cast
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
-import jax
-import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from demjax.base import Algorithm, ClientData, Models, Params
 from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining, TrainingInfo
-from demjax.clients.optimizers import of_gradients
-from demjax.hierarchy.groups import under_one_root
+from demjax.clients.sending import sent
 from demjax.hierarchy.robust_means import Average, mean_by_examples
-from demjax.pytrees import difference, interpolate, select, stack_copies
-from demjax.registry import ALGORITHMS, OPTIMIZERS, Range, Slot
+from demjax.hierarchy.server import (
+    Epochs,
+    ServerMoment,
+    ServerOptimizer,
+    scored_at,
+    server_step,
+)
+from demjax.pytrees import interpolate, stack_copies
+from demjax.registry import ALGORITHMS, Range
 
-ServerOptimizer = Annotated[
-    optax.GradientTransformation | str | None,
-    Slot(OPTIMIZERS, prefix="server_", defaults={"lr": 1.0}, inferred=True, table="algorithm"),
-]
+Moment = Literal["trained", "mixed", "averaged", "fine-tuned"]
 
 
 class FedAvgState(NamedTuple):
@@ -38,7 +38,7 @@ class FedAvgState(NamedTuple):
 
     client: Params
     server: Params
-    optimizer: optax.OptState
+    optimizer: Any
 
 
 @ALGORITHMS.register(label="FedAvg", paper="McMahan et al., AISTATS 2017, arXiv 1602.05629")
@@ -48,8 +48,9 @@ def fedavg(
     mix: Annotated[Float[Array, ""] | float | None, Range(0, 1)] = None,
     server_optimizer: ServerOptimizer = None,
     cohort: int | None = None,
-    client_models: Literal["trained", "global"] = "trained",
     average: Average | None = None,
+    measure_at: Moment | None = None,
+    fine_tune_epochs: Epochs | None = None,
 ) -> Algorithm:
     """Train from the global model, average by examples.
 
@@ -67,19 +68,29 @@ def fedavg(
         server_optimizer: Any optimizer, or its name; by default the mean replaces the global model.
         cohort: Clients that train in a round and whose mean is taken, 1 to ``N``; all others keep
             their models. By default everyone.
-        client_models: What is measured as the clients' models: what each last trained, which with a
-            cohort may be long ago, or the global model, on each client's own examples.
         average: What takes the place of the mean, such as a robust one, as in
             ``hierarchy.robust_means``; by default the mean by examples.
+        measure_at: When clients' models are scored: what each last ``trained``, which with a cohort
+            may be long ago; the global model, ``averaged``; ``fine-tuned`` from that, on each
+            client's own examples; or ``mixed``. By default trained, with ``mix`` mixed.
+        fine_tune_epochs: Epochs of fine-tuning, at least 1; by default 1.
 
     Returns:
         The algorithm; its hierarchy is one root that holds every client.
 
     Raises:
-        ValueError: If ``mix`` is out of its range.
+        ValueError: If ``mix`` is out of its range, or there is no such moment.
     """
-    chosen = cast(optax.GradientTransformation, server_optimizer or optax.sgd(1.0))
-    server = of_gradients("FedAvg's server", chosen)
+    server = server_step("FedAvg's server", local, server_optimizer)
+    own = "trained" if mix is None else "mixed"
+    moment = measure_at or own
+    if {moment, own} == {"trained", "mixed"}:
+        raise ValueError(
+            f"FedAvg {'without' if mix is None else 'with'} mix was to be measured at {moment!r}; "
+            f"possible are {own!r}, 'averaged' and 'fine-tuned'."
+        )
+    after = "trained" if moment == own else moment
+    scored = scored_at(local, cast(ServerMoment, after), fine_tune_epochs)
 
     def init(key: PRNGKeyArray, clients: ClientData) -> FedAvgState:
         model = local.init(key)
@@ -89,40 +100,18 @@ def fedavg(
         key: PRNGKeyArray, state: FedAvgState, clients: ClientData
     ) -> tuple[FedAvgState, TrainingInfo]:
         who = participation.draw(key, clients.n_clients, cohort)
-        start = state.client
-        if mix is None:
-            start = local.begin(start, stack_copies(state.server, clients.n_clients))
-        start = participation.kept(state.client, who, start)
+        start = state.client if mix is not None else sent(local, state.client, state.server, who)
         client, loss = local.train(key, start, clients, cohort=who)
         mean = mean_by_examples(
             client, clients, who, average=average, reference=state.server, key=key
         )
-        if server_optimizer is None:
-            model, optimizer = mean, state.optimizer
-        else:
-            model, optimizer = _stepped(server, local, state, mean)
+        model, optimizer = server.step(state.server, state.optimizer, mean)
         if mix is not None:
             mixed = interpolate(client, stack_copies(model, clients.n_clients), mix)
             client = participation.kept(client, who, local.begin(client, mixed))
         return FedAvgState(client, model, optimizer), TrainingInfo(loss)
 
     def models(state: FedAvgState) -> Models:
-        if client_models == "global":
-            return under_one_root(stack_copies(state.server, state.client.count), state.server)
-        return under_one_root(state.client, state.server)
+        return scored.models(state.client, state.server)
 
-    return Algorithm(init=init, round=one_round, models=models)
-
-
-def _stepped(
-    server: optax.GradientTransformation, local: LocalTraining, state: FedAvgState, mean: Params
-) -> tuple[Params, optax.OptState]:
-    """The global model after a step of the server's optimizer towards the mean, and its memory."""
-    gradient = difference(state.server, mean)
-    parameters = None
-    if local.state is not None:  # a variance that is stepped would not stay above 0
-        parameters = jax.tree.map(lambda is_state: not is_state, local.state(mean))
-        gradient = select(parameters, gradient, jax.tree.map(jnp.zeros_like, gradient))
-    updates, memory = server.update(gradient, state.optimizer, state.server)
-    model = optax.apply_updates(state.server, updates)
-    return model if parameters is None else select(parameters, model, mean), memory
+    return Algorithm(init, one_round, models, scored.before_scoring, moment)

@@ -3,7 +3,7 @@
 Li et al., *Federated Optimization in Heterogeneous Networks*, MLSys 2020, arXiv 1812.06127.
 """
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -11,8 +11,9 @@ from demjax.base import Algorithm, ClientData, Models, Params
 from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining, TrainingInfo
 from demjax.clients.proximal import near
-from demjax.hierarchy.groups import under_one_root
+from demjax.clients.sending import sent
 from demjax.hierarchy.robust_means import Average, mean_by_examples
+from demjax.hierarchy.server import Epochs, ServerMoment, scored_at
 from demjax.pytrees import stack_copies
 from demjax.registry import ALGORITHMS, Range
 
@@ -35,8 +36,9 @@ def fedprox(
     *,
     prox: Annotated[Float[Array, ""] | float, Range(0, 1e6)] = 0.5,
     cohort: int | None = None,
-    client_models: Literal["trained", "global"] = "trained",
     average: Average | None = None,
+    measure_at: ServerMoment = "trained",
+    fine_tune_epochs: Epochs | None = None,
 ) -> Algorithm:
     """Train near the global model, average by examples.
 
@@ -48,10 +50,10 @@ def fedprox(
         prox: ``μ``, 0 or more; with 0 this is federated averaging.
         cohort: Clients that train in a round and whose mean is taken, 1 to ``N``; all others keep
             their models. By default everyone.
-        client_models: What is measured as the clients' models: what each last trained, which with a
-            cohort may be long ago, or the global model, on each client's own examples.
         average: What takes the place of the mean, such as a robust one, as in
             ``hierarchy.robust_means``; by default the mean by examples.
+        measure_at: When clients' models are scored, as in ``hierarchy.server.scored_at``.
+        fine_tune_epochs: Epochs of fine-tuning, at least 1; by default 1.
 
     Returns:
         The algorithm; its hierarchy is one root that holds every client.
@@ -59,6 +61,7 @@ def fedprox(
     Raises:
         ValueError: If ``prox`` is negative.
     """
+    scored = scored_at(local, measure_at, fine_tune_epochs)
 
     def init(key: PRNGKeyArray, clients: ClientData) -> FedProxState:
         model = local.init(key)
@@ -69,8 +72,7 @@ def fedprox(
     ) -> tuple[FedProxState, TrainingInfo]:
         count = clients.n_clients
         who = participation.draw(key, count, cohort)
-        start = local.begin(state.client, stack_copies(state.server, count))
-        start = participation.kept(state.client, who, start)
+        start = sent(local, state.client, state.server, who)
         client, loss = local.train(key, start, clients, near(state.server, count, prox), cohort=who)
         mean = mean_by_examples(
             client, clients, who, average=average, reference=state.server, key=key
@@ -78,8 +80,6 @@ def fedprox(
         return FedProxState(client, mean), TrainingInfo(loss)
 
     def models(state: FedProxState) -> Models:
-        if client_models == "global":
-            return under_one_root(stack_copies(state.server, state.client.count), state.server)
-        return under_one_root(state.client, state.server)
+        return scored.models(state.client, state.server)
 
-    return Algorithm(init=init, round=one_round, models=models)
+    return Algorithm(init, one_round, models, scored.before_scoring, scored.moment)

@@ -6,7 +6,7 @@ earlier version: *Distributed and Democratized Learning*, arXiv 2003.09301, IEEE
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax.numpy as jnp
 import optax
@@ -17,11 +17,11 @@ from demjax import hierarchy as tree
 from demjax.base import Algorithm, ClientData, Hierarchy, Models, Organization, Params
 from demjax.clients import LocalTraining, ProximalTerm, TrainingInfo, participation
 from demjax.clustering import self_organization
-from demjax.hierarchy.aggregation import average_and_mix, mix_chosen
+from demjax.hierarchy.aggregation import by_any_average
 from demjax.hierarchy.anchors import guide
-from demjax.hierarchy.robust_means import average_of_groups, check_not_amplified
+from demjax.hierarchy.robust_means import check_not_amplified
 from demjax.models.layers import chosen_layers
-from demjax.pytrees import interpolate, select, stack_copies
+from demjax.pytrees import select, stack_copies
 from demjax.registry import ALGORITHMS, STARTS, Number, Passes, Range, Share
 
 
@@ -35,6 +35,7 @@ class DemLearnState(NamedTuple):
     memory: Any  # what the features remember of earlier rounds
     round: Int[Array, ""]  # rounds done
     last: participation.Attendance  # when each client trained, where not all always do
+    trained: Params = ()  # client models before step 4, where those are scored
 
 
 @ALGORITHMS.register(label="DemLearn", paper="Nguyen et al., IEEE TNNLS 2022, arXiv 2007.03278")
@@ -56,6 +57,7 @@ def demlearn(
     cohort: int | None = None,
     recency: Share = 0.5,
     average: tree.Average | None = None,
+    measure_at: Literal["mixed", "trained"] = "mixed",
     **organization: Annotated[Any, Passes(self_organization, table="clustering")],
 ) -> Algorithm:
     """Democratized learning: train, cluster, average bottom-up, mix top-down.
@@ -88,11 +90,12 @@ def demlearn(
         cohort: Clients that train in a round; who has not trained yet is in the root alone.
         recency: Factor on what a client counts in means for each round since it trained, 0 to 1.
         average: In place of the mean of groups, as in ``hierarchy.robust_means``; not amplified.
+        measure_at: Which client models are scored: those ``mixed`` in step 4, or ``trained`` in 1.
         **organization: Step 2: features (feature_layers, sketch), metric, linkage,
             linkage_backend, clustering, cut (levels, groups, heights, slots, min_size).
 
     Returns:
-        The algorithm. Its models are those after step 4.
+        The algorithm.
 
     Raises:
         ValueError: If a number is out of range, a name unknown, or an average to be amplified.
@@ -104,12 +107,14 @@ def demlearn(
     decaying = partial(optax.exponential_decay, decay_rate=beta_decay, end_value=beta_floor)
     schedule = beta if beta is None or callable(beta) else decaying(beta, 1)
     check_not_amplified(average, amplification)
+    keeps, top_down = measure_at == "trained", mix if schedule is None else None
 
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnState:
         client = stack_copies(model := local.init(key), clients.n_clients)
         group, known = stack_copies(model, levels + 1, slots), unorganized(n := clients.n_clients)
         memory, last = features.memory(client, cohort), participation.nobody_yet(n, cohort)
-        return DemLearnState(client, group, known[0], known[1], memory, jnp.int32(0), last)
+        more = *known, memory, jnp.int32(0), last, client if keeps else ()
+        return DemLearnState(client, group, *more)
 
     def one_round(
         key: PRNGKeyArray, state: DemLearnState, clients: ClientData
@@ -122,29 +127,24 @@ def demlearn(
         begin = participation.kept(own, who, local.begin(own, select(chosen, begin, own)))
         memory = features.before(state.memory, begin, who)
         proximal = ProximalTerm(tree.flat_groups(group), which, weight, chosen)
-        learn = partial(local.train, gradients=features.gradients, cohort=who)
-        client, loss, *slopes = learn(key, begin, clients, proximal)
+        client, loss, *slopes = local.train(key, begin, clients, proximal, features.gradients, who)
         regroup = state.round % period == 0
         seen, memory = features.after(memory, client, *slopes, cohort=who, regroup=regroup)
         last = participation.attended(state.last, who, state.round)
         hierarchy, known = lax.cond(regroup, organize, lambda _, *now: now[:2], seen, *old, last)
         factor = jnp.where(state.round < amplified_rounds, amplification, 1.0)
         counts = participation.recency(jnp.where(by_examples, clients.train_size, 1), last, recency)
+        every = {"weight": counts, "amplification": factor, "cohort": who, "chosen": chosen}
+        aggregate = partial(by_any_average, average, mix=top_down, key=key, **every)
         rate = jnp.where(regroup, 1.0, soft)
-        if average is not None:
-            group = average_of_groups(average, client, group, hierarchy, counts, soft=rate, key=key)
-        elif schedule is not None:
-            group = interpolate(group, tree.group_means(client, hierarchy, counts, factor), rate)
-        if schedule is None:
-            at_once = partial(average_and_mix, weight=counts, amplification=factor, soft=rate)
-            aggregate: Callable = at_once if average is None else mix_chosen
-            mixed, group = aggregate(client, group, hierarchy, mix=mix, cohort=who, chosen=chosen)
-            client = local.begin(client, mixed)
-        state = DemLearnState(client, group, hierarchy, known, memory, state.round + 1, last)
-        return state, TrainingInfo(loss)
+        client, group = aggregate(trained := client, group, hierarchy, soft=rate)
+        client, trained = local.begin(trained, client), trained if keeps else ()
+        now = hierarchy, known, memory, state.round + 1, last, trained
+        return DemLearnState(client, group, *now), TrainingInfo(loss)
 
     def models(state: DemLearnState) -> Models:
-        client = participation.placed(state.client, state.last, state.group)
+        own = state.trained if keeps else state.client
+        client = participation.placed(own, state.last, state.group)
         return Models(client, *state[1:3], state.organization._replace(known=()))
 
-    return Algorithm(init=init, round=one_round, models=models)
+    return Algorithm(init, one_round, models, moment=measure_at)

@@ -4,14 +4,15 @@ Li et al., *Ditto: Fair and Robust Federated Learning Through Personalization*, 
 arXiv 2012.04221, algorithm 1.
 """
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from demjax.base import Algorithm, ClientData, Params
+from demjax.base import Algorithm, ClientData, Models, Params
 from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining, TrainingInfo
 from demjax.clients.proximal import near
+from demjax.clients.sending import sent
 from demjax.hierarchy.groups import under_one_root
 from demjax.hierarchy.robust_means import Average, mean_by_examples
 from demjax.pytrees import stack_copies
@@ -37,6 +38,7 @@ def ditto(
     prox: Annotated[Float[Array, ""] | float, Range(0, 1e6)] = 1.0,
     cohort: int | None = None,
     average: Average | None = None,
+    measure_at: Literal["personal", "averaged"] = "personal",
 ) -> Algorithm:
     """Average a global model, and train personal models near it.
 
@@ -55,6 +57,8 @@ def ditto(
             everyone.
         average: What takes the place of the mean, such as a robust one, as in
             ``hierarchy.robust_means``; by default the mean by examples.
+        measure_at: What is scored as the clients' models: their ``personal`` ones, or the global
+            one for each, ``averaged``.
 
     Returns:
         The algorithm; its client models are the personal ones, under one root, the global model.
@@ -85,4 +89,9 @@ def ditto(
         personal, loss = local.train(key, state.personal, clients, nearby, cohort=who)
         return DittoState(personal, server), TrainingInfo(loss)
 
-    return Algorithm(init, one_round, lambda state: under_one_root(*state))
+    def models(state: DittoState) -> Models:
+        if measure_at == "personal":
+            return under_one_root(*state)
+        return under_one_root(sent(local, *state), state.server)
+
+    return Algorithm(init, one_round, models, moment=measure_at)

@@ -1,6 +1,6 @@
 """Every client on its own: the baseline that never talks, and the file to copy for a new one."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -38,7 +38,12 @@ class LocalOnlyInfo(NamedTuple):
 
 
 @ALGORITHMS.register(label="local only", paper="the baseline of no collaboration")
-def local_only(local: LocalTraining, *, cohort: int | None = None) -> Algorithm:
+def local_only(
+    local: LocalTraining,
+    *,
+    cohort: int | None = None,
+    measure_at: Literal["trained"] = "trained",
+) -> Algorithm:
     """Clients train from their own model and share nothing.
 
     The global model, so that it can be measured like any other, is the plain mean of the
@@ -47,6 +52,7 @@ def local_only(local: LocalTraining, *, cohort: int | None = None) -> Algorithm:
     Args:
         local: How clients train on their own.
         cohort: Clients that train in a round, 1 to ``N``; by default everyone.
+        measure_at: When clients' models are scored: what each last ``trained``.
 
     Returns:
         The algorithm; its hierarchy is one root that holds every client.
@@ -65,4 +71,4 @@ def local_only(local: LocalTraining, *, cohort: int | None = None) -> Algorithm:
     def models(state: LocalOnlyState) -> Models:
         return under_one_root(state.client, tree.mean_of_all(state.client))
 
-    return Algorithm(init=init, round=one_round, models=models)
+    return Algorithm(init, one_round, models, moment=measure_at)

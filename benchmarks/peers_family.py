@@ -1,0 +1,203 @@
+"""Rounds of demjax's systems held against those of fluke, where nothing is left to chance.
+
+    python benchmarks/peers_family.py                     # everything, a minute or two
+    python benchmarks/peers_family.py --systems ditto     # one
+    python benchmarks/peers_family.py --report            # the table of what OUT holds
+
+Softmax regression of five unequal clients, all examples of a client in one batch, three steps a
+round, from the same first model in float32: two programs that follow the same rule agree to
+rounding. Told is the largest difference of a parameter after one round and after three, of the
+global model and of the clients' own, beside the largest change that a parameter went through in
+demjax. Where they differ, the reason is found in fluke's code and named; demjax is held against the
+paper's equations by its tests, and so is this table.
+
+fluke is fluke-fl 0.8.1, in an environment of its own that is made here. OUT is by default
+``benchmarks/results/peers_family.json``, with ``.md`` beside it.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import machine
+import numpy as np
+from peers_processes import HERE, environment, last_error, surroundings
+
+sys.path.insert(0, str(HERE / "peers"))
+from convex import CLASSES, EPOCHS, RATE, problem
+
+ROUNDS = (1, 3)
+
+
+@dataclass(frozen=True)
+class System:
+    """A system on both sides.
+
+    Attributes:
+        options: demjax's.
+        peer: fluke's class.
+        client, server, optimizer: fluke's options.
+        personal: Where fluke keeps a client's own model.
+        why: Why they differ, where they do.
+        name: The factory's, where the key is not.
+    """
+
+    options: dict[str, Any]
+    peer: str
+    client: dict[str, Any] = field(default_factory=dict)
+    server: dict[str, Any] = field(default_factory=lambda: {"weighted": True})
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    personal: str = ""
+    why: str = ""
+    name: str = ""
+
+
+SYSTEMS = {
+    "fedavg": System({}, "fedavg.FedAVG"),
+    "fedprox": System({"prox": 0.5}, "fedprox.FedProx", client={"mu": 0.5}),
+    "ditto": System(
+        {"prox": 0.7},
+        "ditto.Ditto",
+        client={"lam": 0.7, "tau": EPOCHS},
+        personal="personalized_model",
+    ),
+}
+
+
+def demjax_models(name: str, system: System) -> list[dict[str, np.ndarray]]:
+    """The models of demjax after each of ``ROUNDS``, arrays named as fluke's side writes them."""
+    import jax
+    import jax.numpy as jnp
+
+    import demjax
+    from demjax.pytrees import as_pytree
+
+    given = problem()
+    sizes = [len(y) for y in given.y]
+    rows = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+    partition = demjax.data.Partition(rows, [row[:1] for row in rows])
+    clients = demjax.data.client_data(np.concatenate(given.x), np.concatenate(given.y), partition)
+    task = demjax.classification(demjax.models.Linear(classes=CLASSES), clients.x[0])
+    local = demjax.local_training(task, "sgd", lr=RATE, epochs=EPOCHS, batch_size=max(sizes))
+    first = jax.eval_shape(task.init, jax.random.key(0))
+    arrays = {"kernel": given.kernel, "bias": given.bias}
+
+    def named(path, leaf):
+        found = jnp.asarray(arrays[path[-1].key])
+        assert found.shape == leaf.shape
+        return found
+
+    first = jax.tree.map_with_path(named, first)
+    make = getattr(demjax, system.name or name)
+    algorithm = make(local._replace(init=lambda key: first), **system.options)
+    state, found = algorithm.init(jax.random.key(0), clients), []
+    for number in range(max(ROUNDS)):
+        state, _ = jax.jit(algorithm.round)(jax.random.key(number), state, clients)
+        if number + 1 in ROUNDS:
+            models = algorithm.models(state)
+            found.append(
+                _named(as_pytree(models.group), "", (-1, 0))
+                | _named(as_pytree(models.client), "own_", ())
+            )
+    return found
+
+
+def _named(model: Any, before: str, row: tuple) -> dict[str, np.ndarray]:
+    import jax
+
+    leaves = jax.tree.leaves_with_path(model)
+    return {before + path[-1].key: np.asarray(leaf)[row] for path, leaf in leaves}
+
+
+def fluke_models(python: Path, system: System) -> list[dict[str, np.ndarray]]:
+    """Likewise of fluke, a process for each number of rounds."""
+    found = []
+    for rounds in ROUNDS:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "models.npz"
+            command = [str(python), str(HERE / "peers" / "fluke_side.py"), "--system", system.peer]
+            command += ["--rounds", str(rounds), "--out", str(out)]
+            command += ["--personal", system.personal] if system.personal else []
+            for option in ("client", "server", "optimizer"):
+                command += [f"--{option}", json.dumps(getattr(system, option))]
+            done = subprocess.run(command, capture_output=True, text=True, env=surroundings())
+            if done.returncode:
+                sys.exit(f"{system.peer}: {last_error(done.stderr)}")
+            with np.load(out, allow_pickle=False) as file:
+                found.append({name: file[name] for name in file.files})
+    return found
+
+
+def compared(python: Path, name: str) -> dict[str, Any]:
+    """A row of the table."""
+    system, given = SYSTEMS[name], problem()
+    ours, theirs = demjax_models(name, system), fluke_models(python, system)
+
+    def largest(mine: dict, other: dict, before: str) -> float:
+        both = [(mine[before + leaf], other[before + leaf]) for leaf in ("kernel", "bias")]
+        return float(max(np.max(np.abs(a - b)) for a, b in both))
+
+    start = {"kernel": given.kernel, "bias": given.bias}
+    return {
+        "peer": system.peer,
+        "rounds": ROUNDS,
+        "moved": largest(ours[-1], start, ""),
+        "global": [largest(a, b, "") for a, b in zip(ours, theirs, strict=True)],
+        "personal": [largest(a, b, "own_") for a, b in zip(ours, theirs, strict=True)]
+        if system.personal
+        else None,
+        "why": system.why,
+    }
+
+
+def report(found: dict[str, Any]) -> str:
+    """The table in Markdown."""
+    lines = [
+        "# demjax's systems and fluke's, the same rounds",
+        "",
+        "Largest difference of a parameter after one round / three; softmax regression, whole "
+        "batches, three steps a round.",
+        "",
+        "| system | fluke's | it moved by | global model | clients' own models | why |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in found["systems"].items():
+        two = [
+            " / ".join(f"{x:.1e}" for x in row[kind]) if row[kind] else "–"
+            for kind in ("global", "personal")
+        ]
+        cells = (name, f"`{row['peer']}`", f"{row['moved']:.2f}", *two, row["why"] or "–")
+        lines.append(f"| {' | '.join(cells)} |")
+    made = f"{found['machine']['cpu']}, jax {found['versions']['jax']}, fluke-fl 0.8.1."
+    return "\n".join([*lines, "", made, ""])
+
+
+def main() -> None:
+    """Compare what is asked for, and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "peers_family.json")
+    parser.add_argument("--environments", type=Path, default=HERE / ".peers")
+    parser.add_argument("--python", default="python3", help="to make fluke's environment with")
+    parser.add_argument("--fluke-python", type=Path, help="an environment that is there already")
+    parser.add_argument("--report", action="store_true", help="the table of what OUT holds")
+    asked = parser.parse_args()
+    found = json.loads(asked.out.read_text()) if asked.out.exists() else {"systems": {}}
+    if not asked.report:
+        python = asked.fluke_python or environment("fluke", asked.environments, asked.python)
+        for name in asked.systems:
+            found["systems"][name] = compared(python, name)
+            print(name, found["systems"][name], flush=True)
+        empty = machine.empty_result("softmax regression, five clients", 1)
+        found |= {part: empty[part] for part in ("machine", "versions")}
+        asked.out.write_text(json.dumps(found, indent=1) + "\n")
+    asked.out.with_suffix(".md").write_text(report(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -91,14 +91,15 @@ def devices_at_work() -> int:
     return 1 if AXIS in mesh.manual_axes else dict(mesh.shape).get(AXIS, 1)
 
 
-def over_clients(function: Callable, shared: Any, divided: Any) -> Any:
+def over_clients(function: Callable, shared: Any, divided: Any, nobody: Any = 0) -> Any:
     """Call ``function(shared, divided)`` on every device with its part of what is divided.
 
     Args:
         function: Works on any number of rows, on each for itself.
         shared: Arrays that all get whole.
         divided: Arrays of the same number of rows, divided evenly; where that does not come out
-            even, the last gets copies of the last row.
+            even, the last devices get rows for nobody.
+        nobody: What these hold: one number, or one for each part of ``divided``.
 
     Returns:
         What the function returns: arrays of as many rows.
@@ -107,18 +108,34 @@ def over_clients(function: Callable, shared: Any, divided: Any) -> Any:
     if devices == 1:
         return function(shared, divided)
     count = jax.tree.leaves(divided)[0].shape[0]
-    missing = -count % devices
-
-    def fill(leaf):
-        return jnp.concatenate([leaf, jnp.repeat(leaf[-1:], missing, axis=0)]) if missing else leaf
-
     whole, parts = PartitionSpec(), PartitionSpec(AXIS)
     spread = jax.shard_map(function, in_specs=(whole, parts), out_specs=parts, check_vma=False)
-    result = spread(shared, jax.tree.map(fill, divided))
+    if count % devices == 0:
+        return spread(shared, divided)
+    nobody = jax.tree.broadcast(nobody, divided)
+    result = spread(shared, jax.tree.map(with_rows_for_nobody, divided, nobody))
+    return jax.tree.map(lambda leaf: without_rows_for_nobody(leaf, count), result)
+
+
+def with_rows_for_nobody(leaf: jax.Array, value: Any = 0) -> jax.Array:
+    """An array with so many more rows that all devices have as many; none has to be moved."""
+    missing = -leaf.shape[0] % devices_at_work()
     if not missing:
-        return result
-    # Parts that are uneven would be padded and cut at every step that follows.
-    return jax.tree.map(lambda leaf: everywhere(leaf[:count]), result)
+        return leaf
+    widths = [(0, missing)] + [(0, 0)] * (leaf.ndim - 1)
+    return jnp.pad(leaf, widths, constant_values=value)
+
+
+def without_rows_for_nobody(leaf: jax.Array, count: int) -> jax.Array:
+    """The first rows of such an array, where they are, in parts of which the last is smaller.
+
+    A single number for each client is little, and goes to all devices: what is made of uneven parts
+    is padded and cut at every step.
+    """
+    if leaf.shape[0] == count:
+        return leaf
+    parts = PartitionSpec(AXIS) if leaf.ndim > 1 else PartitionSpec()
+    return lax.with_sharding_constraint(leaf[:count], parts)
 
 
 def over_wanted(function: Callable, shared: Any, divided: Any, wanted: Bool[Array, " P"]) -> Any:
@@ -163,12 +180,13 @@ def over_columns(function: Callable, stacked: list[jax.Array], shared: Any, sums
     if devices == 1:
         whole_columns = partial(lax.dynamic_slice_in_dim, axis=-1)
         return function(stacked, shared, sums, whole_columns, 1)
-    divided = stacked[0].shape[0] % devices == 0
+    count = stacked[0].shape[0]
 
     def columns(x, start, width):
-        if divided and x.ndim > 1:
+        if x.ndim > 1:
             some = lax.dynamic_slice_in_dim(x, start, devices * width, axis=1)
-            return lax.all_to_all(some, AXIS, split_axis=1, concat_axis=0, tiled=True)
+            some = lax.all_to_all(some, AXIS, split_axis=1, concat_axis=0, tiled=True)
+            return some[:count]
         return lax.dynamic_slice_in_dim(x, start + lax.axis_index(AXIS) * width, width, axis=-1)
 
     def one_device(stacked, shared, sums):
@@ -177,9 +195,9 @@ def over_columns(function: Callable, stacked: list[jax.Array], shared: Any, sums
         return lax.psum(function(stacked, shared, sums, columns, devices), AXIS)
 
     whole = PartitionSpec()
-    given = PartitionSpec(AXIS) if divided else whole, whole, whole
+    given = PartitionSpec(AXIS), whole, whole
     spread = jax.shard_map(one_device, in_specs=given, out_specs=whole, check_vma=False)
-    return spread(stacked, shared, sums)
+    return spread([with_rows_for_nobody(array) for array in stacked], shared, sums)
 
 
 def on_one(function: Callable, *arguments: jax.Array) -> Any:

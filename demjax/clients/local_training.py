@@ -165,7 +165,7 @@ def local_training(
         numbers = participation.numbers(clients.n_clients, cohort)
         divided = participation.rows(models, cohort), numbers, participation.rows(own, cohort)
         some = partial(train_some, lasting(epochs), chunk, added=added, gradients=gradients)
-        new = over_clients(some, shared, divided)
+        new = over_clients(some, shared, divided, nobody=(0, clients.n_clients, 0))
         nothing = jax.tree.map(jnp.zeros_like, models if gradients else None)
         old = models, jnp.full(clients.n_clients, jnp.nan), nothing
         models, loss, gradient = participation.put(old, cohort, new)
@@ -210,7 +210,8 @@ def local_training(
             )
         numbers = participation.numbers(clients.n_clients, cohort)
         some = partial(step_some, lasting(epochs), chunk, step)
-        new = over_clients(some, (key, clients), (participation.rows(states, cohort), numbers))
+        divided = participation.rows(states, cohort), numbers
+        new = over_clients(some, (key, clients), divided, nobody=(0, clients.n_clients))
         return participation.put((states, jnp.full(clients.n_clients, jnp.nan)), cohort, new)
 
     def batches(clients: ClientData, epochs: int | None = None) -> Int[Array, " N"]:

@@ -11,7 +11,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from demjax import hierarchy as tree
 from demjax.backend import policy
 from demjax.backend.blocks import fold
-from demjax.backend.sharding import AXIS, devices_at_work
+from demjax.backend.sharding import (
+    AXIS,
+    devices_at_work,
+    with_rows_for_nobody,
+    without_rows_for_nobody,
+)
 from demjax.base import Hierarchy, Params
 from demjax.clients import participation
 from demjax.hierarchy.robust_means import Average, average_of_groups
@@ -66,10 +71,7 @@ def average_and_mix(
     check_number("Aggregation", "block", block, 1)
     count, slots = hierarchy.groups.shape[1], hierarchy.size.size
     devices = devices_at_work()
-    divided = devices > 1 and count % devices == 0
-    width = block or policy.parameters_averaged_at_once(
-        slots + count // (devices if divided else 1)
-    )
+    width = block or policy.parameters_averaged_at_once(slots + -(-count // devices))
     if chosen is None:
         chosen = jax.tree.map(lambda _: True, client)
     elif isinstance(client, StackedModels):
@@ -84,7 +86,7 @@ def average_and_mix(
 
         def one_block(own, flat):
             mean = jnp.matmul(share.T, own, precision=lax.Precision.HIGHEST)
-            mean = lax.psum(mean, AXIS) if divided else mean
+            mean = lax.psum(mean, AXIS) if devices > 1 else mean
             flat = down(interpolate(flat, mean, soft))
             mixed = interpolate(own, flat[lowest], own_mix)
             return mixed if takes is None else jnp.where(takes[:, None], mixed, own), flat
@@ -106,11 +108,14 @@ def average_and_mix(
         new = [one_array(*each) for each in zip(arrays, *rest, strict=True)]
         return tuple(jax.tree.unflatten(structure, some) for some in zip(*new, strict=True))
 
-    if divided:
+    if devices > 1:
         parts, whole = PartitionSpec(AXIS), PartitionSpec()
         given, made = (parts, whole, parts, whole), (parts, whole)
         one_device = jax.shard_map(one_device, in_specs=given, out_specs=made, check_vma=False)
+        client, of_clients = jax.tree.map(with_rows_for_nobody, (client, of_clients))
     client, flat = one_device(client, tree.flat_groups(group), of_clients, of_all)
+    if devices > 1:
+        client = jax.tree.map(lambda leaf: without_rows_for_nobody(leaf, count), client)
     return client, jax.tree.map(lambda flat, old: flat.reshape(old.shape), flat, group)
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
+from demjax.backend.placement import Stored
 from demjax.metrics import Measures
 
 
@@ -56,7 +57,8 @@ class Moment(_Moment):
         round: Rounds done.
         measures: The measures, or ``None`` in a round that is not measured.
         state: The algorithm's state; the next round takes its memory over, so that what is to be
-            read later is to be copied: ``jax.tree.map(jnp.copy, moment.state)``.
+            read later is to be copied: ``jax.tree.map(jnp.copy, moment.state)``. Of several
+            processes all read it or none.
         info: What the algorithm tells of its last round; before the first NaN, or 0 where numbers
             are whole.
         round_seconds: Time of the last round; 0 before the first.
@@ -74,13 +76,13 @@ class Moment(_Moment):
     @property
     def state(self) -> Any:
         """The algorithm's state, as long as it is there."""
-        state = self[2]
-        if any(isinstance(x, jax.Array) and x.is_deleted() for x in jax.tree.leaves(state)):
+        kept = self[2]
+        if any(isinstance(x, jax.Array) and x.is_deleted() for x in jax.tree.leaves(kept)):
             raise RuntimeError(
                 f"The state after round {self.round} is gone, for the next round has taken its "
                 "memory over; possible is to copy it before: jax.tree.map(jnp.copy, moment.state)."
             )
-        return state
+        return kept.read() if isinstance(kept, Stored) else kept
 
 
 def no_info(shapes: Any) -> Any:

@@ -12,7 +12,7 @@ from demjax.backend import memory, policy
 from demjax.backend.accelerators import absent_devices
 from demjax.backend.accelerators import accelerator as known_accelerator
 from demjax.backend.collectives import collectives
-from demjax.backend.placement import state_shardings
+from demjax.backend.placement import state_shardings, stored_evenly
 from demjax.backend.sharding import AXIS
 from demjax.base import Algorithm, ClientData
 from demjax.pytrees import model_bytes
@@ -173,6 +173,7 @@ def _compiled(algorithm: Algorithm, clients: ClientData, places: Any, limit: int
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where)
 
     with jax.set_mesh(mesh) if len(places) > 1 else nullcontext():
+        algorithm = stored_evenly(algorithm, clients)
         state = jax.eval_shape(algorithm.init, _key(), clients)
         where = state_shardings(state, clients.train.shape[0])
         where = jax.tree.map(lambda _: whole, state) if where is None else where

@@ -11,7 +11,13 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from demjax import keys
-from demjax.backend.placement import on_every_device, state_shardings, whole
+from demjax.backend.placement import (
+    on_every_device,
+    state_shapes,
+    state_shardings,
+    stored_evenly,
+    whole,
+)
 from demjax.backend.sharding import compiler_options
 from demjax.base import Algorithm, ClientData, Models, Task
 from demjax.metrics import Measures, measure, model_bytes
@@ -23,7 +29,7 @@ from demjax.tasks.data_check import check_data
 
 
 class Programs(NamedTuple):
-    """The compiled parts of a run.
+    """The compiled parts of a run; states are as they are stored.
 
     Attributes:
         init: ``(key, clients) -> state``: before the first round.
@@ -33,6 +39,7 @@ class Programs(NamedTuple):
         some_measures: The same of fewer measures, by their names.
         info: What is told of a round before there was one.
         model_bytes: Bytes of one model as it travels; 0 without a server.
+        state: The shapes of a state as it is read.
     """
 
     init: jax.stages.Compiled
@@ -42,6 +49,7 @@ class Programs(NamedTuple):
     some_measures: Mapping[tuple[str, ...], jax.stages.Compiled] = {}
     info: Any = None
     model_bytes: int = 0
+    state: Any = None
 
 
 def programs(
@@ -83,6 +91,8 @@ def programs(
     if progress:
         progress.begin("tracing")
     clients = on_every_device(clients)
+    shapes = state_shapes(algorithm, clients, keys.for_initial_model(key))
+    algorithm = stored_evenly(algorithm, clients)
 
     def advance(key, number, state, clients):
         return algorithm.round(keys.for_round(key, number), state, clients)
@@ -119,6 +129,7 @@ def programs(
         info=no_info(one.out_info[1]),
         # What takes the measures may be written for models of another form.
         model_bytes=model_bytes(models) if isinstance(models, Models) else 0,
+        state=shapes,
     )
 
 

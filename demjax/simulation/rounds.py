@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from demjax import keys
-from demjax.backend.placement import on_every_device, state_shardings
+from demjax.backend.placement import Stored, on_every_device, state_shapes, store
 from demjax.base import Algorithm, ClientData, Models, Task
 from demjax.metrics import Measures
 from demjax.simulation.checks import check_arguments, check_state
@@ -44,7 +44,8 @@ def moments(
     planned = schedule(rounds, eval_every, measures_every, take=take_measures, done=done)
     clients = on_every_device(clients)
     if state is not None:
-        state = _taken_up(state, algorithm, key, clients)
+        check_state(state, state_shapes(algorithm, clients, keys.for_initial_model(key)))
+        state = store(state, clients.n_clients)  # a copy, for a round takes its memory over
     shown = Progress(done + rounds) if progress is True else (progress or None)
     with shown if shown and progress is True else nullcontext():
         parts = compiled or programs(
@@ -72,15 +73,6 @@ def moments(
         due = {n: looks[names] for n, names in zip(planned.rounds, planned.taken, strict=True)}
         found = _moments(parts, due, key, state, clients, shown, stop)
         yield from shown.follow(found, task.score_name) if shown else found
-
-
-def _taken_up(state: Any, algorithm: Algorithm, key: PRNGKeyArray, clients: ClientData) -> Any:
-    """A copy of a state, for a round takes its memory over, on the devices that it belongs to."""
-    wanted = jax.eval_shape(algorithm.init, keys.for_initial_model(key), clients)
-    check_state(state, wanted)
-    where = state_shardings(wanted, clients.n_clients)
-    state = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
-    return state if where is None else jax.device_put(state, where)
 
 
 def _finished(program: Callable[..., Any], *arguments: Any) -> Any:
@@ -119,7 +111,7 @@ def _moments(
         yield Moment(
             number,
             measures,
-            state,
+            state if parts.state is None else Stored(state, parts.state),
             info,
             round_seconds,
             measure_seconds,

@@ -27,7 +27,7 @@ from jaxtyping import Array
 
 from demjax.arrays import on_device
 from demjax.backend import policy
-from demjax.backend.sharding import compiler_options, over_clients
+from demjax.backend.sharding import compiler_options, devices_at_work, everywhere, over_clients
 from demjax.metrics import Measures
 from demjax.registry import check_number
 from demjax.simulation.history import nan_is_no_value
@@ -92,7 +92,14 @@ def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None 
 
     @partial(jax.jit, compiler_options=compiler_options())
     def run(shared, experiments):
-        return over_clients(some, shared, experiments)
+        devices, (count,) = devices_at_work(), rows
+        if not count % devices:
+            return over_clients(some, shared, experiments)
+        # The last devices get copies of the last one.
+        taken = jnp.minimum(jnp.arange(count + -count % devices), count - 1)
+        experiments = jax.tree.map(lambda leaf: leaf[taken], experiments)
+        results = over_clients(some, shared, experiments)
+        return jax.tree.map(lambda leaf: everywhere(leaf[:count]), results)
 
     with nan_is_no_value():
         results = run(shared, experiments)

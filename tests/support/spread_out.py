@@ -31,13 +31,19 @@ def outcomes():
     import tiny
 
     import demjax
-    from demjax.backend.placement import on_every_device, state_shardings, whole
+    from demjax.backend.placement import (
+        on_every_device,
+        state_shardings,
+        stored_evenly,
+        whole,
+    )
 
     found = {}
     for name, make, options, count in settings():
         clients = on_every_device(tiny.clients(SIZES[:count], (1,) * count))
         local = demjax.local_training(tiny.task(), optax.sgd(0.3), epochs=2, batch_size=4)
-        algorithm, key = make(local, **options), jax.random.key(3)
+        algorithm = stored_evenly(make(local, **options), clients)
+        key = jax.random.key(3)
         where = state_shardings(jax.eval_shape(algorithm.init, key, clients), count)
         state = jax.jit(algorithm.init, out_shardings=where)(key, clients)
         one_round = jax.jit(algorithm.round, donate_argnums=1, out_shardings=(where, whole()))

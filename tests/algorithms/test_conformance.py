@@ -28,7 +28,7 @@ from demjax import (
 )
 from demjax.backend import policy
 from demjax.backend.collectives import collectives
-from demjax.backend.placement import state_shardings
+from demjax.backend.placement import state_shardings, stored_evenly
 from demjax.backend.policy import compiling_for
 from demjax.backend.sharding import spread_over
 from demjax.base import NO_GROUP
@@ -370,13 +370,15 @@ def test_models_in_one_array_have_the_outcome_of_models_in_leaves(row, monkeypat
     tiny.close(tiny.plain(got), tiny.plain(wanted), 1e-5)
 
 
+@pytest.mark.parametrize("count", [10, 9])
 @pytest.mark.parametrize("row", OWN)
-def test_models_of_clients_are_never_gathered_from_several_devices(row):
-    clients = tiny.clients(sizes=(7, 3, 4, 5, 6, 2, 3, 4), test_sizes=(1,) * 8)
+def test_models_of_clients_are_never_gathered_from_several_devices(row, count):
+    clients = tiny.clients((7, 3, 4, 5, 6, 2, 3, 4, 5, 3)[:count], (1,) * count)
     task = classification(MLP(classes=3, hidden=(300,)), clients.x[0])
     algorithm = ROWS[row](training(task))
     one = sum(leaf.size for leaf in jax.tree.leaves(task.init(KEY)))
     with spread_over(2):
+        algorithm = stored_evenly(algorithm, clients)
         state = jax.eval_shape(algorithm.init, KEY, clients)
         where = state_shardings(state, clients.n_clients)
         state = jax.tree.map(
@@ -384,9 +386,17 @@ def test_models_of_clients_are_never_gathered_from_several_devices(row):
             state,
             where,
         )
-        program = jax.jit(algorithm.round, donate_argnums=1, out_shardings=(where, None))
-        text = program.lower(KEY, state, clients).compile().as_text()
-    assert max(collectives(text).get("all-gather", [0])) < 4 * one
+        asked = {"donate_argnums": 1, "out_shardings": (where, None), "keep_unused": True}
+        program = jax.jit(algorithm.round, **asked).lower(KEY, state, clients).compile()
+    assert max(collectives(program.as_text()).get("all-gather", [0])) < 4 * one
+    # A device is given 5 of the clients' models, which is a half, or 5 of 9.
+    own, rest = 0, sum(leaf.nbytes for leaf in clients) + jax.random.key_data(KEY).nbytes
+    for leaf in jax.tree.leaves(jax.eval_shape(ROWS[row](training(task)).init, KEY, clients)):
+        size, rows = leaf.size * leaf.dtype.itemsize, leaf.shape[0] if leaf.ndim > 1 else 0
+        own, rest = (own + size, rest) if rows == count else (own, rest + size)
+    assert own >= 4 * one * count
+    told = program.memory_analysis().argument_size_in_bytes
+    assert told <= own * 5 / count + rest + 64
 
 
 @ACCELERATORS

@@ -17,7 +17,13 @@ from scipy.spatial.distance import pdist, squareform
 from demjax import clustering, local_training, measure, simulate, watch
 from demjax.algorithms import demlearn, fedavg
 from demjax.backend import policy
-from demjax.backend.placement import on_every_device, state_shardings
+from demjax.backend.placement import (
+    Stored,
+    on_every_device,
+    state_shardings,
+    store,
+    stored_evenly,
+)
 from demjax.backend.sharding import (
     PATIENCE,
     compiler_options,
@@ -29,6 +35,7 @@ from demjax.backend.sharding import (
     spread_over,
     use_cores,
 )
+from demjax.base import Algorithm
 from demjax.clustering import columns, gradients
 from demjax.simulation.run import programs
 
@@ -135,13 +142,70 @@ def test_outside_of_the_context_one_device_is_at_work():
     assert devices_at_work() == 1
 
 
-def test_states_live_in_parts_where_they_come_out_even():
+@pytest.mark.parametrize("clients", [4, 3])
+def test_states_live_in_parts(clients):
     state = {"models": jnp.ones((4, 2)), "tree": jnp.ones((3, 4)), "round": jnp.int32(0)}
     with spread_over(2):
-        even, odd = state_shardings(state, 4), state_shardings({"models": jnp.ones((5, 2))}, 5)
-    parts = {name: not where.is_fully_replicated for name, where in even.items()}
+        places = state_shardings(state, clients)
+    parts = {name: not where.is_fully_replicated for name, where in places.items()}
     assert parts == {"models": True, "tree": False, "round": False}
-    assert odd["models"].is_fully_replicated
+
+
+def counting_up(clients):
+    """An algorithm of numbers that can be told by hand, and a matrix of clients."""
+    count = clients.n_clients
+
+    def init(key, clients):
+        own = jnp.arange(1.0, count + 1)
+        return {"models": own[:, None] * jnp.ones(3), "each": own, "pairs": jnp.ones((count, 9))}
+
+    def one_round(key, state, clients):
+        assert {name: leaf.shape[0] for name, leaf in state.items()} == dict.fromkeys(state, count)
+        mean = jnp.mean(state["models"], axis=0)
+        return state | {"models": state["models"] + mean, "each": -state["each"]}, mean
+
+    return Algorithm(init, one_round, lambda state: state)
+
+
+@pytest.mark.parametrize("count", [5, 6, 7])
+def test_nobody_sees_rows_for_nobody(count):
+    clients = tiny.clients((2,) * count, (1,) * count)
+    algorithm = counting_up(clients)
+    with spread_over(2):
+        stored = stored_evenly(algorithm, clients)
+        assert (stored is algorithm) == (count == 6)
+        shapes = jax.eval_shape(stored.init, jax.random.key(0), clients)
+        where = state_shardings(shapes, count)
+        state = jax.jit(stored.init, out_shardings=where)(jax.random.key(0), clients)
+        one_round = jax.jit(stored.round, out_shardings=(where, None))
+        state, mean = one_round(jax.random.key(0), state, clients)
+        seen = Stored(state, jax.eval_shape(algorithm.init, jax.random.key(0), clients)).read()
+        again = store(jax.tree.map(np.asarray, seen), count)
+        there = store(seen, count)
+    own, half = np.arange(1.0, count + 1), -(-count // 2)
+    np.testing.assert_array_equal(mean, [(count + 1) / 2] * 3)
+    np.testing.assert_array_equal(seen["models"], (own + (count + 1) / 2)[:, None] * np.ones(3))
+    np.testing.assert_array_equal(seen["each"], -own)
+    np.testing.assert_array_equal(seen["pairs"], np.ones((count, 9)))
+    for kept in (state, again, there):
+        assert [shard.data.shape for shard in kept["models"].addressable_shards] == [(half, 3)] * 2
+        np.testing.assert_array_equal(kept["models"][:count], seen["models"])
+        np.testing.assert_array_equal(kept["models"][count:], 0)
+
+
+def test_a_run_goes_on_from_what_is_read_of_clients_that_do_not_divide():
+    clients = tiny.clients((7, 3, 4, 5, 6), (1,) * 5)
+    asked = {"rounds": 1, "key": jax.random.key(1), "take_measures": themselves}
+    made = [*system("demlearn", clients)]
+    whole = simulate(*made, **asked | {"rounds": 2})
+    with spread_over(2):
+        first = simulate(*made, **asked)
+        assert first.state.client.count == 5
+        second = simulate(*made, **asked, state=first.state, done=1)
+        seen = [jax.tree.map(np.asarray, m.state) for m in watch(*made, **asked | {"rounds": 2})]
+    tiny.close(second.state, whole.state, 1e-5)
+    tiny.close(seen[2], whole.state, 1e-5)
+    tiny.close(seen[1], first.state, 1e-6)
 
 
 def test_data_are_whole_on_every_device_and_copied_to_them_once():

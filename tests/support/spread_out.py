@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 ROUNDS = 3
+ROWS = "rows on a device: "
 SIZES = (7, 3, 12, 5, 9, 4, 10, 1, 6, 2, 8, 11, 3, 5, 7, 4)
 
 
@@ -26,7 +27,10 @@ def settings():
 
 
 def outcomes():
-    """By setting and leaf the clients' models after some rounds, and their groups."""
+    """By setting and leaf the clients' models after some rounds, and their groups.
+
+    And for each setting the most rows of clients' models that a device has.
+    """
     import optax
     import tiny
 
@@ -38,7 +42,7 @@ def outcomes():
         whole,
     )
 
-    found = {}
+    found, most = {}, {}
     for name, make, options, count in settings():
         clients = on_every_device(tiny.clients(SIZES[:count], (1,) * count))
         local = demjax.local_training(tiny.task(), optax.sgd(0.3), epochs=2, batch_size=4)
@@ -53,7 +57,10 @@ def outcomes():
         leaves = jax.tree_util.tree_leaves_with_path((seen.client, seen.hierarchy.groups, info))
         for path, leaf in leaves:
             found[f"{name}{jax.tree_util.keystr(path)}"] = np.asarray(leaf)
-    return found
+        stacked = [x for x in jax.tree.leaves(state) if x.ndim > 1 and x.shape[0] >= count]
+        shards = [leaf.addressable_shards for leaf in stacked]
+        most[name] = max(shard.data.shape[0] for some in shards for shard in some)
+    return found, most
 
 
 def main(out, devices, port=None, processes="1", number="0"):
@@ -65,10 +72,10 @@ def main(out, devices, port=None, processes="1", number="0"):
     coordinator = f"localhost:{port}"
     joined = together(coordinator, int(processes), int(number)) if port else nullcontext()
     with joined as seen, spread_over():
-        found = outcomes()
+        found, most = outcomes()
         assert jax.device_count() == int(devices) * int(processes)
         if seen is None or seen.writes:
-            np.savez(Path(out), **found)
+            np.savez(Path(out), **found, **{ROWS + name: rows for name, rows in most.items()})
 
 
 if __name__ == "__main__":

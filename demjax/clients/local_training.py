@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from demjax.backend.sharding import devices_at_work, over_clients
+from demjax.backend.balance import dealt_out
+from demjax.backend.sharding import devices_at_work, over_clients, with_rows_for_nobody
 from demjax.base import ClientData, Params, Task
 from demjax.clients import participation
 from demjax.clients.chunk import Recipe
@@ -161,6 +162,8 @@ def local_training(
         if proximal is not None:
             added = added._replace(chosen=as_pytree(proximal.chosen))
             proximal = proximal._replace(chosen=None)
+        if cohort is not None:
+            cohort = _dealt(clients, cohort, batch_size)
         shared = key, clients, proximal, common
         numbers = participation.numbers(clients.n_clients, cohort)
         divided = participation.rows(models, cohort), numbers, participation.rows(own, cohort)
@@ -181,14 +184,15 @@ def local_training(
         cohort: participation.Cohort = None,
         own: Params | None = None,
     ) -> tuple[Params, Float[Array, " N"]]:
+        own = own if statistics == "local" else None
+        if own is None or cohort is not None:  # else everyone's own would have to travel
+            cohort = _dealt(clients, cohort, batch_size)
         numbers = participation.numbers(clients.n_clients, cohort)
         share = participation.counted(weight, cohort).astype(jnp.float32)
         share = share / jnp.maximum(jnp.sum(share), 1e-30)
-        own = participation.rows(own, cohort) if statistics == "local" else None
-        if missing := -numbers.size % devices_at_work():  # nobody, who counts nothing
-            numbers = jnp.pad(numbers, (0, missing), constant_values=clients.n_clients)
-            share = jnp.pad(share, (0, missing))
-            own = jax.tree.map(partial(_with_copies_of_the_last, missing), own)
+        numbers = with_rows_for_nobody(numbers, clients.n_clients)
+        rows = share, participation.rows(own, cohort)
+        share, own = jax.tree.map(with_rows_for_nobody, rows)
         some = partial(sum_some, recipe, chunk, begin)
         sums, loss = over_clients(some, (key, clients, model), (numbers, share, own))
         mean = jax.tree.map(lambda total, leaf: jnp.sum(total, 0).astype(leaf.dtype), sums, model)
@@ -221,8 +225,16 @@ def local_training(
     return LocalTraining(task.init, train, begin, task.state, mean, steps, batches, optimizer)
 
 
-def _with_copies_of_the_last(missing: int, rows: Array) -> Array:
-    return jnp.pad(rows, [(0, missing)] + [(0, 0)] * (rows.ndim - 1), mode="edge")
+def _dealt(
+    clients: ClientData, cohort: participation.Cohort, batch_size: int
+) -> participation.Cohort:
+    """The cohort in an order in which all devices have about as many steps; of one, as it was."""
+    if devices_at_work() == 1:
+        return cohort
+    numbers = participation.numbers(clients.n_clients, cohort)
+    size = clients.train_size.at[numbers].get(mode="fill", fill_value=0)
+    order = dealt_out(-(-size // batch_size))
+    return numbers.at[order].get(mode="fill", fill_value=clients.n_clients)
 
 
 def _per_client(correction: Params | None, models: Params) -> tuple[Params | None, Params | None]:

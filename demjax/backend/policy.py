@@ -28,7 +28,11 @@ CPU_ARRAY_BYTES, ACCELERATOR_ARRAY_BYTES = 2**23, 2**27
 CPU_PARAMETERS_SCORED = 2**15
 """Parameters that all models which a CPU scores side by side may have together."""
 
+LARGE = 10
+"""Examples are divided among devices that would be more than one in so many of a device's bytes."""
+
 _told, _told_bytes = jax.make_user_context(None), jax.make_user_context(None)
+_told_to_divide = jax.make_user_context(None)
 
 
 def compiling_for(platform: Platform, memory: int | None = None) -> AbstractContextManager[None]:
@@ -186,6 +190,20 @@ def compiler_options(devices: int) -> dict[str, Any] | None:
     Several devices of a CPU have a core each, so that a step on one of them runs on one thread.
     """
     return {"xla_cpu_multi_thread_eigen": False} if devices > 1 and _on_cpu() else None
+
+
+def dividing_examples(yes: bool | None) -> AbstractContextManager[None]:
+    """Let several devices have the examples in parts, or whole; ``None``: where they are large."""
+    return _told_to_divide(yes)
+
+
+def divides_examples(size: int, devices: int) -> bool:
+    """Whether each device has a part of the inputs of all examples, in place of all of them."""
+    if devices == 1:
+        return False
+    if _told_to_divide.value is not None:
+        return _told_to_divide.value
+    return size > device_bytes() // (LARGE * (devices if devices_share_memory() else 1))
 
 
 def devices_share_memory() -> bool:

@@ -10,6 +10,7 @@ small. Results do not depend on the number of devices beyond rounding.
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -91,12 +92,20 @@ def devices_at_work() -> int:
     return 1 if AXIS in mesh.manual_axes else dict(mesh.shape).get(AXIS, 1)
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class InParts:
+    """An array of which each device has as many rows, and works on its own."""
+
+    array: jax.Array
+
+
 def over_clients(function: Callable, shared: Any, divided: Any, nobody: Any = 0) -> Any:
     """Call ``function(shared, divided)`` on every device with its part of what is divided.
 
     Args:
         function: Works on any number of rows, on each for itself.
-        shared: Arrays that all get whole.
+        shared: Arrays that all get whole, but for those that are ``InParts``.
         divided: Arrays of the same number of rows, divided evenly; where that does not come out
             even, the last devices get rows for nobody.
         nobody: What these hold: one number, or one for each part of ``divided``.
@@ -109,7 +118,12 @@ def over_clients(function: Callable, shared: Any, divided: Any, nobody: Any = 0)
         return function(shared, divided)
     count = jax.tree.leaves(divided)[0].shape[0]
     whole, parts = PartitionSpec(), PartitionSpec(AXIS)
-    spread = jax.shard_map(function, in_specs=(whole, parts), out_specs=parts, check_vma=False)
+    given = jax.tree.map(
+        lambda part: parts if isinstance(part, InParts) else whole,
+        shared,
+        is_leaf=lambda part: isinstance(part, InParts),
+    )
+    spread = jax.shard_map(function, in_specs=(given, parts), out_specs=parts, check_vma=False)
     if count % devices == 0:
         return spread(shared, divided)
     nobody = jax.tree.broadcast(nobody, divided)

@@ -9,6 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from demjax.backend import policy
+from demjax.backend.examples import on_this_device
 from demjax.base import ClientData, Params
 from demjax.clients.chunk import Recipe, step_chunk, train_chunk
 from demjax.clients.step import Added, ClientStep
@@ -35,11 +36,18 @@ def _for_each(model: Params, rows: Int[Array, " ..."]) -> Params:
 
 
 def train_some(
-    recipe: Recipe, chunk: int | None, shared: Any, divided: Any, added: Added, gradients: bool
+    recipe: Recipe,
+    chunk: int | None,
+    shared: Any,
+    divided: Any,
+    added: Added,
+    gradients: bool,
+    moved: bool,
 ) -> tuple[Params, Float[Array, " S"], Params]:
-    """Train the clients that one device is divided, a chunk at a time."""
+    """Train the clients that one device is divided, a chunk at a time; ``moved`` from elsewhere."""
     key, clients, proximal, common = shared
     models, numbers, own = divided
+    clients = on_this_device(clients, numbers, moved=moved)
     chunks, each = _in_chunks(chunk, clients, numbers, model_bytes(models))
 
     def one_chunk(number, carry):
@@ -59,11 +67,12 @@ def train_some(
 
 
 def step_some(
-    recipe: Recipe, chunk: int | None, step: ClientStep, shared: Any, divided: Any
+    recipe: Recipe, chunk: int | None, step: ClientStep, shared: Any, divided: Any, moved: bool
 ) -> tuple[Any, Float[Array, " S"]]:
     """Take the clients of one device through their batches by an algorithm's own step."""
     key, clients = shared
     states, numbers = divided
+    clients = on_this_device(clients, numbers, moved=moved)
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(states)) // numbers.shape[0]
     chunks, each = _in_chunks(chunk, clients, numbers, size)
 
@@ -84,7 +93,7 @@ def step_some(
 
 
 def sum_some(
-    recipe: Recipe, chunk: int | None, begin: Callable, shared: Any, divided: Any
+    recipe: Recipe, chunk: int | None, begin: Callable, shared: Any, divided: Any, moved: bool
 ) -> tuple[Params, Float[Array, " S"]]:
     """Train the clients of one device, of whom a weighted sum of models is all that stays.
 
@@ -94,9 +103,11 @@ def sum_some(
         begin: As of ``LocalTraining``.
         shared: Key, data, and the model that all start from.
         divided: Clients' numbers, what each counts, and models whose statistics they keep.
+        moved: Whether they may be others than those who live on the device.
     """
     key, clients, model = shared
     numbers, weight, own = divided
+    clients = on_this_device(clients, numbers, moved=moved)
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(model))
     chunks, each = _in_chunks(chunk, clients, numbers, size)
 

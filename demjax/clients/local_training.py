@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from demjax.backend.balance import dealt_out
+from demjax.backend.examples import DividedExamples
 from demjax.backend.sharding import devices_at_work, over_clients, with_rows_for_nobody
 from demjax.base import ClientData, Params, Task
 from demjax.clients import participation
@@ -167,7 +168,8 @@ def local_training(
         shared = key, clients, proximal, common
         numbers = participation.numbers(clients.n_clients, cohort)
         divided = participation.rows(models, cohort), numbers, participation.rows(own, cohort)
-        some = partial(train_some, lasting(epochs), chunk, added=added, gradients=gradients)
+        how = {"added": added, "gradients": gradients, "moved": cohort is not None}
+        some = partial(train_some, lasting(epochs), chunk, **how)
         new = over_clients(some, shared, divided, nobody=(0, clients.n_clients, 0))
         nothing = jax.tree.map(jnp.zeros_like, models if gradients else None)
         old = models, jnp.full(clients.n_clients, jnp.nan), nothing
@@ -185,7 +187,8 @@ def local_training(
         own: Params | None = None,
     ) -> tuple[Params, Float[Array, " N"]]:
         own = own if statistics == "local" else None
-        if own is None or cohort is not None:  # else everyone's own would have to travel
+        at_home = own is not None or isinstance(clients.x, DividedExamples)
+        if cohort is not None or not at_home:  # what everyone has at home stays there
             cohort = _dealt(clients, cohort, batch_size)
         numbers = participation.numbers(clients.n_clients, cohort)
         share = participation.counted(weight, cohort).astype(jnp.float32)
@@ -193,7 +196,7 @@ def local_training(
         numbers = with_rows_for_nobody(numbers, clients.n_clients)
         rows = share, participation.rows(own, cohort)
         share, own = jax.tree.map(with_rows_for_nobody, rows)
-        some = partial(sum_some, recipe, chunk, begin)
+        some = partial(sum_some, recipe, chunk, begin, moved=cohort is not None)
         sums, loss = over_clients(some, (key, clients, model), (numbers, share, own))
         mean = jax.tree.map(lambda total, leaf: jnp.sum(total, 0).astype(leaf.dtype), sums, model)
         return mean, jnp.full(clients.n_clients, jnp.nan).at[numbers].set(loss, mode="drop")
@@ -213,7 +216,7 @@ def local_training(
                 "'average' or 'local'."
             )
         numbers = participation.numbers(clients.n_clients, cohort)
-        some = partial(step_some, lasting(epochs), chunk, step)
+        some = partial(step_some, lasting(epochs), chunk, step, moved=cohort is not None)
         divided = participation.rows(states, cohort), numbers
         new = over_clients(some, (key, clients), divided, nobody=(0, clients.n_clients))
         return participation.put((states, jnp.full(clients.n_clients, jnp.nan)), cohort, new)

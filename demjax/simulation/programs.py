@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from demjax import keys
+from demjax.backend.examples import placed
 from demjax.backend.placement import (
-    on_every_device,
     state_shapes,
     state_shardings,
     stored_evenly,
@@ -90,7 +90,7 @@ def programs(
     sets = schedule(rounds or 1, every, measures_every, take=take, done=done).sets
     if progress:
         progress.begin("tracing")
-    clients = on_every_device(clients)
+    clients = placed(clients)
     shapes = state_shapes(algorithm, clients, keys.for_initial_model(key))
     algorithm = stored_evenly(algorithm, clients)
 

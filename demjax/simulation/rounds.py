@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from demjax import keys
-from demjax.backend.placement import Stored, on_every_device, state_shapes, store
+from demjax.backend.examples import placed
+from demjax.backend.placement import Stored, state_shapes, store
 from demjax.base import Algorithm, ClientData, Models, Task
 from demjax.metrics import Measures
 from demjax.simulation.checks import check_arguments, check_state
@@ -42,7 +43,7 @@ def moments(
     """The moments of a run; arguments and errors as in ``watch``."""
     check_arguments("A run", algorithm=algorithm, task=task, clients=clients, key=key)
     planned = schedule(rounds, eval_every, measures_every, take=take_measures, done=done)
-    clients = on_every_device(clients)
+    clients = placed(clients)
     if state is not None:
         check_state(state, state_shapes(algorithm, clients, keys.for_initial_model(key)))
         state = store(state, clients.n_clients)  # a copy, for a round takes its memory over

@@ -10,9 +10,8 @@ small. Results do not depend on the number of devices beyond rounding.
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -92,9 +91,7 @@ def devices_at_work() -> int:
     return 1 if AXIS in mesh.manual_axes else dict(mesh.shape).get(AXIS, 1)
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class InParts:
+class InParts(NamedTuple):
     """An array of which each device has as many rows, and works on its own."""
 
     array: jax.Array
@@ -199,8 +196,7 @@ def over_columns(function: Callable, stacked: list[jax.Array], shared: Any, sums
     def columns(x, start, width):
         if x.ndim > 1:
             some = lax.dynamic_slice_in_dim(x, start, devices * width, axis=1)
-            some = lax.all_to_all(some, AXIS, split_axis=1, concat_axis=0, tiled=True)
-            return some[:count]
+            return lax.all_to_all(some, AXIS, split_axis=1, concat_axis=0, tiled=True)[:count]
         return lax.dynamic_slice_in_dim(x, start + lax.axis_index(AXIS) * width, width, axis=-1)
 
     def one_device(stacked, shared, sums):

@@ -32,6 +32,8 @@ from demjax.simulation.programs import programs
 from demjax.simulation.progress import Progress
 from demjax.simulation.rounds import moments
 
+DIVIDE = {"auto": None, "yes": True, "no": False}
+
 
 def add(commands: Commands, summary: str) -> None:
     """Add the command to the command line's, with its summary for help."""
@@ -46,6 +48,13 @@ def add(commands: Commands, summary: str) -> None:
     run.add_argument("--out", type=Path, metavar="DIR", help="new folder for the results")
     run.add_argument(
         "--devices", type=int, metavar="N", help="devices to spread clients over [all; CPU cores]"
+    )
+    run.add_argument(
+        "--divide-examples",
+        choices=tuple(DIVIDE),
+        default="auto",
+        help="whether each of several devices has a part of the examples in place of all of them "
+        "[auto: where they are more than a tenth of its memory]",
     )
     processes.add_flags(run)
     run.add_argument(
@@ -81,7 +90,11 @@ def _spread(
     if here:
         run_folder.check_free(parsed.out)
     wanted = parsed.tensorboard and here
-    with event_file(parsed.out, wanted=wanted) as also, _devices(devices, alone=seen is None):
+    with (
+        event_file(parsed.out, wanted=wanted) as also,
+        _devices(devices, alone=seen is None),
+        policy.dividing_examples(DIVIDE[parsed.divide_examples]),
+    ):
         if here and parsed.config and (differing := told_apart(parsed.config)):
             say(differing, DONE)
         kept = None if parsed.no_compile_cache else default_folder()

@@ -24,7 +24,11 @@ class Partition(NamedTuple):
 
 
 def client_data(
-    x: Num[np.ndarray, " T *shape"], y: Num[np.ndarray, " T *target"], partition: Partition
+    x: Num[np.ndarray, " T *shape"],
+    y: Num[np.ndarray, " T *target"],
+    partition: Partition,
+    *,
+    on_host: bool = False,
 ) -> ClientData:
     """Make the arrays of a partition: each example that somebody holds once, clients as rows.
 
@@ -36,6 +40,8 @@ def client_data(
             any others; or targets, floating point, ``[T]`` or ``[T, D]``, which are kept in
             single precision.
         partition: Which of them each client has.
+        on_host: Whether the inputs stay in the memory of the host, a NumPy array, as for a run on
+            several devices of which none shall have them all.
 
     Returns:
         The clients' data; examples that nobody holds are left out, the others keep their order,
@@ -75,8 +81,8 @@ def client_data(
     train, train_size = _padded(partition.train, held)
     test, test_size = _padded(partition.test, held)
     # Not jnp.asarray, which compiles a copy for every new shape.
-    arrays = x[held], y[held], train, train_size, test, test_size
-    return ClientData(*jax.device_put(arrays))
+    others = jax.device_put((y[held], train, train_size, test, test_size))
+    return ClientData(x[held] if on_host else jax.device_put(x[held]), *others)
 
 
 def checked_targets(y: Num[np.ndarray, " T *target"]) -> Num[np.ndarray, " T *target"]:

@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Int, Num
 
 from demjax import data
+from demjax.backend import policy
+from demjax.backend.sharding import devices_at_work
 from demjax.base import Algorithm, ClientData, Task
 from demjax.clients.local_training import local_training
 from demjax.experiment.experiment import Experiment, settled
@@ -66,7 +68,8 @@ def build(experiment: Experiment) -> Run:
     if values["clients"] is None:
         check_together({**values, "clients": len(found.partition.train)}, experiment.given)
     x, inputs = _inputs(experiment, dataset, found.partition)
-    clients = data.client_data(x, dataset.y, found.partition)
+    parts = policy.divides_examples(x.nbytes, devices_at_work())
+    clients = data.client_data(x, dataset.y, found.partition, on_host=parts)
     model = call(MODELS.find(experiment.model), MODELS, values, classes=dataset.classes)
     task = classification(model, clients.x[0], compute=COMPUTE[experiment.precision], inputs=inputs)
     local = local_training(

@@ -74,6 +74,15 @@ def test_client_data_refuses_what_does_not_fit():
         )
 
 
+def test_inputs_may_stay_with_the_host():
+    x, partition = np.arange(8.0).reshape(4, 2), Partition(([2], [0, 1]), ([3], []))
+    there = client_data(x, np.arange(4), partition)
+    here = client_data(x, np.arange(4), partition, on_host=True)
+    assert type(here.x) is np.ndarray
+    assert not isinstance(there.x, np.ndarray)
+    jax.tree.map(np.testing.assert_array_equal, here, there)
+
+
 def test_client_data_keeps_targets_in_single_precision():
     x, partition = np.zeros((4, 2)), Partition(([2], [0, 1]), ([3], []))
     for y in (np.array([0.5, 1.5, -2.0, 3.25]), np.arange(8.0).reshape(4, 2) / 4):

@@ -16,14 +16,16 @@ SIZES = (7, 3, 12, 5, 9, 4, 10, 1, 6, 2, 8, 11, 3, 5, 7, 4)
 
 
 def settings():
-    """By name how each algorithm is made, on how many clients."""
+    """By name how each algorithm is made, on how many clients, and if examples lie in parts."""
     from demjax.registry import ALGORITHMS, accepts
 
     for choice in ALGORITHMS.choices():
-        yield f"{choice.name}, everyone", choice.make, {}, 16
-        yield f"{choice.name}, clients that do not divide", choice.make, {}, 15
-        if accepts(choice.make, "cohort"):
-            yield f"{choice.name}, three at a time", choice.make, {"cohort": 3}, 16
+        few = {"cohort": 3} if accepts(choice.make, "cohort") else {}
+        yield f"{choice.name}, everyone", choice.make, {}, 16, False
+        yield f"{choice.name}, clients that do not divide", choice.make, {}, 15, False
+        yield f"{choice.name}, examples in parts", choice.make, few, 15, True
+        if few:
+            yield f"{choice.name}, three at a time", choice.make, few, 16, False
 
 
 def outcomes():
@@ -35,16 +37,14 @@ def outcomes():
     import tiny
 
     import demjax
-    from demjax.backend.placement import (
-        on_every_device,
-        state_shardings,
-        stored_evenly,
-        whole,
-    )
+    from demjax.backend.examples import placed
+    from demjax.backend.placement import state_shardings, stored_evenly, whole
+    from demjax.backend.policy import dividing_examples
 
     found, most = {}, {}
-    for name, make, options, count in settings():
-        clients = on_every_device(tiny.clients(SIZES[:count], (1,) * count))
+    for name, make, options, count, parts in settings():
+        with dividing_examples(parts):
+            clients = placed(tiny.clients(SIZES[:count], (1,) * count))
         local = demjax.local_training(tiny.task(), optax.sgd(0.3), epochs=2, batch_size=4)
         algorithm = stored_evenly(make(local, **options), clients)
         key = jax.random.key(3)

@@ -30,7 +30,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import demjax
 from demjax import data, models
-from demjax.backend.placement import on_every_device, state_shardings, whole
+from demjax.backend.placement import on_every_device, state_shardings, stored_evenly, whole
 from demjax.backend.sharding import compiler_options
 from demjax.clustering import cophenetic_correlation, depth, self_organization, unorganized
 
@@ -74,6 +74,7 @@ def setting(model: str, count: int, data_dir: str | None, alpha: float | None = 
 def rounds_of(algorithm: demjax.Algorithm, clients: demjax.ClientData, count: int):
     """The state after so many rounds, and the seconds of each."""
     clients, key = on_every_device(clients), jax.random.key(0)
+    algorithm = stored_evenly(algorithm, clients)
     where = state_shardings(jax.eval_shape(algorithm.init, key, clients), clients.n_clients)
     program = partial(jax.jit, compiler_options=compiler_options())
     state = program(algorithm.init, out_shardings=where)(key, clients)

@@ -56,7 +56,7 @@ def child(out: str, clients: int, devices: int, processes: int, number: int, por
 
     jax.config.update("jax_num_cpu_devices", devices)
     from demjax.backend.collectives import collectives
-    from demjax.backend.placement import on_every_device, state_shardings, whole
+    from demjax.backend.placement import on_every_device, state_shardings, stored_evenly, whole
     from demjax.backend.processes import together
     from demjax.backend.sharding import spread_over
 
@@ -64,6 +64,7 @@ def child(out: str, clients: int, devices: int, processes: int, number: int, por
     with join as seen, spread_over():
         data, _, algorithm = setting(clients)
         data, key = on_every_device(data), jax.random.key(0)
+        algorithm = stored_evenly(algorithm, data)
         where = state_shardings(jax.eval_shape(algorithm.init, key, data), clients)
         state = jax.jit(algorithm.init, out_shardings=where)(key, data)
         one = jax.jit(algorithm.round, donate_argnums=1, out_shardings=(where, whole()))

@@ -2,12 +2,13 @@
 
 Algorithms hold ``StackedModels`` and use what stands here; how their numbers lie in memory is
 nobody else's business. The functions also take plain pytrees of arrays ``[N, ...]``, and give back
-what they were given. Kernels that only touch leading axes may go on using ``jax.tree``.
+what they were given. Kernels that only touch leading axes may go on using ``jax.tree``; what adds
+and multiplies stands here, for arrays may be stored in 16 bits and are computed with in 32.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
@@ -17,7 +18,10 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from demjax.backend import policy
-from demjax.backend.flat_store import Flat, form_of
+from demjax.backend.flat_store import Flat, Leaves, beside_parameters, form_of
+from demjax.backend.narrow import NARROW, stored_as, widened
+from demjax.backend.rows import put_rows as put_rows
+from demjax.backend.rows import take_rows as take_rows
 from demjax.base import Params
 
 
@@ -30,33 +34,42 @@ class StackedModels:
     donation, sharding and row indexing by ``jax.tree.map`` work on it.
     """
 
-    _stacked: Any  # the pytree of leaves; with a form, the arrays of a flat store
-    _form: Flat | None = field(default=None, metadata={"static": True})
+    _stacked: Any  # the pytree of leaves; of a flat store, its arrays
+    _form: Flat | Leaves | None = field(default=None, metadata={"static": True})
 
     @staticmethod
-    def from_pytree(stacked: Params, axes: int = 1) -> "StackedModels":
+    def from_pytree(stacked: Params, axes: int = 1, *, exact: bool = False) -> "StackedModels":
         """The models of a plain pytree of leaves ``[N, ...]``, or with more axes before a model's.
 
         On a CPU they stay leaves. Elsewhere they become one array ``[N, P]``: what happens between
         clients is then done on columns of it, in the memory of a few, whatever form a model has.
+        They are rounded where ``policy.storing_models`` says so, unless they are to be exact.
         """
         leaves, structure = jax.tree.flatten(stacked)
-        if not policy.stores_flat() or not leaves:
+        dtype, flat = policy.store_dtype(), policy.stores_flat()
+        narrow = np.dtype(dtype) == NARROW
+        if not leaves or not (flat or narrow):
             return StackedModels(stacked)
-        form = form_of(leaves, structure, axes)
-        return StackedModels(form.flatten(leaves, axes), form)
+        kept = jax.tree.leaves(beside_parameters(stacked)) if narrow else ()
+        kind = Flat if flat else Leaves
+        form = form_of(leaves, structure, axes, kept=kept, kind=kind)
+        return StackedModels(form.flatten(leaves, axes, jnp.float32 if exact else dtype), form)
 
     def as_pytree(self) -> Params:
         """A plain pytree of leaves ``[N, ...]``; under ``vmap`` over models, that of one model."""
         return self._stacked if self._form is None else self._form.unflatten(self._stacked)
 
-    def holding(self, stacked: Params) -> "StackedModels":
-        """Other models of the same form, stored as these are, from a plain pytree of leaves."""
+    def holding(self, stacked: Params, *, exact: bool = False) -> "StackedModels":
+        """Other models of the same form, from a plain pytree of leaves.
+
+        They are stored in as many bits as these, or exactly.
+        """
         if self._form is None:
             return StackedModels(stacked)
         leaves = self._form.structure.flatten_up_to(stacked)
         axes = jnp.ndim(leaves[0]) - len(self._form.shapes[0])
-        return StackedModels(self._form.flatten(leaves, axes), self._form)
+        dtype = jnp.float32 if exact else self._form.dtype(self._stacked)
+        return StackedModels(self._form.flatten(leaves, axes, dtype), self._form)
 
     @property
     def count(self) -> int:
@@ -73,7 +86,7 @@ class StackedModels:
 
     def scatter(self, rows: Int[Array, " R"], new: "StackedModels") -> "StackedModels":
         """The models with new ones in some rows, all different; past the last row is nobody."""
-        return jax.tree.map(lambda old, some: old.at[rows].set(some, mode="drop"), self, new)
+        return put_rows(self, rows, new)
 
     def said_of(self, of_leaves: Params) -> "StackedModels":
         """For each array that is stored what plain truth values say of the leaves in it.
@@ -81,13 +94,13 @@ class StackedModels:
         That is one truth value where they say the same of all of it, else one for each column.
         """
         said = jax.tree.leaves(of_leaves)
-        if self._form is None:
+        if not isinstance(self._form, Flat):
             return jax.tree.unflatten(jax.tree.structure(self), said)
         return StackedModels(self._form.said_of(said), self._form)
 
     def leaf_columns(self) -> Iterator[tuple[Array, int, int]]:
         """For each leaf an array ``[N, C]``, its first column there, and how many it has."""
-        if self._form is None:
+        if not isinstance(self._form, Flat):
             leaves = [leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(self)]
             return ((leaf, 0, leaf.shape[1]) for leaf in leaves)
         row, *others = self._stacked
@@ -103,7 +116,7 @@ class StackedModels:
         """Each array that is stored, as ``[N, C]``, and how many of its columns are parameters."""
         arrays = [array.reshape(array.shape[0], -1) for array in jax.tree.leaves(self)]
         used = [array.shape[1] for array in arrays]
-        if self._form is not None:
+        if isinstance(self._form, Flat):
             used[0] = self._form.used()
         return list(zip(arrays, used, strict=True))
 
@@ -113,9 +126,14 @@ def as_pytree(models: Any) -> Any:
     return models.as_pytree() if isinstance(models, StackedModels) else models
 
 
-def like(given: Any, stacked: Params) -> Any:
+def like(given: Any, stacked: Params, *, exact: bool = False) -> Any:
     """A plain pytree of leaves ``[N, ...]`` as the kind of thing that was given."""
-    return given.holding(stacked) if isinstance(given, StackedModels) else stacked
+    return given.holding(stacked, exact=exact) if isinstance(given, StackedModels) else stacked
+
+
+def exactly(models: Params) -> Params:
+    """Stacked models in single precision, for whoever adds and multiplies their arrays."""
+    return jax.tree.map(widened, models) if isinstance(models, StackedModels) else models
 
 
 def each_array(function: Any, given: Any, *others: Any) -> Any:
@@ -130,27 +148,12 @@ def each_array(function: Any, given: Any, *others: Any) -> Any:
     return like(given, jax.tree.map(function, *plain))
 
 
-def take_rows(stacked: Params, rows: Int[Array, " R"] | Int[Array, ""]) -> Params:
-    """Some rows of stacked arrays, or a single one; past the last row is the last."""
+def stack_copies(model: Params, *count: int, exact: bool = False) -> StackedModels:
+    """Stack copies of one model, ``count`` of them on each of the models' axes.
 
-    def one_after_another(leaf):
-        def copy(place, found):
-            row = lax.dynamic_slice_in_dim(leaf, rows[place], 1)
-            return lax.dynamic_update_slice_in_dim(found, row, place, axis=0)
-
-        nothing = jnp.zeros((rows.size, *leaf.shape[1:]), leaf.dtype)
-        return lax.fori_loop(0, rows.size, copy, nothing)
-
-    def some(leaf):
-        wide = math.prod(leaf.shape[1:]) >= policy.widest_gathered_row()
-        return one_after_another(leaf) if wide and rows.ndim else leaf.at[rows].get(mode="clip")
-
-    return jax.tree.map(some, stacked)
-
-
-def stack_copies(model: Params, *count: int) -> StackedModels:
-    """Stack copies of one model, ``count`` of them on each of the models' axes."""
-    one = StackedModels.from_pytree(model, axes=0)
+    They are rounded where stacked models are, unless they are to be exact.
+    """
+    one = StackedModels.from_pytree(model, axes=0, exact=exact)
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (*count, *jnp.shape(leaf))), one)
 
 
@@ -177,6 +180,17 @@ def model_bytes(models: Params) -> int:
     """Bytes of one of the stacked models, in the precision of its leaves; shapes alone will do."""
     leaves = jax.tree.leaves(one_of(models))
     return sum(leaf.size * np.dtype(leaf.dtype).itemsize for leaf in leaves)
+
+
+def stored_bytes(models: Params) -> int:
+    """Bytes of one of the stacked models as it is stored; shapes alone will do."""
+    sizes: list[int] = []
+
+    def count(models):
+        sizes.extend(size * array.dtype.itemsize for array, _, size in leaf_columns(models))
+
+    jax.eval_shape(count, models)
+    return sum(sizes)
 
 
 def finite_clients(models: Params) -> Bool[Array, " N"]:
@@ -210,12 +224,16 @@ def interpolate(old: Params, new: Params, rate: Float[Array, ""] | float) -> Par
         new: Models of the same form.
         rate: From 0 to 1.
     """
-    return each_array(lambda o, n: (1 - rate) * o + rate * n, old, new)
+
+    def one(old, new):
+        return stored_as(old, (1 - rate) * widened(old) + rate * widened(new))
+
+    return each_array(one, old, new)
 
 
 def difference(one: Params, other: Params) -> Params:
     """``one − other``, of stacked models or of single ones."""
-    return each_array(jnp.subtract, one, other)
+    return each_array(lambda x, y: stored_as(x, widened(x) - widened(y)), one, other)
 
 
 def combine(models: Params, shares: Float[Array, " A N"]) -> Params:
@@ -228,8 +246,6 @@ def combine(models: Params, shares: Float[Array, " A N"]) -> Params:
     Returns:
         Models of ``A`` rows, or of the axes of ``shares`` but the last.
     """
-
-    def product(leaf):
-        return jnp.tensordot(shares, leaf, axes=1, precision=lax.Precision.HIGHEST)
-
-    return jax.tree.map(product, models)
+    highest = lax.Precision.HIGHEST
+    product = partial(jnp.tensordot, shares, axes=1, precision=highest)
+    return jax.tree.map(lambda leaf: stored_as(leaf, product(widened(leaf))), models)

@@ -10,11 +10,12 @@ A choice holds for what is traced inside the context, in this thread. JAX counts
 what a function was traced for, so that nothing traced for one is taken for another.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, get_args
 
 import jax
+import jax.numpy as jnp
 
 Platform = Literal["cpu", "gpu", "tpu"]
 PLATFORMS: tuple[Platform, ...] = get_args(Platform)
@@ -31,8 +32,11 @@ CPU_PARAMETERS_SCORED = 2**15
 LARGE = 10
 """Examples are divided among devices that would be more than one in so many of a device's bytes."""
 
+STORES: Mapping[str, Any] = {"bf16": jnp.bfloat16, "float32": jnp.float32}
+"""Numbers that stacked models may be stored in, by name."""
+
 _told, _told_bytes = jax.make_user_context(None), jax.make_user_context(None)
-_told_to_divide = jax.make_user_context(None)
+_told_to_divide, _told_store = jax.make_user_context(None), jax.make_user_context("float32")
 
 
 def compiling_for(platform: Platform, memory: int | None = None) -> AbstractContextManager[None]:
@@ -56,6 +60,30 @@ def compiling_for(platform: Platform, memory: int | None = None) -> AbstractCont
 def _telling(platform: Platform, memory: int | None) -> Iterator[None]:
     with _told(platform), _told_bytes(memory):
         yield
+
+
+def storing_models(numbers: str) -> AbstractContextManager[None]:
+    """Choose, in this context and thread, in which numbers models of many clients are stored.
+
+        with demjax.storing_models("bf16"):
+            history = demjax.simulate(...)
+
+    In 16 bits twice as many fit. They are widened whenever they are read, so that all is computed
+    in single precision, and rounded whenever they are written: after local training and mixing.
+    A single model, such as a server's, stays as it is, and so do collections beside parameters,
+    such as batch statistics.
+
+    Args:
+        numbers: ``"float32"``, the default, or ``"bf16"``.
+
+    Raises:
+        ValueError: If it is another word.
+    """
+    if numbers not in STORES:
+        raise ValueError(
+            f"Models can be stored in {' or '.join(STORES)}, but {numbers!r} was given."
+        )
+    return _told_store(numbers)
 
 
 def platform() -> Platform:
@@ -104,6 +132,19 @@ def stores_flat() -> bool:
     An accelerator has the memory of as many models as it can hold, and little beside them.
     """
     return not _on_cpu()
+
+
+def store_dtype() -> Any:
+    """The numbers that parameters of stacked models are stored in."""
+    return STORES[_told_store.value]
+
+
+def writes_bits() -> bool:
+    """Whether 16-bit floats are written as whole numbers of the same bits.
+
+    XLA for a CPU converts all of an array of such floats, to write a part of it.
+    """
+    return _on_cpu()
 
 
 def widest_gathered_row() -> float:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from demjax.backend import policy
 from demjax.backend.examples import on_this_device
+from demjax.backend.narrow import readable, writable
 from demjax.base import ClientData, Params
 from demjax.clients.chunk import Recipe, step_chunk, train_chunk
 from demjax.clients.step import Added, ClientStep
@@ -54,16 +55,22 @@ def train_some(
         rows = chunks[number]
         who = numbers.at[rows].get(mode="fill", fill_value=clients.n_clients)
         correction = as_pytree(take_rows(own, rows)) if common is None else _for_each(common, rows)
-        mine = as_pytree(take_rows(carry[0], rows))
+        mine = as_pytree(jax.tree.map(read, take_rows(carry[0], rows), models))
         new, loss, gradient = train_chunk(
             recipe, key, mine, clients, who, proximal, correction, added, each, gradients
         )
         results = like(models, new), loss, like(models, gradient) if gradients else None
-        return jax.tree.map(lambda leaf, new: leaf.at[rows].set(new, mode="drop"), carry, results)
+        return jax.tree.map(
+            lambda leaf, new: leaf.at[rows].set(writable(new), mode="drop"), carry, results
+        )
+
+    def read(leaf, stored):
+        return readable(leaf, stored.dtype)
 
     gradient = jax.tree.map(jnp.zeros_like, models if gradients else None)
     start = models, jnp.zeros(numbers.shape[0]), gradient
-    return lax.fori_loop(0, chunks.shape[0], one_chunk, start)
+    end = lax.fori_loop(0, chunks.shape[0], one_chunk, jax.tree.map(writable, start))
+    return jax.tree.map(read, end, start)
 
 
 def step_some(
@@ -76,20 +83,26 @@ def step_some(
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(states)) // numbers.shape[0]
     chunks, each = _in_chunks(chunk, clients, numbers, size)
 
+    def read(leaf, stored):
+        return readable(leaf, stored.dtype)
+
     def is_models(part):
         return isinstance(part, StackedModels)
 
     def one_chunk(number, carry):
         rows = chunks[number]
         who = numbers.at[rows].get(mode="fill", fill_value=clients.n_clients)
-        mine = jax.tree.map(as_pytree, take_rows(carry[0], rows), is_leaf=is_models)
+        mine = jax.tree.map(read, take_rows(carry[0], rows), states)
+        mine = jax.tree.map(as_pytree, mine, is_leaf=is_models)
         new, loss = step_chunk(recipe, key, mine, clients, who, step, each)
         new = jax.tree.map(like, states, new, is_leaf=is_models)
         return jax.tree.map(
-            lambda leaf, new: leaf.at[rows].set(new, mode="drop"), carry, (new, loss)
+            lambda leaf, new: leaf.at[rows].set(writable(new), mode="drop"), carry, (new, loss)
         )
 
-    return lax.fori_loop(0, chunks.shape[0], one_chunk, (states, jnp.zeros(numbers.shape[0])))
+    start = states, jnp.zeros(numbers.shape[0])
+    end = lax.fori_loop(0, chunks.shape[0], one_chunk, jax.tree.map(writable, start))
+    return jax.tree.map(read, end, start)
 
 
 def sum_some(

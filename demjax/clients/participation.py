@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from demjax import keys
 from demjax.base import Params
-from demjax.pytrees import take_rows
+from demjax.pytrees import put_rows, take_rows
 from demjax.registry import Number, check_made, check_number
 
 Cohort = Int[Array, " c"] | None
@@ -82,7 +82,7 @@ def put(stacked: Params, cohort: Cohort, new: Params) -> Params:
     """Stacked arrays ``[N, ...]`` with new rows ``[c, ...]`` for the cohort."""
     if cohort is None:
         return new
-    return jax.tree.map(lambda old, some: old.at[cohort].set(some, mode="drop"), stacked, new)
+    return put_rows(stacked, cohort, new)
 
 
 def kept(old: Params, cohort: Cohort, new: Params) -> Params:

@@ -38,7 +38,7 @@ def near(model: Params, clients: int, strength: Float[Array, ""] | float) -> Pro
         strength: ``μ``, 0 or more.
     """
     return ProximalTerm(
-        anchors=stack_copies(model, 1),
+        anchors=stack_copies(model, 1, exact=True),
         which=jnp.zeros((clients, 1), jnp.int32),
         weight=jnp.full((clients, 1), strength, jnp.float32),
     )

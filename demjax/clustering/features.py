@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from demjax.backend.narrow import widened
 from demjax.base import Params
 from demjax.clients import participation
 from demjax.clustering.projection import Selection, everything, sketch
@@ -112,20 +113,22 @@ def updates(
 
     def memory(params, size):
         count = jax.tree.leaves(params)[0].shape[0]
-        return jax.tree.map(jnp.zeros_like, part(params)), jnp.zeros(count, bool)
+        # In single precision, for an update is less than the digits that are stored of a model.
+        nothing = jax.tree.map(lambda leaf: jnp.zeros_like(widened(leaf)), part(params))
+        return nothing, jnp.zeros(count, bool)
 
     def before(memory, params, cohort):
         added, counts = memory
 
         def less(u, w):
-            return jnp.where(counts.reshape(-1, *[1] * (u.ndim - 1)), u, 0.0) - w
+            return jnp.where(counts.reshape(-1, *[1] * (u.ndim - 1)), u, 0.0) - widened(w)
 
         now = jax.tree.map(less, added, part(params)), jnp.ones_like(counts)
         return participation.kept(memory, cohort, now)
 
     def after(memory, params, gradient=None, *, cohort, regroup):
         before, counts = memory
-        added = jax.tree.map(jnp.add, before, part(params))
+        added = jax.tree.map(lambda u, w: u + widened(w), before, part(params))
         added = participation.kept(before, cohort, added)
         return added, (added, counts & ~regroup)
 

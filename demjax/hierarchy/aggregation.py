@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from demjax import hierarchy as tree
 from demjax.backend import policy
 from demjax.backend.blocks import fold
+from demjax.backend.narrow import narrowed, readable, widened, writable
 from demjax.backend.sharding import (
     AXIS,
     devices_at_work,
@@ -176,19 +177,28 @@ def _in_blocks(function: Callable, written: tuple, read: tuple, width: int) -> t
     """
     shapes = [x.shape for x in written]
     written, read = (tuple(x.reshape(x.shape[0], -1) for x in some) for some in (written, read))
+    dtypes = [x.dtype for x in (*written, *read)]
     columns = written[0].shape[1]
     width = -(-columns // max(1, -(-columns // width)))  # blocks of about the same size
     tile = policy.columns_in_a_tile()
     width += -width % tile if columns % tile == 0 else 0
 
     def one_block(now, start, new):
-        old = [lax.dynamic_slice_in_dim(x, start, width, axis=1) for x in (*now, *read)]
+        parts = [lax.dynamic_slice_in_dim(x, start, width, axis=1) for x in (*now, *read)]
+        old = [readable(x, dtype) for x, dtype in zip(parts, dtypes, strict=True)]
+        some = function(*map(widened, old))
+        made = [
+            jnp.where(new, narrowed(found, was.dtype).astype(was.dtype), was)
+            for was, found in zip(old[: len(now)], some, strict=True)
+        ]
         return tuple(
-            lax.dynamic_update_slice_in_dim(
-                x, jnp.where(new, found.astype(x.dtype), was), start, axis=1
-            )
-            for x, was, found in zip(now, old[: len(now)], function(*old), strict=True)
+            lax.dynamic_update_slice_in_dim(x, writable(found), start, axis=1)
+            for x, found in zip(now, made, strict=True)
         )
 
-    now = fold(columns, width, one_block, written) if columns else written
-    return tuple(x.reshape(shape) for x, shape in zip(now, shapes, strict=True))
+    now = tuple(map(writable, written))
+    now = fold(columns, width, one_block, now) if columns else now
+    return tuple(
+        readable(x, dtype).reshape(shape)
+        for x, dtype, shape in zip(now, dtypes, shapes, strict=False)
+    )

@@ -115,7 +115,7 @@ def flat_groups(group: Params) -> Params:
 def under_one_root(client: Params, root: Params) -> Models:
     """The models of a system with a server: clients under a single group, the global model."""
     count = jax.tree.leaves(client)[0].shape[0]
-    group = like(client, jax.tree.map(lambda leaf: leaf[None, None], root))
+    group = like(client, jax.tree.map(lambda leaf: leaf[None, None], root), exact=True)
     return Models(client, group, root_only(count, 0, 1))
 
 

@@ -1,5 +1,6 @@
 """Mean models of groups: bottom-up averaging."""
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -7,6 +8,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from demjax.backend import policy
+from demjax.backend.blocks import fold
+from demjax.backend.narrow import NARROW, widened
 from demjax.base import NO_GROUP, Hierarchy, Params
 from demjax.hierarchy.groups import membership, root_only
 from demjax.pytrees import as_pytree
@@ -35,14 +39,34 @@ def group_means(
         amplification: The factor ``a`` of the published runs' first rounds.
 
     Returns:
-        One model for each group, leaves ``[L, G, ...]``; empty slots hold 0.
+        One model for each group, leaves ``[L, G, ...]``; empty slots hold 0. They are not rounded,
+        where those of clients are stored in 16 bits.
 
     Source: Nguyen et al., arXiv 2007.03278, equation 2 (means); the behaviour of the authors'
     published experiment (amplification).
     """
     share = mean_shares(hierarchy, weight, amplification)
     mean = partial(jnp.einsum, "lgn,n...->lg...", share, precision=lax.Precision.HIGHEST)
-    return jax.tree.map(mean, params)
+
+    def of_array(leaf):
+        return _in_columns(mean, leaf) if leaf.dtype == NARROW else mean(leaf)
+
+    return jax.tree.map(of_array, params)
+
+
+def _in_columns(mean: Callable, leaf: Float[Array, " N ..."]) -> Float[Array, " L G ..."]:
+    """Means of numbers stored in 16 bits, some columns at a time, so that few are widened."""
+    flat = leaf.reshape(leaf.shape[0], -1)
+    columns = flat.shape[1]
+    width = min(columns, policy.parameters_averaged_at_once(leaf.shape[0]))
+
+    def some(found, start, _):
+        means = mean(widened(lax.dynamic_slice_in_dim(flat, start, width, axis=1)))
+        return lax.dynamic_update_slice_in_dim(found, means, start, axis=2)
+
+    shape = jax.eval_shape(lambda leaf: mean(widened(leaf)), leaf).shape
+    nothing = jnp.zeros((*shape[:2], columns), jnp.float32)
+    return fold(columns, width, some, nothing).reshape(shape) if columns else mean(widened(leaf))
 
 
 def mean_shares(

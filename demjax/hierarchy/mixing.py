@@ -11,6 +11,7 @@ from jax import lax
 from jax.tree_util import Partial
 from jaxtyping import Array, Bool, Float, Int
 
+from demjax.backend.narrow import stored_as, widened
 from demjax.base import Hierarchy, Params
 from demjax.hierarchy.groups import flat_groups, lowest_group, parent_group
 from demjax.pytrees import interpolate
@@ -54,8 +55,9 @@ def mix_down(
     Source: Nguyen et al., arXiv 2007.03278, final version, top-down step.
     """
     down, lowest = mixing(hierarchy, mix), lowest_group(hierarchy)
-    flat = jax.tree.map(down, flat_groups(group))
+    flat = jax.tree.map(lambda leaf: down(widened(leaf)), flat_groups(group))
     mixed = jax.tree.map(lambda own, flat: interpolate(own, flat[lowest], mix[0]), client, flat)
+    flat = jax.tree.map(lambda flat, old: stored_as(old, flat), flat, group)
     return mixed, jax.tree.map(lambda flat, old: flat.reshape(old.shape), flat, group)
 
 

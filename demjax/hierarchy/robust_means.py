@@ -17,7 +17,7 @@ from demjax.base import ClientData, Hierarchy, Params
 from demjax.clients import participation
 from demjax.hierarchy.groups import flat_groups, membership
 from demjax.hierarchy.means import mean_of_all
-from demjax.pytrees import StackedModels, as_pytree, combine, interpolate, like
+from demjax.pytrees import StackedModels, as_pytree, combine, exactly, interpolate, like
 from demjax.registry import check_number
 
 Average = Callable[..., StackedModels]
@@ -25,8 +25,9 @@ Average = Callable[..., StackedModels]
 
 The weight is what each client counts, 0 or more, 0 where it is not in it; rows need not sum to 1.
 The reference is what the means replace, such as the global model that clients started from, and the
-key is the average's own in this round. Averages that need neither take them all the same, as
-``**context``. Of a row of zeros anything comes out; whoever calls leaves it out.
+key is the average's own in this round. Models and reference are in single precision, however they
+are stored. Averages that need neither reference nor key take them all the same, as ``**context``.
+Of a row of zeros anything comes out; whoever calls leaves it out.
 """
 
 
@@ -138,8 +139,8 @@ def mean_by_examples(
     sent = participation.rows(models, cohort)
     if average is None:
         return mean_of_all(sent, examples)
-    one = like(models, jax.tree.map(lambda leaf: leaf[None], reference))
-    mean = average(sent, examples[None], reference=one, key=keys.for_noise(key))
+    one = like(models, jax.tree.map(lambda leaf: leaf[None], reference), exact=True)
+    mean = average(exactly(sent), examples[None], reference=one, key=keys.for_noise(key))
     return jax.tree.map(lambda leaf: leaf[0], as_pytree(mean))
 
 
@@ -171,8 +172,8 @@ def average_of_groups(
     weight = jnp.asarray(weight, jnp.float32)
     counts = membership(hierarchy) * (weight if weight.ndim < 2 else weight[:, None, :])
     counts = counts.reshape(slots, -1)
-    flat = flat_groups(group)
-    means = average(client, counts, reference=flat, key=keys.for_noise(key))
+    flat = exactly(flat_groups(group))
+    means = average(exactly(client), counts, reference=flat, key=keys.for_noise(key))
     exists = jnp.any(counts > 0, axis=1)
 
     def there(leaf, old):

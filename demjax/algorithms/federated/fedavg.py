@@ -107,7 +107,7 @@ def fedavg(
         )
         model, optimizer = server.step(state.server, state.optimizer, mean)
         if mix is not None:
-            mixed = interpolate(client, stack_copies(model, clients.n_clients), mix)
+            mixed = interpolate(client, stack_copies(model, clients.n_clients, exact=True), mix)
             client = participation.kept(client, who, local.begin(client, mixed))
         return FedAvgState(client, model, optimizer), TrainingInfo(loss)
 

@@ -53,7 +53,7 @@ def run_one(name: str, seed: int, arguments: argparse.Namespace, out: Path) -> N
     resolved = resolve(override(read_preset(f"published_{arguments.setting}"), given))
     built = build.build(resolved)
     measured = range(0, resolved.rounds + 1, arguments.eval_every)
-    with demjax.spread_over(arguments.devices), build.products(resolved):
+    with demjax.spread_over(arguments.devices), build.as_asked(resolved):
         found = curve(*built[:3], rounds=resolved.rounds, seed=seed, measured=measured, name=name)
     said = {key: value for key, value in resolved.values.items() if value is not None}
     said.pop("data_dir", None)

@@ -2,6 +2,7 @@
 
 from demjax import clustering, data, hierarchy, linkage, metrics, models, plots
 from demjax.algorithms import *  # noqa: F403
+from demjax.backend.policy import storing_models
 from demjax.backend.sharding import spread_over, use_cores
 from demjax.base import Algorithm, ClientData, Hierarchy, Models, Task
 from demjax.clients.local_training import LocalTraining, local_training
@@ -45,6 +46,7 @@ __all__ = [
     "save_run",
     "simulate",
     "spread_over",
+    "storing_models",
     "sweep",
     "use_cores",
     "watch",

@@ -177,7 +177,10 @@ def one_of(models: Params) -> Params:
 
 
 def model_bytes(models: Params) -> int:
-    """Bytes of one of the stacked models, in the precision of its leaves; shapes alone will do."""
+    """Bytes of one of the stacked models, in the precision of its leaves; shapes alone will do.
+
+    That is as it is computed with, and as it travels, however it is stored.
+    """
     leaves = jax.tree.leaves(one_of(models))
     return sum(leaf.size * np.dtype(leaf.dtype).itemsize for leaf in leaves)
 

@@ -7,11 +7,12 @@ import pytest
 import tiny
 
 from demjax.backend import policy
-from demjax.backend.policy import compiling_for
+from demjax.backend.policy import compiling_for, storing_models
 from demjax.pytrees import (
     StackedModels,
     combine,
     difference,
+    exactly,
     finite_clients,
     interpolate,
     leaf_columns,
@@ -19,6 +20,7 @@ from demjax.pytrees import (
     model_bytes,
     select,
     stack_copies,
+    stored_bytes,
     take_rows,
     used_columns,
 )
@@ -135,3 +137,73 @@ def test_long_rows_are_copied_one_after_another(monkeypatch):
         np.testing.assert_array_equal(leaf, PLAIN[name][[4, 0, 4]])
     one = take_rows(MODELS, jnp.int32(9)).as_pytree()
     tiny.same_bits(one, {name: leaf[4] for name, leaf in PLAIN.items()})
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_models_in_16_bits_come_out_in_32_and_are_rounded_once(platform):
+    plain = jax.tree.map(jnp.asarray, PLAIN)
+    with compiling_for(platform), storing_models("bf16"):
+        models = StackedModels.from_pytree(plain)
+        exact = StackedModels.from_pytree(plain, exact=True)
+    assert {leaf.dtype for leaf in jax.tree.leaves(models)} == {jnp.dtype(jnp.bfloat16)}
+    assert jax.tree.structure(models) == jax.tree.structure(exact)
+    tiny.same_bits(exact, PLAIN)
+    held = {name: in_16_bits(leaf) for name, leaf in PLAIN.items()}
+    tiny.same_bits(models, held)
+    tiny.same_bits(models.holding(plain), held)
+    tiny.same_bits(models.holding(plain, exact=True), PLAIN)
+    tiny.same_bits(exactly(models), held)
+    back = jax.tree.map(lambda leaf: leaf[::-1], models)
+    shares = RNG.normal(size=(2, 5)).astype(np.float32)
+    found = {
+        "interpolate": interpolate(models, back, 0.3),
+        "also": interpolate(models, exact, jnp.float32(0.3)),
+        "difference": difference(models, back),
+        "combine": combine(models, jnp.asarray(shares)),
+        "exactly": combine(exactly(models), jnp.asarray(shares)),
+        "select": select({"w": True, "b": False}, back, models),
+        "put": models.scatter(jnp.array([1, 9]), models.gather(jnp.array([4, 0]))),
+    }
+    widths = {name: {x.dtype.itemsize for x in jax.tree.leaves(one)} for name, one in found.items()}
+    assert widths.pop("exactly") == {4}
+    assert set.union(*widths.values()) == {2}
+    got = {name: one.as_pytree() for name, one in found.items()}
+    for name, leaf in PLAIN.items():
+        one = held[name].astype(np.float64)
+        other = one[::-1]
+        sums = np.tensordot(shares.astype(np.float64), one, axes=1)
+        rounded(got["interpolate"][name], 0.7 * one + 0.3 * other)
+        rounded(got["also"][name], 0.7 * one + 0.3 * leaf)
+        rounded(got["difference"][name], one - other)
+        rounded(got["combine"][name], sums)
+        np.testing.assert_allclose(got["exactly"][name], sums, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(got["select"][name], other if name == "w" else one)
+        np.testing.assert_array_equal(got["put"][name], one[[0, 4, 2, 3, 4]])
+    assert model_bytes(models) == 4 * 7  # what travels is in single precision
+    assert stored_bytes(models) == stored_bytes(jax.eval_shape(lambda: models)) == 2 * 7
+    assert stored_bytes(exact) == stored_bytes(MODELS) == 4 * 7
+
+
+def in_16_bits(x):
+    return np.asarray(x).astype(jnp.bfloat16).astype(np.float32)
+
+
+def rounded(got, wanted):
+    """Hold numbers against others in double precision, half of a last place of 16 bits away."""
+    error = np.abs(np.asarray(got, np.float64) - wanted)
+    assert (error <= 1.001 * 2.0**-9 * 2 ** np.ceil(np.log2(np.abs(wanted) + 1e-30))).all()
+    np.testing.assert_array_equal(got, in_16_bits(got))
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_batch_statistics_and_whole_numbers_keep_their_type(platform):
+    model = {
+        "params": {"w": jnp.float32([1 + 2**-12])},
+        "batch_stats": {"mean": jnp.float32([1 + 2**-12]), "seen": jnp.int32(3)},
+    }
+    with compiling_for(platform), storing_models("bf16"):
+        copies = stack_copies(model, 4)
+    back = copies.as_pytree()
+    np.testing.assert_array_equal(back["params"]["w"], np.ones((4, 1)))
+    tiny.same_bits(copies.model(2)["batch_stats"], model["batch_stats"])
+    assert stored_bytes(copies) == 2 + 4 + 4

@@ -49,7 +49,7 @@ def _plan(parsed: argparse.Namespace, words: Sequence[str]) -> str:
         raise ValueError(f"--devices can be 1 or more, but {parsed.devices} was given.")
     experiment = resolve(given.options)
     built = build.build(experiment)
-    with build.products(built.experiment):
+    with build.as_asked(built.experiment):
         found = plan(
             built.algorithm,
             built.clients,

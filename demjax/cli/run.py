@@ -167,7 +167,7 @@ def _watched(
             progress.say(note)
         progress.say("compiling")
         try:
-            with build.products(resolved):
+            with build.as_asked(resolved):
                 compiled, found = compile_once(
                     lambda: programs(built.algorithm, task, clients, **plan, progress=progress),
                     kept,

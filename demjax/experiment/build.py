@@ -1,7 +1,7 @@
 """From an experiment's names to the data, the model and the algorithm that they stand for."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +11,7 @@ from jaxtyping import Int, Num
 
 from demjax import data
 from demjax.backend import policy
+from demjax.backend.policy import storing_models
 from demjax.backend.sharding import devices_at_work
 from demjax.base import Algorithm, ClientData, Task
 from demjax.clients.local_training import local_training
@@ -115,9 +116,12 @@ def parameters(task: Task) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
-def products(experiment: Experiment) -> AbstractContextManager:
-    """Where programs of an experiment are traced, so that products are as precise as asked."""
-    return jax.default_matmul_precision(PRODUCTS[experiment.precision])
+@contextmanager
+def as_asked(experiment: Experiment) -> Iterator[None]:
+    """Where programs of an experiment are traced: how precise products are, and models stored."""
+    precise = jax.default_matmul_precision(PRODUCTS[experiment.precision])
+    with precise, storing_models(experiment.store_models):
+        yield
 
 
 def _inputs(

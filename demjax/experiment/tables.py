@@ -90,9 +90,12 @@ class Model:
 
     Args:
         model: model, or a class of your own as path/to/file.py:Name
+        store_models: models of all clients between their turns: float32; or bf16, half the memory,
+            rounded whenever written, computed with in 32 bits
     """
 
     model: Annotated[str, MODELS] = "cnn"
+    store_models: Literal["bf16", "float32"] = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,8 @@ def model_bytes(models: Models) -> int:
 
     Returns:
         The bytes of one client's arrays in their own precision; 0 where there is no server, that
-        is, where ``models.group`` is ``None``.
+        is, where ``models.group`` is ``None``. Numbers that are stored in 16 bits here travel in
+        32 all the same: how a simulation holds models is no matter of what clients send.
     """
     if models.group is None:
         return 0

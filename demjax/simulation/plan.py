@@ -15,7 +15,7 @@ from demjax.backend.collectives import collectives
 from demjax.backend.placement import state_shardings, stored_evenly
 from demjax.backend.sharding import AXIS
 from demjax.base import Algorithm, ClientData
-from demjax.pytrees import model_bytes
+from demjax.pytrees import stored_bytes
 from demjax.simulation.operations import work_of
 
 MOST_TRIES, MOST_CLIENTS = 4, 10**8
@@ -30,7 +30,7 @@ class Plan(NamedTuple):
         devices: How many of them.
         clients: Clients of all of them.
         fits: Whether a device has the memory.
-        models_bytes: Of its clients' models, one for each.
+        models_bytes: Of its clients' models, one for each, as they are stored.
         data_bytes: Of the clients' examples.
         arguments_bytes: Of all that is there before a round: models, states and data.
         temp_bytes: What a round takes beside that; ``None`` where it does not fit and nobody says.
@@ -114,7 +114,7 @@ def plan(
         steps = -(-clients.train.shape[1] // batch_size)
         traced = jax.make_jaxpr(algorithm.round)(_key(), state, _shapes(clients))
         work = work_of(traced, steps=steps)
-        one = model_bytes(jax.eval_shape(algorithm.models, state).client)
+        one = stored_bytes(jax.eval_shape(algorithm.models, state).client)
         most = _largest(algorithm, clients, places, limit, found) if largest else None
     times = (
         None

@@ -29,7 +29,7 @@ from demjax import (
 from demjax.backend import policy
 from demjax.backend.collectives import collectives
 from demjax.backend.placement import state_shardings, stored_evenly
-from demjax.backend.policy import compiling_for
+from demjax.backend.policy import compiling_for, storing_models
 from demjax.backend.sharding import spread_over
 from demjax.base import NO_GROUP
 from demjax.clustering import counts, updates
@@ -368,6 +368,38 @@ def test_models_in_one_array_have_the_outcome_of_models_in_leaves(row, monkeypat
     assert stored.shape == (COUNT, 1024)
     assert len(jax.tree.leaves(wanted[0].client)) > 1
     tiny.close(tiny.plain(got), tiny.plain(wanted), 1e-5)
+
+
+@each_row
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_a_state_in_16_bits_keeps_its_tree_shapes_and_dtypes(row, platform):
+    algorithm = ROWS[row](training(tiny.task()))
+    with compiling_for(platform), storing_models("bf16"):
+        before = jax.eval_shape(algorithm.init, KEY, CLIENTS)
+        after, _ = jax.eval_shape(algorithm.round, KEY, before, CLIENTS)
+        models = jax.eval_shape(algorithm.models, after)
+    assert after == before
+    stored = {leaf.dtype.name for leaf in jax.tree.leaves(models.client)}
+    assert stored == {"bfloat16"}
+    for leaf in jax.tree.leaves(tiny.plain(jax.eval_shape(lambda m: tiny.plain(m), models)[:2])):
+        assert leaf.dtype == np.float32
+
+
+@each_row
+def test_models_in_16_bits_have_the_outcome_of_models_in_32_to_rounding(row):
+    wanted, heard = without_randomness(row)(CLIENTS)
+    with storing_models("bf16"):
+        got, info = without_randomness.__wrapped__(row)(CLIENTS)
+        with compiling_for("gpu"):
+            flat, also = without_randomness.__wrapped__(row)(CLIENTS)
+    # Of two rounds, in each of which models are written about twice: 8 bits, to the nearest.
+    tiny.close(tiny.plain(got)[:2], tiny.plain(wanted)[:2], 2.0**-8)
+    tiny.close(tiny.plain(flat)[:2], tiny.plain(got)[:2], 2.0**-8)
+    tiny.same_bits(got.hierarchy, wanted.hierarchy)
+    tiny.same_bits(flat.hierarchy, wanted.hierarchy)
+    tiny.close(info.loss, heard.loss, 2.0**-6)
+    tiny.close(also.loss, heard.loss, 2.0**-6)
+    assert tiny.differ(*[tiny.unstack(m.client) for m in (got, wanted)], by=1e-6)
 
 
 @pytest.mark.parametrize("count", [10, 9])

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from demjax.backend.flat_store import PADDED_TO, form_of
+from demjax.backend.flat_store import PADDED_TO, Flat, Leaves, beside_parameters, form_of
 
 MODEL = {
     "a": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -48,3 +48,36 @@ def test_a_model_of_whole_columns_is_not_padded():
     leaves, structure = jax.tree.flatten(np.zeros(2 * PADDED_TO, np.float32))
     (row,) = form_of(leaves, structure, 0).flatten(leaves, 0)
     assert row.shape == (2 * PADDED_TO,)
+
+
+def test_what_is_stored_in_16_bits_is_rounded_but_for_what_is_kept():
+    model = {
+        "a": np.float32([1 + 2**-7, 1 + 2**-9]),
+        "b": np.float32([1 + 2**-9]),
+        "c": np.int32(3),
+    }
+    leaves, structure = jax.tree.flatten(model)
+    for kind in (Flat, Leaves):
+        form = form_of(leaves, structure, 0, kept=[False, True, False], kind=kind)
+        assert form.inside == (True, False, False)
+        stored = form.flatten(leaves, 0, jnp.bfloat16)
+        assert form.dtype(stored) == jnp.bfloat16
+        back = form.unflatten(stored)
+        np.testing.assert_array_equal(back["a"], np.float32([1 + 2**-7, 1]))
+        np.testing.assert_array_equal(back["b"], model["b"])
+        assert [leaf.dtype for leaf in jax.tree.leaves(back)] == ["float32", "float32", "int32"]
+        exact = form.flatten(leaves, 0)
+        assert form.dtype(exact) == np.float32
+        np.testing.assert_array_equal(form.unflatten(exact)["a"], model["a"])
+    flat, apart = (form_of(leaves, structure, 0, kind=kind) for kind in (Flat, Leaves))
+    assert flat != apart
+
+
+def test_collections_beside_the_parameters_are_kept():
+    model = {"params": {"w": 0, "b": 0}, "batch_stats": {"mean": 0}}
+    assert beside_parameters(model) == {
+        "params": {"w": False, "b": False},
+        "batch_stats": {"mean": True},
+    }
+    assert beside_parameters({"w": 0}) == {"w": False}
+    assert beside_parameters([0, 0]) == [False, False]

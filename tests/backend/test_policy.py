@@ -10,7 +10,7 @@ import pytest
 
 import demjax
 from demjax.backend import policy
-from demjax.backend.policy import compiling_for
+from demjax.backend.policy import compiling_for, storing_models
 from demjax.backend.sharding import compiler_options, spread_over
 
 ACCELERATORS = pytest.mark.parametrize("platform", ["gpu", "tpu"])
@@ -140,3 +140,24 @@ def test_no_other_module_asks_for_the_platform():
         if asks.search(file.read_text(encoding="utf-8"))
     ]
     assert found == ["backend/policy.py"]
+
+
+def test_models_are_stored_in_single_precision_unless_told():
+    assert policy.store_dtype() == jnp.float32
+    assert demjax.storing_models is storing_models
+    seen = []
+
+    @jax.jit
+    def chosen():
+        seen.append(policy.store_dtype())
+        return 0
+
+    chosen()
+    with storing_models("bf16"):
+        chosen()
+        with storing_models("float32"):
+            chosen()
+    assert seen == [jnp.float32, jnp.bfloat16]
+    said = r"^Models can be stored in bf16 or float32, but 'fp16' was given\.$"
+    with pytest.raises(ValueError, match=said):
+        storing_models("fp16")

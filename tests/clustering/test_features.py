@@ -6,13 +6,14 @@ import numpy as np
 import optax
 import tiny
 
-from demjax import demlearn, local_training
+from demjax import demlearn, local_training, storing_models
 from demjax.clustering import (
     gradients,
     layers,
     updates,
     weights,
 )
+from demjax.pytrees import StackedModels
 
 CLIENTS = tiny.clients()
 COUNT = len(tiny.SIZES)
@@ -110,3 +111,21 @@ def test_who_did_not_train_is_seen_as_it_last_was():
 def test_layers_select_the_leaves_of_their_names():
     picked = layers("Dense_0", "Dense_1/Dense_0")(MODEL)
     assert sorted(leaf.size for leaf in picked) == [3, 6, 12]
+
+
+def test_updates_of_models_in_16_bits_are_remembered_in_32():
+    """A step far below the last place that is stored of a model's sum is not lost in the sum."""
+    looking = updates()
+    with storing_models("bf16"):
+        before = [StackedModels.from_pytree(models(number)) for number in (0, 2)]
+        after = [StackedModels.from_pytree(models(number)) for number in (1, 3)]
+        memory = looking.memory(before[0], None)
+        for one, other in zip(before, after, strict=True):
+            memory = looking.before(memory, one, None)
+            seen, memory = looking.after(memory, other, cohort=None, regroup=jnp.bool_(False))
+    assert {leaf.dtype for leaf in jax.tree.leaves(seen)} == {jnp.dtype(jnp.float32)}
+    pairs = [
+        tiny.float64([x.as_pytree(), y.as_pytree()]) for x, y in zip(before, after, strict=True)
+    ]
+    wanted = jax.tree.map(lambda a, b, c, d: b - a + d - c, *pairs[0], *pairs[1])
+    tiny.close(seen, wanted, 1e-6)

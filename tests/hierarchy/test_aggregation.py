@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from demjax.backend import policy
+from demjax.backend.policy import compiling_for, storing_models
 from demjax.backend.sharding import compiler_options, spread_over
 from demjax.base import NO_GROUP
-from demjax.hierarchy import aggregation, from_groups
+from demjax.hierarchy import aggregation, from_groups, group_means, mix_down
 from demjax.hierarchy.aggregation import average_and_mix
+from demjax.pytrees import StackedModels, exactly, interpolate
 
 MIXING = import_module("demjax.hierarchy.mixing")  # a function has its name too
 
@@ -224,3 +226,26 @@ def test_what_cannot_be_is_refused():
         average_and_mix(client, group, tree, mix=MIX, block=0)
     with pytest.raises(ValueError, match=r"needs 3 mixing factors.* but 2 were given"):
         average_and_mix(client, group, tree, mix=[0.5, 0.5])
+
+
+@pytest.mark.parametrize("block", [1, 3, None])
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_models_in_16_bits_are_averaged_and_mixed_in_32_and_rounded_once(platform, block):
+    client, group = single(drawn(COUNT)), single(drawn(3, SLOTS, seed=1))
+    hierarchy, weight = from_groups(GROUPS, SLOTS), np.ones((3, COUNT))
+    options = {"mix": MIX, "soft": SOFT, "amplification": AMPLIFICATION}
+    with compiling_for(platform), storing_models("bf16"):
+        stored = StackedModels.from_pytree(client), StackedModels.from_pytree(group, axes=2)
+        found = average_and_mix(*stored, hierarchy, **options, block=block)
+        means = group_means(stored[0], hierarchy, amplification=AMPLIFICATION)
+        softened = interpolate(exactly(stored[1]), means, SOFT)
+        parts = mix_down(stored[0], softened, hierarchy, MIX)
+    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype(jnp.bfloat16)}
+    for name in SHAPES:
+        held = (np.asarray(models.as_pytree()[name], np.float64) for models in stored)
+        wanted = one_by_one(*held, weight)
+        for got, part, one in zip(found, parts, wanted, strict=True):
+            last_place = 2.0 ** (np.ceil(np.log2(np.abs(one) + 1e-30)) - 8)
+            for mixed in (got, part):
+                error = np.abs(np.asarray(mixed.as_pytree()[name], np.float64) - one)
+                assert (error <= 0.51 * last_place).all()

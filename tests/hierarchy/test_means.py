@@ -3,14 +3,17 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from forest import FIXED, close
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from demjax.backend import policy
+from demjax.backend.policy import compiling_for, storing_models
 from demjax.base import NO_GROUP
-from demjax.hierarchy import from_groups, group_means
+from demjax.hierarchy import from_groups, group_means, mean_of_all
 from demjax.hierarchy.anchors import ancestors_mean
-from demjax.pytrees import interpolate
+from demjax.pytrees import StackedModels, interpolate
 
 
 def means_by_recursion(group, client, weight, factor, means):
@@ -102,3 +105,29 @@ def test_weights_of_each_level_count_on_that_level_only():
     np.testing.assert_array_equal(
         alike, group_means(jnp.asarray(client), FIXED, jnp.asarray(weight[0]))
     )
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+@pytest.mark.parametrize("at_once", [64, 10**9])
+def test_means_of_models_in_16_bits_are_those_of_what_is_stored_unrounded(
+    platform, at_once, monkeypatch
+):
+    monkeypatch.setattr(policy, "parameters_averaged_at_once", lambda models: at_once)
+    rng = np.random.default_rng(0)
+    groups = np.stack([rng.integers(0, 5, 30), np.zeros(30, int)])
+    plain = {"w": rng.normal(size=(30, 20, 10)), "b": rng.normal(size=(30,))}
+    single = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), plain)
+    weight = rng.uniform(0.5, 3, 30).astype(np.float32)
+    with compiling_for(platform), storing_models("bf16"):
+        client = StackedModels.from_pytree(single)
+        got = group_means(client, from_groups(groups, 5), jnp.asarray(weight)).as_pytree()
+        root = mean_of_all(client, jnp.asarray(weight))
+    for name, leaf in single.items():
+        held = np.asarray(leaf).astype(jnp.bfloat16).astype(np.float64)
+        for level, row in enumerate(groups):
+            for slot in set(row.tolist()):
+                mine = row == slot
+                wanted = np.average(held[mine], axis=0, weights=weight[mine])
+                np.testing.assert_allclose(got[name][level, slot], wanted, rtol=1e-5, atol=1e-6)
+        assert root[name].dtype == np.float32
+        np.testing.assert_allclose(root[name], got[name][1, 0], rtol=1e-6, atol=1e-7)

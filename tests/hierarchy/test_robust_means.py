@@ -8,10 +8,11 @@ import pytest
 import tiny
 
 from demjax import demlearn, fedavg, fedprox, local_training
+from demjax.backend.policy import compiling_for, storing_models
 from demjax.clients import participation
 from demjax.hierarchy import clipped, from_groups, noised, weighted_mean
-from demjax.hierarchy.robust_means import average_of_groups
-from demjax.pytrees import StackedModels
+from demjax.hierarchy.robust_means import average_of_groups, mean_by_examples
+from demjax.pytrees import StackedModels, stack_copies
 
 CLIENTS = tiny.clients()
 COUNT = len(tiny.SIZES)
@@ -146,3 +147,26 @@ def test_demlearn_with_the_weighted_mean_in_its_own_place_is_demlearn():
     tiny.close(*[models.group for models in ends], 1e-5)
     with pytest.raises(ValueError, match=r"amplification must be 1, but 1.15 was given\.$"):
         demlearn(LOCAL, average=median, amplification=1.15)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_averages_of_ones_own_are_given_models_in_single_precision(platform):
+    seen = set()
+
+    def middle(models, weight, *, reference, key):
+        seen.update(leaf.dtype.name for leaf in jax.tree.leaves((models, reference)))
+        return median(models, weight)
+
+    fresh = RNG.normal(size=(COUNT, 4, 3)).astype(np.float32)
+    with compiling_for(platform), storing_models("bf16"):
+        models = StackedModels.from_pytree({"w": jnp.asarray(fresh)})
+        context = {"average": middle, "reference": {"w": jnp.ones((4, 3))}, "key": KEY}
+        one = mean_by_examples(models, CLIENTS, None, **context)
+        group = stack_copies(models.model(0), 1, 1)
+        tree = from_groups(np.zeros((1, COUNT), int), 1)
+        means = average_of_groups(middle, models, group, tree, jnp.ones(COUNT), key=KEY)
+    assert seen == {"float32"}
+    wanted = np.median(np.asarray(models.as_pytree()["w"], np.float64), axis=0)
+    np.testing.assert_allclose(one["w"], wanted, rtol=1e-6)
+    assert jax.tree.leaves(means)[0].dtype == jnp.bfloat16
+    np.testing.assert_allclose(means.as_pytree()["w"][0, 0], wanted, rtol=2**-8)

@@ -1,0 +1,166 @@
+"""What storing clients' models in 16 bits costs in accuracy, and how it changes the groups.
+
+    python benchmarks/model_storage.py              # about five minutes on two cores
+    python benchmarks/model_storage.py --quick      # a few rounds of one system
+    python benchmarks/model_storage.py --report     # the table of what OUT holds
+
+The built-in digits, 50 clients of two labels each, an MLP, 60 rounds of two local epochs; the same
+runs, from the same keys, with models in ``float32`` and in ``bf16`` (``demjax.storing_models``). A
+learning rate of .05 is the default; at .002 a round's steps are hardly larger than what 16 bits
+round away. *float32, chunks of 5* is the run in single precision again, with sums in another order:
+how far rounding alone brings two runs apart. The Rand index is the adjusted one between its groups
+and those of ``float32``, the mean over the last ten rounds and the levels below the root.
+
+The points are written to OUT as they come, ``benchmarks/results/model_storage.json``; the table
+stands beside it.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from machine import empty_result, keep, results_file
+
+import demjax
+from demjax.experiment.build import build
+from demjax.experiment.experiment import resolve
+from demjax.metrics.tree import adjusted_rand
+
+SYSTEMS: dict[str, Callable] = {
+    "demlearn": lambda local: demjax.demlearn(local, levels=3),
+    "fedavg": demjax.fedavg,
+    "ditto": demjax.ditto,
+}
+RATES = (0.05, 0.002)
+WAYS = ("float32", "bf16", "float32, chunks of 5")
+"""Of systems without groups only the first two."""
+MEASURES = ("c_spe", "c_gen", "global_score")
+LAST = 10
+"""How many rounds at the end the groups are compared in."""
+
+
+def digits() -> tuple[demjax.Task, demjax.ClientData]:
+    """The digits of 50 clients, two labels each, and an MLP to learn them."""
+    built = build(resolve({"model": "mlp", "clients": 50, "labels_per_client": 2, "seed": 0}))
+    return built.task, built.clients
+
+
+def runs(system: str, way: str, given: argparse.Namespace) -> tuple[list[dict], float]:
+    """What the runs of all seeds came to, for each learning rate, and how many seconds all took."""
+    task, clients = digits()
+    take = demjax.measure(task, clients)
+
+    def run(chosen: dict, clients: demjax.ClientData) -> dict:
+        chunk = 5 if "chunks" in way else None
+        local = demjax.local_training(task, optax.sgd(chosen["rate"]), chunk=chunk)
+        found = demjax.simulate(
+            SYSTEMS[system](local),
+            task,
+            clients,
+            rounds=given.rounds,
+            key=jax.random.key(chosen["seed"]),
+            eval_every=range(max(1, given.rounds - LAST + 1), given.rounds + 1),
+            take_measures=take,
+        ).measures
+        tree = found.hierarchy
+        return {name: getattr(found, name) for name in MEASURES} | {
+            "groups": tree.groups[1:, :-1],
+            "slots": jnp.zeros(tree.size.shape[-1]),
+        }
+
+    start = time.perf_counter()
+    with demjax.storing_models(way.split(",")[0]):
+        found = demjax.sweep(run, demjax.grid(rate=given.rates, seed=given.seeds), clients)
+    found = jax.tree.map(np.asarray, found)
+    count = len(given.seeds)
+    each = [
+        jax.tree.map(lambda leaf, n=n: leaf[n * count : (n + 1) * count], found)
+        for n in range(len(given.rates))
+    ]
+    return each, time.perf_counter() - start
+
+
+def alike(one: dict, other: dict) -> list[float] | None:
+    """For each seed the Rand index of the groups of two ways; ``None`` without groups."""
+    slots = one["slots"].shape[-1]
+    if not one["groups"].size:
+        return None
+    rand = jax.vmap(lambda a, b: adjusted_rand(a, b, slots, slots))
+    count = one["groups"].shape[-1]
+    pairs = [
+        rand(*(way["groups"][seed].reshape(-1, count) for way in (one, other)))
+        for seed in range(len(one["groups"]))
+    ]
+    return [float(jnp.mean(pair)) for pair in pairs]
+
+
+def take_points(system: str, given: argparse.Namespace) -> list[dict]:
+    """All ways of one system."""
+    ways = WAYS if system == "demlearn" else WAYS[:2]
+    found = {way: runs(system, way, given) for way in ways}
+    return [
+        {"at": {"algorithm": system, "rate": rate, "store": way, "rounds": given.rounds}}
+        | {name: found[way][0][place][name][:, -1].tolist() for name in MEASURES}
+        | {"rand": alike(found["float32"][0][place], found[way][0][place])}
+        | {"seconds_of_all_rates": found[way][1]}
+        for place, rate in enumerate(given.rates)
+        for way in ways
+    ]
+
+
+def report(out: Path) -> None:
+    """The table of the points of a file."""
+    result = json.loads(out.read_text())
+    head = ["algorithm", "learning rate", "models in", "C-SPE", "C-GEN", "Global", "Rand index"]
+    lines = ["# Models in 16 bits", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for point in result["points"]:
+        at = point["at"]
+        cells = [at["algorithm"], f"{at['rate']}", at["store"]]
+        cells += [_spread(point[name]) for name in MEASURES]
+        cells.append(_spread(point["rand"]) if point["rand"] else "–")
+        lines.append(f"| {' | '.join(cells)} |")
+    seeds = len(result["points"][0]["c_gen"])
+    lines += [
+        "",
+        f"Accuracies after {result['points'][0]['at']['rounds']} rounds, mean and range of {seeds} "
+        f"seeds. {result['setting']}. Machine: "
+        f"{result['machine']['cpu']}, {result['machine']['cores']} cores, "
+        f"jax {result['versions']['jax']}.",
+    ]
+    out.with_suffix(".md").write_text("\n".join(lines) + "\n")
+
+
+def _spread(values: list[float]) -> str:
+    return f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+
+
+def main() -> None:
+    """Take all points, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
+    parser.add_argument("--rates", nargs="+", type=float, default=list(RATES))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--report", action="store_true")
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    out = given.out or results_file("model_storage")
+    if given.quick:
+        given.systems, given.rates, given.rounds = ["demlearn"], [0.05], 3
+    if not given.report:
+        result = empty_result("The built-in digits, 50 clients of two labels, an MLP", 1)
+        for system in given.systems:
+            result["points"] += take_points(system, given)
+            keep(result, out)
+    report(out)
+
+
+if __name__ == "__main__":
+    main()

@@ -51,11 +51,8 @@ def test_a_model_of_whole_columns_is_not_padded():
 
 
 def test_what_is_stored_in_16_bits_is_rounded_but_for_what_is_kept():
-    model = {
-        "a": np.float32([1 + 2**-7, 1 + 2**-9]),
-        "b": np.float32([1 + 2**-9]),
-        "c": np.int32(3),
-    }
+    few, more = 1 + 2**-7, 1 + 2**-9  # the first has 8 binary digits, the second 10
+    model = {"a": np.float32([few, more]), "b": np.float32([more]), "c": np.int32(3)}
     leaves, structure = jax.tree.flatten(model)
     for kind in (Flat, Leaves):
         form = form_of(leaves, structure, 0, kept=[False, True, False], kind=kind)

@@ -109,9 +109,9 @@ def _placed(
     each, real = -(-len(train) // devices), np.arange(train.shape[1]) < size[:, None]
     rows, homes = np.zeros(train.shape, np.int32), []
     for device in range(devices):
-        its = slice(device * each, (device + 1) * each)
-        held = np.unique(train[its][real[its]])
-        rows[its][real[its]] = np.searchsorted(held, train[its][real[its]])
+        block = slice(device * each, (device + 1) * each)
+        held = np.unique(train[block][real[block]])
+        rows[block][real[block]] = np.searchsorted(held, train[block][real[block]])
         homes.append(held)
     left = np.setdiff1d(np.arange(examples), np.concatenate(homes))
     room = max(-(-(left.size + sum(map(len, homes))) // devices), *map(len, homes))
@@ -136,15 +136,15 @@ def on_this_device(clients: ClientData, numbers: Int[Array, " S"], *, moved: boo
     if not isinstance(clients.x, DividedExamples):
         return clients
     rows, part = clients.x.rows, clients.x.parts.array
-    at = {"mode": "fill", "fill_value": 0}
-    train = clients.train.at[numbers].get(**at)
+    train = clients.train.at[numbers].get(mode="fill", fill_value=0)
     if moved:
         x = _sent(clients.x, numbers).reshape(-1, *part.shape[1:])
         y = clients.y[train].reshape(-1, *clients.y.shape[1:])
         mine = jnp.arange(train.size, dtype=rows.dtype).reshape(train.shape)
         return clients._replace(x=x, y=y, train=rows.at[numbers].set(mine, mode="drop"))
-    real = jnp.arange(train.shape[1]) < clients.train_size.at[numbers].get(**at)[:, None]
-    there = jnp.where(real, rows.at[numbers].get(**at), part.shape[0])
+    size = clients.train_size.at[numbers].get(mode="fill", fill_value=0)
+    real = jnp.arange(train.shape[1]) < size[:, None]
+    there = jnp.where(real, rows.at[numbers].get(mode="fill", fill_value=0), part.shape[0])
     y = jnp.zeros((part.shape[0], *clients.y.shape[1:]), clients.y.dtype)
     return clients._replace(x=part, y=y.at[there].set(clients.y[train], mode="drop"), train=rows)
 

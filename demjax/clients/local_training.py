@@ -168,8 +168,8 @@ def local_training(
         shared = key, clients, proximal, common
         numbers = participation.numbers(clients.n_clients, cohort)
         divided = participation.rows(models, cohort), numbers, participation.rows(own, cohort)
-        how = {"added": added, "gradients": gradients, "moved": cohort is not None}
-        some = partial(train_some, lasting(epochs), chunk, **how)
+        many = partial(train_some, lasting(epochs), chunk, moved=cohort is not None)
+        some = partial(many, added=added, gradients=gradients)
         new = over_clients(some, shared, divided, nobody=(0, clients.n_clients, 0))
         nothing = jax.tree.map(jnp.zeros_like, models if gradients else None)
         old = models, jnp.full(clients.n_clients, jnp.nan), nothing

@@ -1,7 +1,7 @@
 """Which examples each client has, and the arrays of them that everything else takes."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -82,7 +82,8 @@ def client_data(
     test, test_size = _padded(partition.test, held)
     # Not jnp.asarray, which compiles a copy for every new shape.
     others = jax.device_put((y[held], train, train_size, test, test_size))
-    return ClientData(x[held] if on_host else jax.device_put(x[held]), *others)
+    inputs: Any = x[held]
+    return ClientData(inputs if on_host else jax.device_put(inputs), *others)
 
 
 def checked_targets(y: Num[np.ndarray, " T *target"]) -> Num[np.ndarray, " T *target"]:

@@ -22,10 +22,10 @@ def free_port():
         return server.getsockname()[1]
 
 
-def begun(out, rounds, log):
+def begun(out, rounds, log, *more):
     """Two processes of one run, the coordinator's first."""
     where = f"localhost:{free_port()}"
-    given = [*RUN, "--out", str(out), "--rounds", str(rounds), "--devices", "1"]
+    given = [*RUN, "--out", str(out), "--rounds", str(rounds), "--devices", "1", *more]
     given += ["--coordinator", where, "--processes", "2", "--process-id"]
     found = []
     for number in range(2):
@@ -42,7 +42,7 @@ def rows(out):
 
 def test_two_processes_write_one_folder(tmp_path):
     out = tmp_path / "finished"
-    processes = begun(out, 2, tmp_path)
+    processes = begun(out, 2, tmp_path, "--divide-examples", "yes")
     assert [process.wait(timeout=300) for process in processes] == [DONE, DONE]
     assert len(rows(out)) == 3
     summary = json.loads((out / "summary.json").read_text())

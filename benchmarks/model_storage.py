@@ -7,8 +7,9 @@
 The built-in digits, 50 clients of two labels each, an MLP, 60 rounds of two local epochs; the same
 runs, from the same keys, with models in ``float32`` and in ``bf16`` (``demjax.storing_models``). A
 learning rate of .05 is the default; at .002 a round's steps are hardly larger than what 16 bits
-round away. *float32, chunks of 5* is the run in single precision again, with sums in another order:
-how far rounding alone brings two runs apart. The Rand index is the adjusted one between its groups
+round away. *bf16, to the nearest* rounds as a conversion does, in place of up or down at random.
+*float32, chunks of 5* is the run in single precision again, with sums in another order: how far
+rounding alone brings two runs apart. The Rand index is the adjusted one between its groups
 and those of ``float32``, the mean over the last ten rounds and the levels below the root.
 
 The points are written to OUT as they come, ``benchmarks/results/model_storage.json``; the table
@@ -19,15 +20,19 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax import lax
 from machine import empty_result, keep, results_file
 
 import demjax
+from demjax.backend import narrow
 from demjax.experiment.build import build
 from demjax.experiment.experiment import resolve
 from demjax.metrics.tree import adjusted_rand
@@ -38,8 +43,8 @@ SYSTEMS: dict[str, Callable] = {
     "ditto": demjax.ditto,
 }
 RATES = (0.05, 0.002)
-WAYS = ("float32", "bf16", "float32, chunks of 5")
-"""Of systems without groups only the first two."""
+WAYS = ("float32", "bf16", "bf16, to the nearest", "float32, chunks of 5")
+"""Of systems without groups only the first three."""
 MEASURES = ("c_spe", "c_gen", "global_score")
 LAST = 10
 """How many rounds at the end the groups are compared in."""
@@ -75,7 +80,9 @@ def runs(system: str, way: str, given: argparse.Namespace) -> tuple[list[dict], 
         }
 
     start = time.perf_counter()
-    with demjax.storing_models(way.split(",")[0]):
+    nearest = mock.patch.object(narrow, "dithered", lambda x, place: lax.reduce_precision(x, 8, 7))
+    rounded = nearest if "nearest" in way else nullcontext()
+    with demjax.storing_models(way.split(",")[0]), rounded:
         found = demjax.sweep(run, demjax.grid(rate=given.rates, seed=given.seeds), clients)
     found = jax.tree.map(np.asarray, found)
     count = len(given.seeds)
@@ -102,7 +109,7 @@ def alike(one: dict, other: dict) -> list[float] | None:
 
 def take_points(system: str, given: argparse.Namespace) -> list[dict]:
     """All ways of one system."""
-    ways = WAYS if system == "demlearn" else WAYS[:2]
+    ways = WAYS if system == "demlearn" else WAYS[:3]
     found = {way: runs(system, way, given) for way in ways}
     return [
         {"at": {"algorithm": system, "rate": rate, "store": way, "rounds": given.rounds}}

@@ -41,9 +41,9 @@ class StackedModels:
     def from_pytree(stacked: Params, axes: int = 1, *, exact: bool = False) -> "StackedModels":
         """The models of a plain pytree of leaves ``[N, ...]``, or with more axes before a model's.
 
-        On a CPU they stay leaves. Elsewhere they become one array ``[N, P]``: what happens between
-        clients is then done on columns of it, in the memory of a few, whatever form a model has.
-        They are rounded where ``policy.storing_models`` says so, unless they are to be exact.
+        On a CPU they stay leaves. Elsewhere they become one array ``[N, P]``, on columns of which
+        all between clients is done, whatever form a model has, in the memory of a few. They are
+        rounded where ``policy.storing_models`` says so, unless they are to be exact.
         """
         leaves, structure = jax.tree.flatten(stacked)
         dtype, flat = policy.store_dtype(), policy.stores_flat()
@@ -60,10 +60,7 @@ class StackedModels:
         return self._stacked if self._form is None else self._form.unflatten(self._stacked)
 
     def holding(self, stacked: Params, *, exact: bool = False) -> "StackedModels":
-        """Other models of the same form, from a plain pytree of leaves.
-
-        They are stored in as many bits as these, or exactly.
-        """
+        """Other models of this form from a plain pytree, in as many bits as these or exactly."""
         if self._form is None:
             return StackedModels(stacked)
         leaves = self._form.structure.flatten_up_to(stacked)
@@ -151,10 +148,15 @@ def each_array(function: Any, given: Any, *others: Any) -> Any:
 def stack_copies(model: Params, *count: int, exact: bool = False) -> StackedModels:
     """Stack copies of one model, ``count`` of them on each of the models' axes.
 
-    They are rounded where stacked models are, unless they are to be exact.
+    Where stacked models are stored in 16 bits, each copy is rounded for itself, so that their mean
+    is about the model; unless they are to be exact.
     """
-    one = StackedModels.from_pytree(model, axes=0, exact=exact)
-    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (*count, *jnp.shape(leaf))), one)
+    one = StackedModels.from_pytree(model, axes=0, exact=True)
+    copies = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (*count, *jnp.shape(leaf))), one)
+    if exact or one._form is None:
+        return copies
+    rounded = one._form.rounded(copies._stacked, policy.store_dtype(), len(count))
+    return StackedModels(rounded, one._form)
 
 
 def leaf_columns(models: Params) -> Iterator[tuple[Array, int, int]]:
@@ -177,23 +179,18 @@ def one_of(models: Params) -> Params:
 
 
 def model_bytes(models: Params) -> int:
-    """Bytes of one of the stacked models, in the precision of its leaves; shapes alone will do.
-
-    That is as it is computed with, and as it travels, however it is stored.
-    """
-    leaves = jax.tree.leaves(one_of(models))
-    return sum(leaf.size * np.dtype(leaf.dtype).itemsize for leaf in leaves)
+    """Bytes of one of the stacked models as it is computed with, and as it travels."""
+    return _bytes(one_of(models))
 
 
 def stored_bytes(models: Params) -> int:
-    """Bytes of one of the stacked models as it is stored; shapes alone will do."""
-    sizes: list[int] = []
+    """Bytes of one of the stacked models as it is stored; shapes alone will do, as above."""
+    parts = jax.eval_shape(lambda m: [x[0, :size] for x, _, size in leaf_columns(m)], models)
+    return _bytes(parts)
 
-    def count(models):
-        sizes.extend(size * array.dtype.itemsize for array, _, size in leaf_columns(models))
 
-    jax.eval_shape(count, models)
-    return sum(sizes)
+def _bytes(shapes: Params) -> int:
+    return sum(leaf.size * np.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(shapes))
 
 
 def finite_clients(models: Params) -> Bool[Array, " N"]:
@@ -227,11 +224,9 @@ def interpolate(old: Params, new: Params, rate: Float[Array, ""] | float) -> Par
         new: Models of the same form.
         rate: From 0 to 1.
     """
-
-    def one(old, new):
-        return stored_as(old, (1 - rate) * widened(old) + rate * widened(new))
-
-    return each_array(one, old, new)
+    return each_array(
+        lambda o, n: stored_as(o, (1 - rate) * widened(o) + rate * widened(n)), old, new
+    )
 
 
 def difference(one: Params, other: Params) -> Params:
@@ -249,6 +244,5 @@ def combine(models: Params, shares: Float[Array, " A N"]) -> Params:
     Returns:
         Models of ``A`` rows, or of the axes of ``shares`` but the last.
     """
-    highest = lax.Precision.HIGHEST
-    product = partial(jnp.tensordot, shares, axes=1, precision=highest)
+    product = partial(jnp.tensordot, shares, axes=1, precision=lax.Precision.HIGHEST)
     return jax.tree.map(lambda leaf: stored_as(leaf, product(widened(leaf))), models)

@@ -148,8 +148,9 @@ def test_models_in_16_bits_come_out_in_32_and_are_rounded_once(platform):
     assert {leaf.dtype for leaf in jax.tree.leaves(models)} == {jnp.dtype(jnp.bfloat16)}
     assert jax.tree.structure(models) == jax.tree.structure(exact)
     tiny.same_bits(exact, PLAIN)
-    held = {name: in_16_bits(leaf) for name, leaf in PLAIN.items()}
-    tiny.same_bits(models, held)
+    held = jax.tree.map(np.asarray, models.as_pytree())
+    for name, leaf in PLAIN.items():
+        rounded(held[name], leaf)
     tiny.same_bits(models.holding(plain), held)
     tiny.same_bits(models.holding(plain, exact=True), PLAIN)
     tiny.same_bits(exactly(models), held)
@@ -184,15 +185,23 @@ def test_models_in_16_bits_come_out_in_32_and_are_rounded_once(platform):
     assert stored_bytes(exact) == stored_bytes(MODELS) == 4 * 7
 
 
-def in_16_bits(x):
-    return np.asarray(x).astype(jnp.bfloat16).astype(np.float32)
-
-
 def rounded(got, wanted):
-    """Hold numbers against others in double precision, half of a last place of 16 bits away."""
+    """Hold numbers of 16 bits against others in double precision, up to a last place away."""
     error = np.abs(np.asarray(got, np.float64) - wanted)
-    assert (error <= 1.001 * 2.0**-9 * 2 ** np.ceil(np.log2(np.abs(wanted) + 1e-30))).all()
-    np.testing.assert_array_equal(got, in_16_bits(got))
+    assert (error <= 1.001 * 2.0**-8 * 2 ** np.ceil(np.log2(np.abs(wanted) + 1e-30))).all()
+    assert not np.any(np.asarray(got).view(np.uint32) & 0xFFFF)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_the_mean_of_rounded_copies_is_about_the_model(platform):
+    model = {"w": jnp.asarray(RNG.normal(size=(30, 10)), jnp.float32)}
+    with compiling_for(platform), storing_models("bf16"):
+        copies = stack_copies(model, 40, 50).as_pytree()["w"]
+    assert copies.shape == (40, 50, 30, 10)
+    rounded(copies, np.broadcast_to(model["w"], copies.shape))
+    apart = np.mean(np.asarray(copies, np.float64), axis=(0, 1)) - np.asarray(model["w"])
+    # 2,000 draws between two numbers have a mean of a hundredth of what these are apart.
+    assert (np.abs(apart) < 0.06 * 2.0**-7 * np.abs(model["w"])).all()
 
 
 @pytest.mark.parametrize("platform", ["cpu", "gpu"])
@@ -204,6 +213,6 @@ def test_batch_statistics_and_whole_numbers_keep_their_type(platform):
     with compiling_for(platform), storing_models("bf16"):
         copies = stack_copies(model, 4)
     back = copies.as_pytree()
-    np.testing.assert_array_equal(back["params"]["w"], np.ones((4, 1)))
+    assert set(np.ravel(back["params"]["w"]).tolist()) <= {1, 1 + 2.0**-7}
     tiny.same_bits(copies.model(2)["batch_stats"], model["batch_stats"])
     assert stored_bytes(copies) == 2 + 4 + 4

@@ -57,9 +57,14 @@ class Flat(NamedTuple):
         pairs = list(zip(leaves, self.columns(), strict=True))
         rows = [jnp.reshape(leaf, (*lead, -1)) for leaf, (_, start) in pairs if start is not None]
         rows.append(jnp.zeros((*lead, -self.used() % PADDED_TO), jnp.float32))
-        return narrowed(jnp.concatenate(rows, axis=-1), dtype), *(
-            leaf for leaf, (_, start) in pairs if start is None
-        )
+        others = (leaf for leaf, (_, start) in pairs if start is None)
+        return self.rounded((jnp.concatenate(rows, axis=-1), *others), dtype)
+
+    def rounded(
+        self, arrays: tuple[Array, ...], dtype: DTypeLike, axes: int = 0
+    ) -> tuple[Array, ...]:
+        """The row rounded, and all else as it is; ``axes`` as of ``narrowed``."""
+        return narrowed(arrays[0], dtype, axes=axes), *arrays[1:]
 
     def unflatten(self, arrays: tuple[Array, ...]) -> Params:
         """The pytree of leaves that ``flatten`` was given, but for rounding."""
@@ -104,9 +109,13 @@ class Leaves:
 
     def flatten(self, leaves: list[Array], axes: int, dtype: DTypeLike = np.float32) -> Params:
         """The pytree of leaves, those inside rounded to numbers of a type that may be narrower."""
-        pairs = zip(leaves, self.inside, strict=True)
-        stored = [narrowed(leaf, dtype) if inside else leaf for leaf, inside in pairs]
-        return jax.tree.unflatten(self.structure, stored)
+        return self.rounded(jax.tree.unflatten(self.structure, leaves), dtype)
+
+    def rounded(self, arrays: Params, dtype: DTypeLike, axes: int = 0) -> Params:
+        """The leaves inside rounded, and all others as they are; ``axes`` as of ``narrowed``."""
+        pairs = zip(self.structure.flatten_up_to(arrays), self.inside, strict=True)
+        leaves = [narrowed(leaf, dtype, axes=axes) if inside else leaf for leaf, inside in pairs]
+        return jax.tree.unflatten(self.structure, leaves)
 
     def unflatten(self, arrays: Params) -> Params:
         """The pytree of leaves that ``flatten`` was given, but for rounding."""

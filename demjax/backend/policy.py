@@ -69,9 +69,9 @@ def storing_models(numbers: str) -> AbstractContextManager[None]:
             history = demjax.simulate(...)
 
     In 16 bits twice as many fit. They are widened whenever they are read, so that all is computed
-    in single precision, and rounded whenever they are written: after local training and mixing.
-    A single model, such as a server's, stays as it is, and so do collections beside parameters,
-    such as batch statistics.
+    in single precision, and rounded whenever they are written, without a bias: after local
+    training and mixing, and where clients are given a server's model. A single model, such as a
+    server's, stays as it is, and so do collections beside ``params``, such as batch statistics.
 
     Args:
         numbers: ``"float32"``, the default, or ``"bf16"``.

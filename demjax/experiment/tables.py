@@ -90,12 +90,9 @@ class Model:
 
     Args:
         model: model, or a class of your own as path/to/file.py:Name
-        store_models: models of all clients between their turns: float32; or bf16, half the memory,
-            rounded whenever written, computed with in 32 bits
     """
 
     model: Annotated[str, MODELS] = "cnn"
-    store_models: Literal["bf16", "float32"] = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +107,8 @@ class Training:
         cohort: clients drawn to train in each round; by default all
         precision: of training and measuring: float32; tf32, products of 19 bits where the device
             has them; bf16, all but weights in 16 bits
+        store_models: models of clients and groups between their turns: float32, or bf16, half of
+            the memory, for training still in 32 bits
     """
 
     optimizer: Annotated[str, Slot(OPTIMIZERS)] = "sgd"
@@ -118,6 +117,7 @@ class Training:
     chunk: Annotated[int | None, Range(1)] = None
     cohort: Annotated[int | None, Range(1)] = None
     precision: Literal["bf16", "float32", "tf32"] = "float32"
+    store_models: Literal["bf16", "float32"] = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -392,9 +392,9 @@ def test_models_in_16_bits_have_the_outcome_of_models_in_32_to_rounding(row):
         got, info = without_randomness.__wrapped__(row)(CLIENTS)
         with compiling_for("gpu"):
             flat, also = without_randomness.__wrapped__(row)(CLIENTS)
-    # Of two rounds, in each of which models are written about twice: 8 bits, to the nearest.
-    tiny.close(tiny.plain(got)[:2], tiny.plain(wanted)[:2], 2.0**-8)
-    tiny.close(tiny.plain(flat)[:2], tiny.plain(got)[:2], 2.0**-8)
+    # Of two rounds, in each of which models are written about twice, to 8 binary digits.
+    tiny.close(tiny.plain(got)[:2], tiny.plain(wanted)[:2], 2.0**-7)
+    tiny.close(tiny.plain(flat)[:2], tiny.plain(got)[:2], 2.0**-7)
     tiny.same_bits(got.hierarchy, wanted.hierarchy)
     tiny.same_bits(flat.hierarchy, wanted.hierarchy)
     tiny.close(info.loss, heard.loss, 2.0**-6)

@@ -60,7 +60,8 @@ def test_what_is_stored_in_16_bits_is_rounded_but_for_what_is_kept():
         stored = form.flatten(leaves, 0, jnp.bfloat16)
         assert form.dtype(stored) == jnp.bfloat16
         back = form.unflatten(stored)
-        np.testing.assert_array_equal(back["a"], np.float32([1 + 2**-7, 1]))
+        assert back["a"][0] == few
+        assert back["a"][1] in (1, few)
         np.testing.assert_array_equal(back["b"], model["b"])
         assert [leaf.dtype for leaf in jax.tree.leaves(back)] == ["float32", "float32", "int32"]
         exact = form.flatten(leaves, 0)

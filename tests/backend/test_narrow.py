@@ -1,4 +1,4 @@
-"""Rounding to 16 bits against its bits counted by hand, and that loops leave stores in place."""
+"""Rounding to 16 bits against bits of NumPy, and that loops leave stores in place."""
 
 import jax
 import jax.numpy as jnp
@@ -10,25 +10,47 @@ from demjax.backend.narrow import NARROW, narrowed, readable, stored_as, widened
 from demjax.backend.policy import compiling_for
 
 
-def nearest(x):
-    """The nearest numbers whose last 16 bits are 0, of two as near the one whose 17th is 0."""
+def below_and_above(x):
+    """The two next numbers whose last 16 bits are 0, towards 0 and away from it."""
     bits = np.asarray(x, np.float32).view(np.uint32)
-    up = (bits & 0x8000 != 0) & ((bits & 0x7FFF != 0) | (bits & 0x10000 != 0))
-    return ((bits & 0xFFFF0000) + np.where(up, 0x10000, 0).astype(np.uint32)).view(np.float32)
+    low = bits & np.uint32(0xFFFF0000)
+    high = np.where(bits == low, low, low + np.uint32(0x10000))
+    return low.view(np.float32).astype(np.float64), high.view(np.float32).astype(np.float64)
 
 
-def test_numbers_are_rounded_to_the_nearest_of_equals_to_the_even_one():
+def test_numbers_become_one_of_the_two_next_and_those_of_16_bits_stay():
     rng = np.random.default_rng(0)
     drawn = rng.normal(size=10_000) * 10.0 ** rng.integers(-30, 30, 10_000)
-    ties = np.arange(0x3F808000, 0x3FFF8000, 0x10000, dtype=np.uint32).view(np.float32)
-    x = np.concatenate([drawn.astype(np.float32), ties, -ties, np.zeros(1, np.float32)])
+    x = np.concatenate([drawn, [0, 1, -1.5, 2.0**-100]]).astype(np.float32)
+    low, high = below_and_above(x)
     for round_ in (narrowed, jax.jit(narrowed, static_argnums=1)):
         stored = round_(jnp.asarray(x), jnp.bfloat16)
         assert stored.dtype == NARROW
-        np.testing.assert_array_equal(widened(stored), nearest(x))
-        np.testing.assert_array_equal(round_(stored, jnp.bfloat16), stored)
-    assert np.abs(nearest(x) - x).max() > 0
-    assert (np.abs(nearest(x) - x) <= 2.0**-8 * np.abs(x)).all()
+        got = np.asarray(widened(stored), np.float64)
+        assert ((got == low) | (got == high)).all()
+        assert (np.abs(got - x) <= 2.0**-7 * np.abs(x)).all()
+        np.testing.assert_array_equal(got[-4:], x[-4:])
+        np.testing.assert_array_equal(narrowed(widened(stored), jnp.bfloat16), stored)
+        same = narrowed(jnp.asarray(x[::-1]), jnp.bfloat16)[::-1]
+        np.testing.assert_array_equal(same, stored)  # wherever they are
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.97])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_as_many_are_rounded_up_as_lie_above_the_lower_one(share, sign):
+    """Of numbers all different, and of copies of one number."""
+    count = 20_000
+    every = np.arange(0x0100, 0x7F00, dtype=np.uint32)  # the upper halves of finite numbers
+    whole = np.random.default_rng(1).choice(every, count, replace=False)
+    bits = (whole << 16) + np.uint32(round(share * 2**16))
+    many = sign * bits.view(np.float32)
+    copies = np.full(count, many[0])
+    for x, axes in ((many, 0), (copies, 1)):
+        high = below_and_above(x)[1]
+        got = np.asarray(widened(narrowed(jnp.asarray(x), jnp.bfloat16, axes=axes)), np.float64)
+        up = np.mean(got == high)
+        assert abs(up - share) < 5 * np.sqrt(share * (1 - share) / count)
+    assert len(np.unique(narrowed(jnp.asarray(copies), jnp.bfloat16).astype(jnp.float32))) == 1
 
 
 def test_what_is_not_finite_stays_so():

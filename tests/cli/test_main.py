@@ -470,12 +470,18 @@ def test_cohorts_and_precision_reach_the_run(tmp_path, capsys):
         "plain": [],
         "cohort": ["--cohort", "4"],
         "short": ["--precision", "bf16"],
+        "stored": ["--store-models", "bf16"],
     }.items():
         assert run(*words, *more, "--out", tmp_path / name) == 0
         scores[name] = json.loads((tmp_path / name / "summary.json").read_text())["final"]
     plain = scores["plain"]["c_gen"]
     assert abs(scores["cohort"]["c_gen"] - plain) > 1e-3
     assert 0 < abs(scores["short"]["c_gen"] - plain) < 0.05
+    assert 0 < abs(scores["stored"]["c_gen"] - plain) < 0.05
+    config = tomllib.loads((tmp_path / "stored" / "config.toml").read_text())
+    assert config["training"]["store_models"] == "bf16"
+    sent = [list(csv.DictReader((tmp_path / name / "metrics.csv").open())) for name in scores]
+    assert sent[0][-1]["bytes_up"] == sent[3][-1]["bytes_up"] != "0"  # as it travels
 
 
 @pytest.mark.parametrize(

@@ -46,3 +46,15 @@ def test_help_lists_its_flags_and_those_of_a_run(capsys):
     said = capsys.readouterr().out
     for flag in ("--accelerator", "--json", "--no-largest", "--levels", "--clients"):
         assert flag in said
+
+
+def test_models_in_16_bits_are_half_as_many_bytes(capsys):
+    found = []
+    for numbers in ("float32", "bf16"):
+        asked = ["--store-models", numbers, "--accelerator", "cpu", "--no-largest", "--json"]
+        assert main.main(["plan", *asked, *SMALL]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    whole, half = found
+    assert half["models_bytes"] == whole["models_bytes"] / 2 > 0
+    saved = whole["arguments_bytes"] - half["arguments_bytes"]
+    assert saved == pytest.approx(half["models_bytes"], rel=0.01)  # the server's stays

@@ -92,6 +92,7 @@ def _sentence(**options):
             ["published scale", "'digits'", "cifar10", "leaf", "mnist"],
         ),
         ({"store": "byte"}, ["perhaps 'bytes' was meant", "floats"]),
+        ({"store_models": "bf61"}, ["--store-models", "perhaps 'bf16' was meant", "float32"]),
         ({"ronds": 3}, ["--ronds", "perhaps '--rounds' was meant"]),
     ],
 )

@@ -31,6 +31,7 @@ NAMES = {
     "demlearn-p-amplified": "DemLearn-P, amplified",
     "control": "control: FedAvg, clients mixed with α = 0.6",
     "recommended": "DemLearn, recommended setting",
+    "pfedme": "pFedMe, λ = 10, K = 2",
 }
 # Ends after 99 rounds: Nguyen et al., arXiv 2007.03278, and the curves published with it. Those
 # without amplification are of the authors' published code, run with it turned off; there is one
@@ -41,6 +42,7 @@ PUBLISHED_ENDS = {
     "demlearn-p": (0.971, 0.867, 0.910),
     "demlearn": (0.971, 0.867, 0.910),
     "demlearn-p-amplified": (0.963, 0.888, 0.922),
+    "pfedme": (0.956, 0.818, 0.901),
 }
 # After 25 and 50 rounds without amplification nothing is published; these are one run of another,
 # independent reimplementation on the same split.
@@ -59,6 +61,7 @@ COLOURS = {
     "demlearn-p-amplified": "#CC79A7",
     "control": "#009E73",
     "recommended": "#000000",
+    "pfedme": "#8C8C8C",
 }
 
 

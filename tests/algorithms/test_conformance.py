@@ -23,6 +23,7 @@ from demjax import (
     fedavg,
     fedprox,
     local_training,
+    pfedme,
     simulate,
     watch,
 )
@@ -56,6 +57,9 @@ MORE = {
     ),
     "demlearn, earlier version": partial(demlearn, beta=lambda number: 0.7**number, period=2),
     "fedavg, every option": partial(fedavg, mix=0.6, server_optimizer=optax.adam(0.1)),
+    "pfedme, every option": partial(
+        pfedme, prox=2.0, personal_steps=2, server_optimizer=optax.adam(0.1), weighting="examples"
+    ),
 }
 OWN = {c.name: c.make for c in ALGORITHMS.choices() if c.facts["module"].startswith("demjax.")}
 ROWS = OWN | MORE
@@ -73,6 +77,7 @@ SWEEPS = {
     ),
     "fedavg": (fedavg, {"mix": (0.3, 0.9)}, {}),
     "fedprox": (fedprox, {"prox": (0.1, 0.9)}, {}),
+    "pfedme": (pfedme, {"prox": (0.5, 5.0), "personal_lr": (0.05, 0.3)}, {}),
 }
 each_row = pytest.mark.parametrize("row", ROWS)
 

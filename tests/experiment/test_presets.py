@@ -36,3 +36,14 @@ def test_an_unknown_preset_is_answered_with_the_nearest():
 def test_the_published_femnist_preset_draws_fifty_owners_and_pools_nothing():
     resolved = resolve(read_preset("published_femnist"))
     assert (resolved.clients, resolved.partition, resolved.pool_tests) == (50, "natural", False)
+
+
+def test_the_published_pfedme_preset_differs_from_the_published_one_in_the_algorithm_and_its_rate():
+    resolved, other = (resolve(read_preset(name)) for name in ("published_pfedme", "published"))
+    own = {"algorithm": "pfedme", "lr": 0.08, "prox": 10.0, "personal_lr": 0.04}
+    own |= {"personal_steps": 2, "server_optimizer": "sgd", "server_lr": 2.0}
+    assert {name: resolved.values[name] for name in own} == own
+    shared = {"run", "data", "model", "training"}
+    for name, table in other.tables.items():
+        if table in shared and name not in own:
+            assert resolved.values[name] == other.values[name]

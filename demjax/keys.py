@@ -8,6 +8,7 @@ Keys form a tree. Each is folded in from the one above it, and none is used for 
      └──── round r ── cohort
                ├───── faults
                ├───── noise
+               ├───── second stage ── client …
                └───── client n ── statistics
                          └─────── epoch e ── shuffling
                                      └────── batch b
@@ -32,6 +33,7 @@ _FINE_TUNING = np.uint32(2**32 - 3)
 _COHORT = np.uint32(2**32 - 1)  # of a round, among its clients
 _FAULTS = np.uint32(2**32 - 2)
 _NOISE = np.uint32(2**32 - 3)
+_SECOND_STAGE = np.uint32(2**32 - 4)
 _STATISTICS = np.uint32(2**32 - 1)  # of a client, among its epochs
 # Of an epoch.
 _SHUFFLING = 0
@@ -71,6 +73,11 @@ def for_faults(of_round: PRNGKeyArray) -> PRNGKeyArray:
 def for_noise(of_round: PRNGKeyArray) -> PRNGKeyArray:
     """The key of the noise that is added to a round's means, as for differential privacy."""
     return jax.random.fold_in(of_round, _NOISE)
+
+
+def for_second_stage(of_round: PRNGKeyArray) -> PRNGKeyArray:
+    """The key of a second local training in a round, from which clients' own follow as well."""
+    return jax.random.fold_in(of_round, _SECOND_STAGE)
 
 
 def for_client(of_round: PRNGKeyArray, number: Number) -> PRNGKeyArray:

@@ -27,6 +27,7 @@ def test_keys_are_those_that_results_were_made_with():
         (keys.for_cohort(KEY), fold_in(KEY, LAST)),
         (keys.for_faults(KEY), fold_in(KEY, LAST - 1)),
         (keys.for_noise(KEY), fold_in(KEY, LAST - 2)),
+        (keys.for_second_stage(KEY), fold_in(KEY, LAST - 3)),
         (keys.for_client(KEY, 7), fold_in(KEY, 7)),
         (keys.for_epoch(KEY, 2), fold_in(KEY, 2)),
         (keys.for_shuffling(KEY), fold_in(KEY, 0)),
@@ -46,7 +47,8 @@ def test_numbers_may_be_traced():
 
 def test_what_comes_of_one_key_never_coincides():
     of_run = [keys.for_initial_model(KEY), *(keys.for_round(KEY, r) for r in range(50))]
-    named = [stream(KEY) for stream in (keys.for_cohort, keys.for_faults, keys.for_noise)]
+    streams = keys.for_cohort, keys.for_faults, keys.for_noise, keys.for_second_stage
+    named = [stream(KEY) for stream in streams]
     of_round = [*named, *(keys.for_client(KEY, n) for n in (*range(50), 2**31 - 1))]
     of_epoch = [keys.for_shuffling(KEY), *(keys.for_batch(KEY, b) for b in range(50))]
     for siblings in (of_run, of_round, of_epoch):

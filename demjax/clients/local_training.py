@@ -65,6 +65,7 @@ class LocalTraining(NamedTuple):
             the task's loss, its gradient, and the model with its state after the batch.
         batches: ``(clients, epochs=None) -> int[N]``: how many steps each client makes.
         optimizer: What makes a step of a gradient, for an algorithm's own step.
+        predict: As of the task: ``(model, x[B]) -> outputs[B]`` in evaluation mode, or ``None``.
     """
 
     init: Callable[[PRNGKeyArray], Params]
@@ -75,6 +76,7 @@ class LocalTraining(NamedTuple):
     steps: Callable[..., tuple[Any, Float[Array, " N"]]] | None = None
     batches: Callable[..., Int[Array, " N"]] | None = None
     optimizer: optax.GradientTransformation | None = None
+    predict: Callable[..., Any] | None = None
 
 
 class TrainingInfo(NamedTuple):
@@ -225,7 +227,8 @@ def local_training(
         size = min(batch_size, clients.train.shape[1])
         return lasting(epochs).epochs * ((clients.train_size + size - 1) // size)
 
-    return LocalTraining(task.init, train, begin, task.state, mean, steps, batches, optimizer)
+    own = steps, batches, optimizer, task.predict
+    return LocalTraining(task.init, train, begin, task.state, mean, *own)
 
 
 def _dealt(

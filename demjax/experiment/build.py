@@ -83,7 +83,7 @@ def build(experiment: Experiment) -> Run:
     params = jax.eval_shape(task.init, jax.random.key(0))
     about_layers = [
         f"{name}: {selection_in_words(params, values[name])}"
-        for name in ("average_layers", "feature_layers")
+        for name in ("average_layers", "feature_layers", "head_layers")
         if values.get(name)
     ]
     choice = ALGORITHMS.find(experiment.algorithm)

@@ -208,7 +208,8 @@ def select(chosen: Params, new: Params, old: Params) -> Params:
     def one(yes, new, old):
         return jnp.where(yes, new, old) if np.ndim(yes) else new if yes else old
 
-    if isinstance(new, StackedModels) and isinstance(old, StackedModels):
+    stacked = isinstance(new, StackedModels) and isinstance(old, StackedModels)
+    if stacked and jax.tree.structure(new) == jax.tree.structure(old):
         return jax.tree.map(one, new.said_of(as_pytree(chosen)), new, old)
     parts = as_pytree(chosen), as_pytree(new), as_pytree(old)
     return like(new, jax.tree.map(one, *parts))

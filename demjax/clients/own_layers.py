@@ -79,6 +79,34 @@ def head_of(
     return jax.tree.unflatten(form, [number in head for number in range(len(leaves))])
 
 
+def normalization_of(whose: str, local: LocalTraining, models: Params) -> Params:
+    """The leaves of a model's batch normalization, as plain truth values.
+
+    They are all leaves, parameters and statistics, of the layers that hold statistics.
+
+    Args:
+        whose: Who asks, for sentences.
+        local: How clients train, which knows what is state.
+        models: Stacked models; shapes alone will do.
+
+    Raises:
+        ValueError: If there are none, or no others.
+    """
+    model = one_of(models)
+    state = [] if local.state is None else jax.tree.leaves(local.state(model))
+    layers = layers_of(model)
+    holding = {layer for layer, is_state in zip(layers, state, strict=False) if is_state}
+    found = [layer in holding for layer in layers]
+    if not any(found) or all(found):
+        raise ValueError(
+            f"{whose} needs a model of layers with batch normalization and others without, but "
+            f"this one has {'nothing else' if any(found) else 'none'} "
+            f"({', '.join(sorted({'/'.join(layer) for layer in layers}))}); possible is a model "
+            "such as cnn with batch_norm."
+        )
+    return jax.tree.unflatten(jax.tree.structure(model), found)
+
+
 def all_but(leaves: Params) -> Params:
     """The truth values of all other leaves."""
     return jax.tree.map(lambda yes: not yes, leaves)

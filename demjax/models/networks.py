@@ -130,6 +130,8 @@ class CNN(nn.Module):
         filters: Filters of each convolution.
         hidden: Width of the hidden dense layer.
         dropout: Share of activations dropped after each block while training.
+        batch_norm: Whether batch normalization follows each convolution; the published network
+            has none.
         conv: The convolution; by default the fast one of JAX's default backend.
 
     Source: Nguyen et al., arXiv 2007.03278.
@@ -139,13 +141,17 @@ class CNN(nn.Module):
     filters: Annotated[Sequence[int], Range(1)] = (32, 32)
     hidden: Annotated[int, Range(1)] = 512
     dropout: Annotated[float, Range(0, 0.99)] = 0.4
+    batch_norm: bool = False
     conv: Conv | None = None
 
     @nn.compact
     def __call__(self, x: Float[Array, " B H W C"], *, train: bool) -> Float[Array, " B classes"]:
         """Logits of each input; ``train`` turns dropout on, where there is any."""
         for features in self.filters:
-            x = nn.relu(max_pool(Conv2D(features, size=5, conv=self.conv)(x)))
+            x = Conv2D(features, size=5, conv=self.conv)(x)
+            if self.batch_norm:
+                x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+            x = nn.relu(max_pool(x))
             if train and self.dropout > 0:
                 x = dropout(x, self.make_rng("dropout"), self.dropout)
         x = x.reshape(x.shape[0], prod(x.shape[1:]))

@@ -8,12 +8,14 @@ from functools import cache, partial
 from itertools import combinations, pairwise
 from typing import Literal
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 import tiny
+from needs import OPTIONS, TASKS, task_of
 
 import demjax
 from demjax import (
@@ -61,7 +63,10 @@ MORE = {
         pfedme, prox=2.0, personal_steps=2, server_optimizer=optax.adam(0.1), weighting="examples"
     ),
 }
-OWN = {c.name: c.make for c in ALGORITHMS.choices() if c.facts["module"].startswith("demjax.")}
+FACTORIES = {
+    c.name: c.make for c in ALGORITHMS.choices() if c.facts["module"].startswith("demjax.")
+}
+OWN = {name: partial(make, **OPTIONS.get(name, {})) for name, make in FACTORIES.items()}
 ROWS = OWN | MORE
 SWEEPS = {
     "demlearn": (
@@ -82,6 +87,8 @@ SWEEPS = {
 each_row = pytest.mark.parametrize("row", ROWS)
 
 CLIENTS = tiny.clients()
+FILLED = tiny.clients(sizes=(12, 6, 4, 3, 12, 2, 6, 1))
+"""Batches of 12 that are filled up hold each example as often as any other, whatever the order."""
 COUNT = len(tiny.SIZES)
 ROUNDS = 4
 KEY, OTHER_KEY = jax.random.key(11), jax.random.key(12)
@@ -109,9 +116,13 @@ def training(task):
     return local_training(task, optax.sgd(tiny.RATE), epochs=2, batch_size=tiny.BATCH)
 
 
+def smallest_task(row, **options):
+    return task_of(row.split(",")[0], **options)
+
+
 def counting(row):
     """The algorithm of a row, its task, and how often Python goes through them."""
-    seen, task = Counter(), tiny.task()
+    seen, task = Counter(), smallest_task(row)
 
     def counted(name, function):
         def call(*args):
@@ -120,7 +131,8 @@ def counting(row):
 
         return call
 
-    task = task._replace(loss=counted("loss", task.loss))
+    name = "loss" if task.state is None else "loss_with_state"
+    task = task._replace(**{name: counted("loss", getattr(task, name))})
     algorithm = ROWS[row](training(task))
     return algorithm._replace(round=counted("round", algorithm.round)), task, seen
 
@@ -163,14 +175,14 @@ def watched(row):
 
 def test_every_algorithm_is_registered_and_can_be_had_from_the_top():
     assert set(OWN) == set(ALGORITHMS) <= set(demjax.__all__)
-    for name, factory in OWN.items():
-        assert getattr(algorithms, name) is getattr(demjax, name) is ROWS[name] is factory
-    assert {row.split(",")[0] for row in MORE} | set(SWEEPS) <= set(OWN)
+    for name, factory in FACTORIES.items():
+        assert getattr(algorithms, name) is getattr(demjax, name) is ROWS[name].func is factory
+    assert {row.split(",")[0] for row in MORE} | set(SWEEPS) | set(OPTIONS) | set(TASKS) <= set(OWN)
 
 
 @each_row
 def test_the_state_keeps_its_tree_shapes_and_dtypes(row):
-    algorithm = ROWS[row](training(tiny.task()))
+    algorithm = ROWS[row](training(smallest_task(row)))
     before = jax.eval_shape(algorithm.init, KEY, CLIENTS)
     after, _ = jax.eval_shape(algorithm.round, KEY, before, CLIENTS)
     assert jax.tree.structure(after) == jax.tree.structure(before)
@@ -206,12 +218,12 @@ def moments_of(factory):
 
 @pytest.mark.parametrize("name", OWN)
 def test_every_moment_that_is_declared_can_be_scored_and_the_default_is_one_of_them(name):
-    moments = moments_of(OWN[name])
-    assert OWN[name](training(tiny.task())).moment in moments
+    moments, local = moments_of(FACTORIES[name]), training(smallest_task(name))
+    assert OWN[name](local).moment in moments
     seen = {}
     for moment in moments:
         options = {"mix": 0.5} if (name, moment) == ("fedavg", "mixed") else {}
-        algorithm = OWN[name](training(tiny.task()), measure_at=moment, **options)
+        algorithm = OWN[name](local, measure_at=moment, **options)
         assert algorithm.moment == moment
 
         @jax.jit
@@ -251,19 +263,20 @@ def test_side_by_side_under_vmap_as_one_by_one_and_whatever_the_padding(row):
 def test_models_are_well_formed_after_every_round(row):
     history, _ = tiny.unstack(simulated(row)[0])[0]
     assert isinstance(history, Models)
-    one = jax.tree.map(jnp.shape, tiny.task().init(KEY))
+    one = [leaf.shape for leaf in jax.tree.leaves(smallest_task(row).init(KEY))]
     for number in range(ROUNDS + 1):
         moment = jax.tree.map(lambda leaf, n=number: np.asarray(leaf[n]), history)
         client, group, (groups, size), _ = tiny.plain(moment)
         levels, slots = size.shape
         assert groups.dtype == size.dtype == np.int32
         assert groups.shape == (levels, COUNT)
-        for name, shape in one.items():
-            assert client[name].shape == (COUNT, *shape)
-            assert group[name].shape == (levels, slots, *shape)
-            assert client[name].dtype == group[name].dtype == np.float32
-            assert np.isfinite(client[name]).all()
-            assert np.isfinite(group[name]).all()
+        assert jax.tree.structure(client) == jax.tree.structure(group)
+        for own, mean, shape in zip(*map(jax.tree.leaves, (client, group)), one, strict=True):
+            assert own.shape == (COUNT, *shape)
+            assert mean.shape == (levels, slots, *shape)
+            assert own.dtype == mean.dtype == np.float32
+            assert np.isfinite(own).all()
+            assert np.isfinite(mean).all()
         assert ((groups >= NO_GROUP) & (groups < slots)).all()
         np.testing.assert_array_equal(
             size, [[np.count_nonzero(row == slot) for slot in range(slots)] for row in groups]
@@ -280,7 +293,7 @@ def without_randomness(row):
 
     There is no dropout, and one batch for all of a client's examples makes their order rounding.
     """
-    task = tiny.task(dropout=False)
+    task = smallest_task(row, dropout=False)
     local = local_training(task, optax.sgd(tiny.RATE), epochs=2, batch_size=max(tiny.SIZES))
     algorithm = ROWS[row](local)
     one_round = jax.jit(algorithm.round)
@@ -297,10 +310,11 @@ def without_randomness(row):
 @each_row
 def test_permuting_the_clients_permutes_the_outcome(row):
     order = np.random.default_rng(0).permutation(COUNT)
-    fields = CLIENTS._asdict()
+    clients = FILLED if smallest_task(row).state else CLIENTS
+    fields = clients._asdict()
     rows = {name: fields[name][order] for name in fields if name not in ("x", "y")}
-    models, info = without_randomness(row)(CLIENTS)
-    permuted, permuted_info = without_randomness(row)(CLIENTS._replace(**rows))
+    models, info = without_randomness(row)(clients)
+    permuted, permuted_info = without_randomness(row)(clients._replace(**rows))
     tiny.close(jax.tree.map(lambda leaf: leaf[order], models.client), permuted.client, 1e-5)
     tiny.close(info.loss[order], permuted_info.loss, 1e-5)
     got, groups = tiny.groups_of(permuted), tiny.groups_of(models)
@@ -358,7 +372,7 @@ ACCELERATORS = pytest.mark.parametrize("platform", ["cuda", "tpu"])
 @ACCELERATORS
 @each_row
 def test_a_round_lowers_for_accelerators_without_a_callback(row, platform):
-    text, calls = called(ROWS[row](training(tiny.task())), CLIENTS, platform)
+    text, calls = called(ROWS[row](training(smallest_task(row))), CLIENTS, platform)
     assert "stablehlo.dot_general" in text
     assert not [name for name in calls if "callback" in name]
 
@@ -378,7 +392,7 @@ def test_models_in_one_array_have_the_outcome_of_models_in_leaves(row, monkeypat
 @each_row
 @pytest.mark.parametrize("platform", ["cpu", "gpu"])
 def test_a_state_in_16_bits_keeps_its_tree_shapes_and_dtypes(row, platform):
-    algorithm = ROWS[row](training(tiny.task()))
+    algorithm = ROWS[row](training(smallest_task(row)))
     with compiling_for(platform), storing_models("bf16"):
         before = jax.eval_shape(algorithm.init, KEY, CLIENTS)
         after, _ = jax.eval_shape(algorithm.round, KEY, before, CLIENTS)
@@ -407,12 +421,22 @@ def test_models_in_16_bits_have_the_outcome_of_models_in_32_to_rounding(row):
     assert tiny.differ(*[tiny.unstack(m.client) for m in (got, wanted)], by=1e-6)
 
 
+class Normalized(nn.Module):
+    """Two dense layers, and batch normalization between them."""
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        x = nn.BatchNorm(use_running_average=not train)(nn.Dense(300)(x))
+        return nn.Dense(3)(nn.relu(x))
+
+
 @pytest.mark.parametrize("count", [10, 9])
 @pytest.mark.parametrize("row", OWN)
 def test_models_of_clients_are_never_gathered_from_several_devices(row, count):
     clients = tiny.clients((7, 3, 4, 5, 6, 2, 3, 4, 5, 3)[:count], (1,) * count)
-    task = classification(MLP(classes=3, hidden=(300,)), clients.x[0])
-    algorithm = ROWS[row](training(task))
+    model = Normalized() if row in TASKS else MLP(classes=3, hidden=(300,))
+    task = classification(model, clients.x[0])
+    algorithm = FACTORIES[row](training(task))
     one = sum(leaf.size for leaf in jax.tree.leaves(task.init(KEY)))
     with spread_over(2):
         algorithm = stored_evenly(algorithm, clients)

@@ -46,6 +46,7 @@ def matrices(params):
     [
         (CNN(10), (28, 28, 1), 834_922),
         (CNN(62), (28, 28, 1), 834_922 + 52 * 513),
+        (CNN(10, batch_norm=True), (28, 28, 1), 834_922 + 2 * 2 * 32),  # scale and shift
         (CifarCNN(10), (32, 32, 3), 581_866),
         (Linear(10), (28, 28, 1), 7850),
         (MLP(10), (28, 28, 1), 784 * 200 + 200 + 200 * 10 + 10),
@@ -367,3 +368,25 @@ def test_the_network_for_cifar_drops_out_of_its_hidden_layers_while_it_trains():
     whole = CifarCNN(3, filters=(2,), hidden=(8, 6), dropout=0.0)
     kept = whole.apply({"params": params}, x, train=True)
     np.testing.assert_allclose(kept, model.apply({"params": params}, x, train=False), rtol=1e-5)
+
+
+def test_batch_normalization_follows_each_convolution_in_training_and_stays_in_evaluation():
+    x = jax.random.normal(jax.random.key(1), (6, 8, 8, 1))
+    options = {"classes": 3, "filters": (2, 3), "hidden": 4, "dropout": 0.0}
+    plain, normed = CNN(**options), CNN(**options, batch_norm=True)
+    model = normed.init(jax.random.key(0), x, train=False)
+    statistics = model["batch_stats"]
+    assert {name: layer["mean"].shape for name, layer in statistics.items()} == {
+        "BatchNorm_0": (2,),
+        "BatchNorm_1": (3,),
+    }
+    layers = {k: v for k, v in model["params"].items() if not k.startswith("BatchNorm")}
+    as_it_begins = normed.apply(model, x, train=False)
+    # A fresh one divides by sqrt(1 + 1e-5), whatever is in the batch.
+    wanted = plain.apply({"params": layers}, x, train=False)
+    np.testing.assert_allclose(as_it_begins, wanted, rtol=1e-3, atol=1e-4)
+    _, after = normed.apply(model, x, train=True, mutable=["batch_stats"])
+    seen = Conv2D(2, size=5).apply({"params": layers["Conv2D_0"]}, x)
+    found = after["batch_stats"]["BatchNorm_0"]
+    np.testing.assert_allclose(found["mean"], 0.1 * seen.mean((0, 1, 2)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found["var"], 0.9 + 0.1 * seen.var((0, 1, 2)), rtol=1e-4)

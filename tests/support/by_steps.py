@@ -7,18 +7,23 @@ import tiny
 from demjax.clients import participation
 
 
+def orders(key, clients, client, epochs=tiny.EPOCHS):
+    """A client's training examples in the order of each epoch."""
+    size = int(clients.train_size[client])
+    rows = np.asarray(clients.train)[client, :size]
+    for epoch in range(epochs):
+        draw, _ = map(np.asarray, tiny._draws(key, client, epoch))
+        yield rows[np.argsort(draw[:size], kind="stable")]
+
+
 def batches(key, clients, client, epochs=tiny.EPOCHS, batch=tiny.BATCH):
     """Inputs and labels of each batch of a client, in float64, and whether its epoch is the last.
 
     Without dropout, a batch is all that a step depends on.
     """
     x, y = np.asarray(clients.x, np.float64), np.asarray(clients.y)
-    size = int(clients.train_size[client])
-    rows = np.asarray(clients.train)[client, :size]
-    for epoch in range(epochs):
-        draw, _ = map(np.asarray, tiny._draws(key, client, epoch))
-        order = rows[np.argsort(draw[:size], kind="stable")]
-        for start in range(0, size, batch):
+    for epoch, order in enumerate(orders(key, clients, client, epochs)):
+        for start in range(0, len(order), batch):
             some = order[start : start + batch]
             yield x[some], y[some], epoch == epochs - 1
 

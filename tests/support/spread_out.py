@@ -35,6 +35,7 @@ def outcomes():
     """
     import optax
     import tiny
+    from needs import OPTIONS, task_of
 
     import demjax
     from demjax.backend.examples import placed
@@ -45,9 +46,10 @@ def outcomes():
     for name, make, options, count, parts in settings():
         with dividing_examples(parts):
             clients = placed(tiny.clients(SIZES[:count], (1,) * count))
-        local = demjax.local_training(tiny.task(), optax.sgd(0.3), epochs=2, batch_size=4)
-        algorithm = stored_evenly(make(local, **options), clients)
-        key = jax.random.key(3)
+        of, key = name.split(",")[0], jax.random.key(3)
+        local = demjax.local_training(task_of(of), optax.sgd(0.3), epochs=2, batch_size=4)
+        algorithm = make(local, **OPTIONS.get(of, {}), **options)
+        algorithm = stored_evenly(algorithm, clients)
         where = state_shardings(jax.eval_shape(algorithm.init, key, clients), count)
         state = jax.jit(algorithm.init, out_shardings=where)(key, clients)
         one_round = jax.jit(algorithm.round, donate_argnums=1, out_shardings=(where, whole()))

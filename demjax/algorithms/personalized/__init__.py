@@ -1,6 +1,7 @@
 """A model of its own for every client."""
 
 from demjax.algorithms.personalized.ditto import ditto as ditto
+from demjax.algorithms.personalized.fedbn import fedbn as fedbn
 from demjax.algorithms.personalized.fedper import fedper as fedper
 from demjax.algorithms.personalized.fedrep import fedrep as fedrep
 from demjax.algorithms.personalized.local_only import local_only as local_only

@@ -1,0 +1,14 @@
+"""What some algorithms need of a model that ``tiny``'s has not, and how they are asked on it."""
+
+import normalized
+import tiny
+
+OPTIONS = {name: {"head_layers": ("b",)} for name in ("fedper", "fedrep")}
+"""By algorithm: of arrays in no layer, which are its head."""
+TASKS = {"fedbn": normalized.task}
+"""By algorithm: a model of several layers, with batch normalization."""
+
+
+def task_of(name, **options):
+    """The smallest task that an algorithm takes."""
+    return TASKS[name]() if name in TASKS else tiny.task(**options)

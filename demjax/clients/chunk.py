@@ -78,9 +78,12 @@ def step_chunk(
     clients: ClientData,
     chunk_clients: Int[Array, " ..."],
     step: ClientStep,
+    around: tuple[Callable, Callable] | None,
     each: Callable,
 ) -> tuple[Any, Float[Array, " ..."]]:
     """Take some clients side by side through their batches, by an algorithm's own step."""
+    enter, leave = around or (None, None)
+    states = states if enter is None else each(enter)(states)
     task, _, epochs, batch_size, _ = recipe
     slope = partial(loss_and_gradient, task, Added())
 
@@ -100,6 +103,7 @@ def step_chunk(
         batch_size=batch_size,
         each=each,
     )
+    states = states if leave is None else each(leave)(states)
     return states, loss / _sizes(clients, chunk_clients)
 
 

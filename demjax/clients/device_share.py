@@ -74,7 +74,13 @@ def train_some(
 
 
 def step_some(
-    recipe: Recipe, chunk: int | None, step: ClientStep, shared: Any, divided: Any, moved: bool
+    recipe: Recipe,
+    chunk: int | None,
+    step: ClientStep,
+    around: tuple[Callable, Callable] | None,
+    shared: Any,
+    divided: Any,
+    moved: bool,
 ) -> tuple[Any, Float[Array, " S"]]:
     """Take the clients of one device through their batches by an algorithm's own step."""
     key, clients = shared
@@ -94,7 +100,7 @@ def step_some(
         who = numbers.at[rows].get(mode="fill", fill_value=clients.n_clients)
         mine = jax.tree.map(read, take_rows(carry[0], rows), states)
         mine = jax.tree.map(as_pytree, mine, is_leaf=is_models)
-        new, loss = step_chunk(recipe, key, mine, clients, who, step, each)
+        new, loss = step_chunk(recipe, key, mine, clients, who, step, around, each)
         new = jax.tree.map(like, states, new, is_leaf=is_models)
         return jax.tree.map(
             lambda leaf, new: leaf.at[rows].set(writable(new), mode="drop"), carry, (new, loss)

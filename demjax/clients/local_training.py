@@ -57,12 +57,15 @@ class LocalTraining(NamedTuple):
             weighted mean of what clients make of one model that all start from, in the memory of
             a chunk: for systems that need no more of a client's training. ``own`` are the models
             whose state they keep, as in ``begin``.
-        steps: ``(key, states, clients, step, *, cohort=None, epochs=None) -> (states, loss[N])``:
+        steps: ``(key, states, clients, step, *, cohort=None, epochs=None, around=None) -> (states,
+            loss[N])``:
             the same batches by an algorithm's own ``step``, for systems whose clients do more in a
             step than descend (pFedMe, Per-FedAvg, APFL). States are any pytree of stacked models
             and of arrays ``[N, ...]``; ``step(state, batch, slope) -> (state, loss)`` is of one
             client, whose stacked models it sees as plain pytrees; ``slope(model, batch)`` gives
-            the task's loss, its gradient, and the model with its state after the batch.
+            the task's loss, its gradient, and the model with its state after the batch. ``around``
+            is ``(enter, leave)``: what steps change, of a client's state, and the state again, so
+            that what nobody needs between rounds takes the memory of a chunk.
         batches: ``(clients, epochs=None) -> int[N]``: how many steps each client makes.
         optimizer: What makes a step of a gradient, for an algorithm's own step.
         predict: As of the task: ``(model, x[B]) -> outputs[B]`` in evaluation mode, or ``None``.
@@ -211,6 +214,7 @@ def local_training(
         *,
         cohort: participation.Cohort = None,
         epochs: int | None = None,
+        around: tuple[Callable, Callable] | None = None,
     ) -> tuple[Any, Float[Array, " N"]]:
         if statistics == "recompute":
             raise ValueError(
@@ -218,7 +222,7 @@ def local_training(
                 "'average' or 'local'."
             )
         numbers = participation.numbers(clients.n_clients, cohort)
-        some = partial(step_some, lasting(epochs), chunk, step, moved=cohort is not None)
+        some = partial(step_some, lasting(epochs), chunk, step, around, moved=cohort is not None)
         divided = participation.rows(states, cohort), numbers
         new = over_clients(some, (key, clients), divided, nobody=(0, clients.n_clients))
         return participation.put((states, jnp.full(clients.n_clients, jnp.nan)), cohort, new)

@@ -4,6 +4,7 @@ They are for the ``step`` of ``LocalTraining.steps``, which sees one client's mo
 pytrees.
 """
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import jax
@@ -15,9 +16,16 @@ from demjax.pytrees import select
 from demjax.registry import Number
 
 
-def optimizer_memory(local: LocalTraining, models: Params) -> Any:
-    """What the local optimizer remembers before the first step, of each of the stacked models."""
-    return jax.vmap(_optimizer(local).init)(models)
+def with_memories(local: LocalTraining, *places: int) -> tuple[Callable, Callable]:
+    """For ``around``: a state, and what the local optimizer remembers of the models in its places.
+
+    Steps then change ``(state, memories)``.
+    """
+
+    def enter(state):
+        return state, tuple(_optimizer(local).init(state[place]) for place in places)
+
+    return enter, lambda now: now[0]
 
 
 def optimizer_step(

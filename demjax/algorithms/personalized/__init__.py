@@ -1,5 +1,6 @@
 """A model of its own for every client."""
 
+from demjax.algorithms.personalized.apfl import apfl as apfl
 from demjax.algorithms.personalized.ditto import ditto as ditto
 from demjax.algorithms.personalized.fedbn import fedbn as fedbn
 from demjax.algorithms.personalized.fedper import fedper as fedper

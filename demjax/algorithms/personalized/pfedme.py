@@ -14,7 +14,7 @@ from demjax import keys
 from demjax.base import Algorithm, ClientData, Models, Params
 from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining, TrainingInfo
-from demjax.clients.own_steps import gradient_step, optimizer_memory, optimizer_step
+from demjax.clients.own_steps import gradient_step, optimizer_step, with_memories
 from demjax.clients.sending import sent
 from demjax.hierarchy.groups import under_one_root
 from demjax.hierarchy.mixing import Weighting
@@ -94,7 +94,7 @@ def pfedme(
         return PFedMeState(stack_copies(model, clients.n_clients), model, server.init(model))
 
     def step(state, batch, slope):
-        personal, own, memory = state
+        (personal, own), (memory,) = state
 
         def towards_the_least(number, found):
             theta, _ = found
@@ -107,15 +107,17 @@ def pfedme(
         personal, loss = lax.fori_loop(0, personal_steps, towards_the_least, nothing)
         envelope = jax.tree.map(lambda w, t: prox * (w - t), own, personal)
         own, memory = optimizer_step(local, (own, memory), envelope, personal)
-        return (personal, own, memory), loss
+        return ((personal, own), (memory,)), loss
 
     def one_round(
         key: PRNGKeyArray, state: PFedMeState, clients: ClientData
     ) -> tuple[PFedMeState, TrainingInfo]:
         who = participation.draw(key, clients.n_clients, cohort)
         start = sent(local, state.personal, state.server, who)
-        begin = start, start, optimizer_memory(local, start)
-        (personal, own, _), loss = local.steps(key, begin, clients, step, cohort=who)
+        around = with_memories(local, 1)
+        (personal, own), loss = local.steps(
+            key, (start, start), clients, step, cohort=who, around=around
+        )
         mean = server_mean(
             own, clients, who, weighting, average=average, reference=state.server, key=key
         )

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import jax
+import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Bool, PRNGKeyArray
 
-from demjax.base import Params
+from demjax.base import ClientData, Models, Params
 from demjax.clients.local_training import LocalTraining
 from demjax.pytrees import select
 from demjax.registry import Number
@@ -53,6 +55,39 @@ def gradient_step(
     """``w − rate · gradient``, with the state, such as batch statistics, of ``after``."""
     stepped = jax.tree.map(lambda w, g: w - rate * g, model, gradient)
     return with_state_of(local, stepped, after)
+
+
+def adaptation(
+    local: LocalTraining, rate: Number, steps: int
+) -> Callable[[PRNGKeyArray, Models, ClientData], Models]:
+    """Some steps ``w_n ← w_n − rate · ∇f(w_n)`` of every client, a batch of its own data each.
+
+    For ``Algorithm.before_scoring``: groups' models stay, and so does what the next round begins
+    from.
+
+    Args:
+        local: How clients go through their batches, an epoch at most.
+        rate: The rate, 0 or more.
+        steps: How many, at least 1; clients with fewer batches make as many as they have.
+    """
+
+    def step(now, batch, slope):
+        model, done = now
+        loss, gradient, after = slope(model, batch)
+        new = gradient_step(local, model, gradient, after, rate)
+        return (where(done < steps, new, model), done + 1), loss
+
+    def before_scoring(key: PRNGKeyArray, models: Models, clients: ClientData) -> Models:
+        begin = models.client, jnp.zeros(clients.n_clients, jnp.int32)
+        (client, _), _ = cast(Callable, local.steps)(key, begin, clients, step, epochs=1)
+        return models._replace(client=client)
+
+    return before_scoring
+
+
+def where(yes: Bool[Array, ""], new: Params, old: Params) -> Params:
+    """All leaves of the first of two pytrees, or all of the second."""
+    return jax.tree.map(lambda new, old: jnp.where(yes, new, old), new, old)
 
 
 def with_state_of(local: LocalTraining, model: Params, other: Params) -> Params:

@@ -21,10 +21,12 @@ import demjax
 from demjax import (
     Models,
     algorithms,
+    apfl,
     demlearn,
     fedavg,
     fedprox,
     local_training,
+    per_fedavg,
     pfedme,
     simulate,
     watch,
@@ -59,6 +61,10 @@ MORE = {
     ),
     "demlearn, earlier version": partial(demlearn, beta=lambda number: 0.7**number, period=2),
     "fedavg, every option": partial(fedavg, mix=0.6, server_optimizer=optax.adam(0.1)),
+    "apfl, adaptive": partial(apfl, alpha=0.3, alpha_lr=0.5, weighting="examples"),
+    "per_fedavg, hessian-free": partial(
+        per_fedavg, order="hessian-free", server_optimizer=optax.adam(0.1)
+    ),
     "pfedme, every option": partial(
         pfedme, prox=2.0, personal_steps=2, server_optimizer=optax.adam(0.1), weighting="examples"
     ),
@@ -69,6 +75,8 @@ FACTORIES = {
 OWN = {name: partial(make, **OPTIONS.get(name, {})) for name, make in FACTORIES.items()}
 ROWS = OWN | MORE
 SWEEPS = {
+    "apfl": (apfl, {"alpha": (0.2, 0.8), "alpha_lr": (0.0, 0.5)}, {}),
+    "per_fedavg": (per_fedavg, {"personal_lr": (0.01, 0.5)}, {}),
     "demlearn": (
         demlearn,
         {

@@ -3,7 +3,7 @@
 import normalized
 import tiny
 
-OPTIONS = {name: {"head_layers": ("b",)} for name in ("fedper", "fedrep")}
+OPTIONS = {name: {"head_layers": ("b",)} for name in ("fedala", "fedper", "fedrep")}
 """By algorithm: of arrays in no layer, which are its head."""
 TASKS = {"fedbn": normalized.task}
 """By algorithm: a model of several layers, with batch normalization."""

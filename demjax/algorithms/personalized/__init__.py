@@ -2,6 +2,7 @@
 
 from demjax.algorithms.personalized.apfl import apfl as apfl
 from demjax.algorithms.personalized.ditto import ditto as ditto
+from demjax.algorithms.personalized.fedala import fedala as fedala
 from demjax.algorithms.personalized.fedbn import fedbn as fedbn
 from demjax.algorithms.personalized.fedper import fedper as fedper
 from demjax.algorithms.personalized.fedrep import fedrep as fedrep

@@ -88,13 +88,14 @@ def global_model(
         return held._replace(models=client) if holds else held
 
     def train(key, held, model, clients, cohort, weight, proximal=None):
+        weight = jnp.asarray(weight, jnp.float32)
         alone = average is None and proximal is None and local.mean is not None
         if alone and not holds:
             mean, loss = local.mean(key, model, clients, weight, cohort)
             return held, mean, loss
         start = sent(local, own(held, model), model, cohort)
         client, loss = local.train(key, start, clients, proximal, cohort=cohort)
-        weighted = clients._replace(train_size=jnp.asarray(weight, jnp.float32))
+        weighted = clients._replace(train_size=weight)
         mean = mean_by_examples(client, weighted, cohort, average=average, reference=model, key=key)
         return keep(held, client), mean, loss
 

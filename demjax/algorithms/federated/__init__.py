@@ -1,5 +1,6 @@
 """One model for everybody: a server averages what clients trained."""
 
+from demjax.algorithms.federated.centralized import centralized as centralized
 from demjax.algorithms.federated.fedadagrad import fedadagrad as fedadagrad
 from demjax.algorithms.federated.fedadam import fedadam as fedadam
 from demjax.algorithms.federated.fedavg import fedavg as fedavg

@@ -5,6 +5,7 @@ from demjax.algorithms.federated.fedadagrad import fedadagrad as fedadagrad
 from demjax.algorithms.federated.fedadam import fedadam as fedadam
 from demjax.algorithms.federated.fedavg import fedavg as fedavg
 from demjax.algorithms.federated.fedavgm import fedavgm as fedavgm
+from demjax.algorithms.federated.feddyn import feddyn as feddyn
 from demjax.algorithms.federated.fednova import fednova as fednova
 from demjax.algorithms.federated.fedprox import fedprox as fedprox
 from demjax.algorithms.federated.fedyogi import fedyogi as fedyogi

@@ -11,3 +11,4 @@ from demjax.algorithms.federated.fedprox import fedprox as fedprox
 from demjax.algorithms.federated.fedyogi import fedyogi as fedyogi
 from demjax.algorithms.federated.power_of_choice import power_of_choice as power_of_choice
 from demjax.algorithms.federated.q_fedavg import q_fedavg as q_fedavg
+from demjax.algorithms.federated.scaffold import scaffold as scaffold

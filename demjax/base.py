@@ -134,6 +134,9 @@ class Task(NamedTuple):
         predict: ``(model, x[B]) -> outputs[B]`` in evaluation mode, which extra measures are made
             of; ``None`` if there is no such thing.
         losses: ``(outputs[B], y[B]) -> float[B]``: the loss of each example.
+        loss_with_features: The arguments of ``loss -> (loss, model, features[B, D])``: as
+            ``loss_with_state``, and what the model's last layer makes its outputs of; ``None`` if
+            the model does not tell it, or has but one layer.
         check: ``(clients) -> None``: refuses data that cannot be learned from, such as labels that
             the model has no output for, in a ``ValueError``; asked once, before a run.
     """
@@ -147,6 +150,7 @@ class Task(NamedTuple):
     check: Callable[[ClientData], None] | None = None
     predict: Callable[..., Float[Array, " B *out"]] | None = None
     losses: Callable[..., Float[Array, " B"]] | None = None
+    loss_with_features: Callable[..., tuple[Float[Array, ""], Params, Array]] | None = None
 
 
 class Algorithm(NamedTuple):

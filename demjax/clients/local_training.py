@@ -19,7 +19,7 @@ from demjax.clients.device_share import step_some, sum_some, train_some
 from demjax.clients.optimizers import of_gradients
 from demjax.clients.proximal import ProximalTerm
 from demjax.clients.statistics import begin_with, check_statistics
-from demjax.clients.step import Added, ClientStep
+from demjax.clients.step import Added, ClientStep, features_of
 from demjax.pytrees import StackedModels, as_pytree, one_of
 from demjax.registry import OPTIMIZERS, check_made, check_number, configurable
 
@@ -69,6 +69,8 @@ class LocalTraining(NamedTuple):
         batches: ``(clients, epochs=None) -> int[N]``: how many steps each client makes.
         optimizer: What makes a step of a gradient, for an algorithm's own step.
         predict: As of the task: ``(model, x[B]) -> outputs[B]`` in evaluation mode, or ``None``.
+        features: ``(model, batch) -> float[B, D]``: what a model's last layer is given, in training
+            mode, for ``slope(model, batch, of_features)``; ``None`` where a model tells none.
     """
 
     init: Callable[[PRNGKeyArray], Params]
@@ -80,6 +82,7 @@ class LocalTraining(NamedTuple):
     batches: Callable[..., Int[Array, " N"]] | None = None
     optimizer: optax.GradientTransformation | None = None
     predict: Callable[..., Any] | None = None
+    features: Callable[..., Float[Array, " B D"]] | None = None
 
 
 class TrainingInfo(NamedTuple):
@@ -231,8 +234,9 @@ def local_training(
         size = min(batch_size, clients.train.shape[1])
         return lasting(epochs).epochs * ((clients.train_size + size - 1) // size)
 
-    own = steps, batches, optimizer, task.predict
-    return LocalTraining(task.init, train, begin, task.state, mean, *own)
+    features = None if task.loss_with_features is None else partial(features_of, task)
+    own_steps = steps, batches, optimizer, task.predict, features
+    return LocalTraining(task.init, train, begin, task.state, mean, *own_steps)
 
 
 def _dealt(

@@ -31,7 +31,7 @@ class Added(NamedTuple):
 
 
 Slope = Callable[..., tuple[Float[Array, ""], Params, Params]]
-"""``(model, batch) -> (loss, gradient, model)``: the last with its state after the batch."""
+"""``(model, batch, of_features=None) -> (loss, gradient, model)``, as ``loss_and_gradient``."""
 
 ClientStep = Callable[..., tuple[Any, Float[Array, ""]]]
 """``(state, batch, slope) -> (state, loss)``: an algorithm's own step of one client."""
@@ -56,25 +56,34 @@ class Batch(NamedTuple):
 
 
 def loss_and_gradient(
-    task: Task, added: Added, model: Params, batch: Batch
+    task: Task,
+    added: Added,
+    model: Params,
+    batch: Batch,
+    of_features: Callable[[Float[Array, " B D"]], Float[Array, ""]] | None = None,
 ) -> tuple[Float[Array, ""], Params, Params]:
-    """The task's loss; the gradient of it and of the extra loss; the model with its new state.
+    """The task's loss; the gradient of it and of what is added; the model with its new state.
 
-    Leaves that are state have a gradient of 0.
+    Leaves that are state have a gradient of 0. A loss ``of_features`` costs no second pass through
+    the model, but needs a task with ``loss_with_features``.
     """
     *examples, client = batch
-    if added.extra_loss is None and task.loss_with_state is None:
+    if added.extra_loss is None and of_features is None and task.loss_with_state is None:
         return *jax.value_and_grad(task.loss)(model, *examples), model
     state = jax.tree.map(lambda _: False, model) if task.state is None else task.state(model)
 
     def objective(parameters):
         whole = jax.tree.map(lambda s, old, p: old if s else p, state, model, parameters)
-        if task.loss_with_state is None:
+        features = None
+        if of_features is not None and task.loss_with_features is not None:
+            loss, after, features = task.loss_with_features(whole, *examples)
+        elif task.loss_with_state is None:
             loss, after = task.loss(whole, *examples), model
         else:
             loss, after = task.loss_with_state(whole, *examples)
         extra = added.extra_loss
         total = loss if extra is None else loss + extra(whole, *examples, client)
+        total = total if of_features is None else total + of_features(features)
         return total, (loss, after)
 
     # State may be of whole numbers, which have no gradient.
@@ -84,6 +93,13 @@ def loss_and_gradient(
         lambda s, g, leaf: jnp.zeros_like(leaf) if s else g, state, gradient, model
     )
     return loss, gradient, after
+
+
+def features_of(task: Task, model: Params, batch: Batch) -> Float[Array, " B D"]:
+    """What the last layer of a model is given for a batch, in training mode."""
+    *examples, _ = batch
+    assert task.loss_with_features is not None
+    return task.loss_with_features(model, *examples)[2]
 
 
 def stepped(

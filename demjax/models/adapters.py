@@ -20,6 +20,7 @@ from jaxtyping import Array, Num, PRNGKeyArray
 from demjax import keys
 from demjax.arrays import on_device
 from demjax.base import Params
+from demjax.models.last_layer import has_others, inputs_of_dense_layers
 
 
 class Network(NamedTuple):
@@ -32,12 +33,15 @@ class Network(NamedTuple):
         predict: ``(model, x[B]) -> outputs``: in evaluation mode.
         state: ``(model) -> truth values``: for each leaf whether it is state; ``None`` if there is
             none.
+        train_with_features: As ``train``, with a third result: the inputs ``[B, ...]`` of the last
+            dense layer. ``None`` if that is the only layer, or the model is no Linen module.
     """
 
     init: Callable[[PRNGKeyArray], Params]
     train: Callable[[Params, Array, PRNGKeyArray], tuple[Array, Params]]
     predict: Callable[[Params, Array], Array]
     state: Callable[[Params], Params] | None
+    train_with_features: Callable[..., tuple[Array, Params, Array]] | None = None
 
 
 def network(model: Any, example: Num[Array, " *shape"]) -> Network:
@@ -94,7 +98,8 @@ def unrounded(x: Num[Array, " *shape"], compute: DTypeLike) -> Num[Array, " *sha
 
 def _linen(model: nn.Module, one: Num[Array, " 1 *shape"]) -> Network:
     takes = partial(_taken, type(model).__call__)
-    with _as_documented(model):
+    layers: list[tuple[tuple[str, ...], Array]] = []
+    with _as_documented(model), inputs_of_dense_layers(layers):
         start = partial(model.init, **takes(train=False))
         variables = jax.eval_shape(start, jax.random.key(0), one)
     collections = [name for name in variables if name != "params"]
@@ -117,7 +122,15 @@ def _linen(model: nn.Module, one: Num[Array, " 1 *shape"]) -> Network:
         with _as_documented(model):
             return model.apply(whole(params), x, **takes(train=False))
 
-    return Network(init, train, predict, _state_mask if collections else None)
+    def train_with_features(params, x, key):
+        found: list[tuple[tuple[str, ...], Array]] = []
+        with inputs_of_dense_layers(found):
+            outputs, after = train(params, x, key)
+        return outputs, after, found[-1][1]
+
+    state = _state_mask if collections else None
+    deep = bool(layers) and has_others(variables["params"], layers[-1][0])
+    return Network(init, train, predict, state, train_with_features if deep else None)
 
 
 @contextmanager

@@ -60,7 +60,15 @@ def supervised(
 
     def loss_with_state(params, x, y, weight, key):
         cast, x = seen(params, x)
-        outputs, after = net.train(cast, x, key)
+        return mean_loss(params, *net.train(cast, x, key), y, weight)
+
+    def loss_with_features(params, x, y, weight, key):
+        cast, x = seen(params, x)
+        outputs, after, features = net.train_with_features(cast, x, key)
+        features = jnp.asarray(features, jnp.float32).reshape(features.shape[0], -1)
+        return *mean_loss(params, outputs, after, y, weight), features
+
+    def mean_loss(params, outputs, after, y, weight):
         each = losses(jnp.asarray(outputs, jnp.float32), y)
         loss = jnp.sum(weight * each) / jnp.maximum(jnp.sum(weight), 1.0)
         kept = jax.tree.map(
@@ -95,4 +103,5 @@ def supervised(
         check=check,
         predict=predict,
         losses=losses,
+        loss_with_features=None if net.train_with_features is None else loss_with_features,
     )

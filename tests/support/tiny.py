@@ -33,7 +33,10 @@ def task(dropout=True):
     def score(params, x, y):
         return (jnp.argmax(x @ params["w"] + params["b"], axis=1) == y).astype(jnp.float32)
 
-    return Task(init, loss, score)
+    def loss_with_features(params, x, y, weight, key):
+        return loss(params, x, y, weight, key), params, x @ params["w"]
+
+    return Task(init, loss, score, loss_with_features=loss_with_features)
 
 
 def clients(sizes=SIZES, test_sizes=TEST_SIZES, seed=0):

@@ -9,6 +9,7 @@ from demjax.algorithms.federated.feddyn import feddyn as feddyn
 from demjax.algorithms.federated.fednova import fednova as fednova
 from demjax.algorithms.federated.fedprox import fedprox as fedprox
 from demjax.algorithms.federated.fedyogi import fedyogi as fedyogi
+from demjax.algorithms.federated.moon import moon as moon
 from demjax.algorithms.federated.power_of_choice import power_of_choice as power_of_choice
 from demjax.algorithms.federated.q_fedavg import q_fedavg as q_fedavg
 from demjax.algorithms.federated.scaffold import scaffold as scaffold

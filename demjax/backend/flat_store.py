@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -129,17 +129,14 @@ class Leaves:
         return next((leaf.dtype for leaf, inside in pairs if inside), np.dtype(np.float32))
 
 
-Form = TypeVar("Form", Flat, Leaves)
-
-
 def form_of(
     leaves: list[Array],
     structure: Any,
     axes: int,
     *,
     kept: Sequence[bool] = (),
-    kind: type[Form] = Flat,
-) -> Form:
+    kind: type[Flat] | type[Leaves] = Flat,
+) -> Flat | Leaves:
     """The form of models of such leaves, with so many axes before a model's.
 
     Args:

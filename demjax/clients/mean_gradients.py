@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from demjax.base import ClientData, Params
 from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining
-from demjax.clients.own_steps import optimizer_memory, optimizer_step
+from demjax.clients.own_steps import optimizer_step, with_memories
 from demjax.pytrees import each_array
 
 
@@ -41,18 +41,22 @@ def train_with_mean_gradients(
     """
 
     def step(now, batch, slope):
-        model, memory, correction, total = now
+        (model, correction, total), (memory,) = now
         loss, gradient, after = slope(model, batch)
         total = jax.tree.map(jnp.add, total, gradient)
         corrected = jax.tree.map(jnp.add, gradient, correction)
         model, memory = optimizer_step(local, (model, memory), corrected, after)
-        return (model, memory, correction, total), loss
+        return ((model, correction, total), (memory,)), loss
 
-    begin = models, optimizer_memory(local, models), correction, each_array(jnp.zeros_like, models)
-    states, loss = cast(Callable, local.steps)(key, begin, clients, step, cohort=cohort)
-    steps = cast(Callable, local.batches)(clients).astype(jnp.float32)
+    begin, around = (
+        (models, correction, each_array(jnp.zeros_like, models)),
+        with_memories(local, 0),
+    )
+    steps = cast(Callable, local.steps)
+    states, loss = steps(key, begin, clients, step, cohort=cohort, around=around)
+    made = cast(Callable, local.batches)(clients).astype(jnp.float32)
 
     def per_step(sums):
-        return (sums / steps.reshape(-1, *[1] * (sums.ndim - 1))).astype(sums.dtype)
+        return (sums / made.reshape(-1, *[1] * (sums.ndim - 1))).astype(sums.dtype)
 
-    return states[0], each_array(per_step, states[3]), loss
+    return states[0], each_array(per_step, states[2]), loss

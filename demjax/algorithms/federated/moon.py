@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from demjax.base import Algorithm, ClientData, Models, Params
 from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining, TrainingInfo
-from demjax.clients.own_steps import optimizer_memory, optimizer_step
+from demjax.clients.own_steps import optimizer_step, with_memories
 from demjax.clients.sending import sent
 from demjax.hierarchy.robust_means import Average, mean_by_examples
 from demjax.hierarchy.server import Epochs, ServerMoment, scored_at
@@ -93,7 +93,7 @@ def moon(
         key: PRNGKeyArray, state: MoonState, clients: ClientData
     ) -> tuple[MoonState, TrainingInfo]:
         def step(now, batch, slope):
-            model, memory, previous = now
+            (model, previous), (memory,) = now
             near, far = features(state.server, batch), features(previous, batch)
 
             def contrast(own):
@@ -102,12 +102,13 @@ def moon(
                 return mu * jnp.sum(each) / jnp.maximum(jnp.sum(batch.weight), 1.0)
 
             loss, gradient, after = slope(model, batch, contrast)
-            return (*optimizer_step(local, (model, memory), gradient, after), previous), loss
+            model, memory = optimizer_step(local, (model, memory), gradient, after)
+            return ((model, previous), (memory,)), loss
 
         who = participation.draw(key, clients.n_clients, cohort)
         start = sent(local, state.client, state.server, who)
-        begin = start, optimizer_memory(local, start), state.client
-        (client, *_), loss = cast(Callable, local.steps)(key, begin, clients, step, cohort=who)
+        begin, how = (start, state.client), {"cohort": who, "around": with_memories(local, 0)}
+        (client, _), loss = cast(Callable, local.steps)(key, begin, clients, step, **how)
         mean = mean_by_examples(
             client, clients, who, average=average, reference=state.server, key=key
         )

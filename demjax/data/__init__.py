@@ -9,9 +9,16 @@ from demjax.data.classes import EncodedLabels, encode_labels
 from demjax.data.client_data import Partition, client_data
 from demjax.data.dataset import Dataset
 from demjax.data.partitions.dirichlet import dirichlet
+from demjax.data.partitions.fedprox_power_law import fedprox_power_law
 from demjax.data.partitions.iid import iid
 from demjax.data.partitions.labels import labels
 from demjax.data.partitions.natural import natural
+from demjax.data.partitions.niid_bench import (
+    niid_bench_iid,
+    niid_bench_labeldir,
+    niid_bench_labels,
+)
+from demjax.data.partitions.pfllib import pfllib_dir, pfllib_pat
 from demjax.data.partitions.planted import Planted, planted
 from demjax.data.partitions.published import (
     published_cifar10,
@@ -51,6 +58,7 @@ __all__ = [
     "emnist_balanced",
     "encode_labels",
     "fashion_mnist",
+    "fedprox_power_law",
     "find",
     "iid",
     "images",
@@ -61,11 +69,16 @@ __all__ = [
     "load_partition",
     "mnist",
     "natural",
+    "niid_bench_iid",
+    "niid_bench_labeldir",
+    "niid_bench_labels",
     "noisy",
     "npz",
     "overall",
     "per_pixel",
     "permuted",
+    "pfllib_dir",
+    "pfllib_pat",
     "planted",
     "planted_clusters",
     "prepare",

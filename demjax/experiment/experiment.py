@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from demjax.experiment.tables import TABLES, all_options
 from demjax.experiment.validation import check_together
 from demjax.registry import (
     DATASETS,
+    PARTITIONS,
     REQUIRED,
     Option,
     Registry,
@@ -20,7 +22,7 @@ from demjax.registry import (
     slot_of,
 )
 
-PATHS = ("data_dir", "partition_file")
+PATHS = ("data_dir", "partition_file", "edges_file", "tree_file")
 """Options that are paths, which are kept absolute, so that a run can be repeated from anywhere."""
 
 CLIENTS = 50
@@ -97,10 +99,25 @@ def with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     owners = names_owners(dataset)
     partition = filled.setdefault("partition", "natural" if owners is True else "labels")
     filled.setdefault("normalization", "published" if partition == "published" else "standardized")
-    open_ = partition in ("natural", "file") or ("partition" not in given and owners is None)
-    if not open_ or (isinstance(dataset, str) and accepts(DATASETS.find(dataset).make, "clients")):
-        filled.setdefault("clients", CLIENTS)
+    count = usual_clients(partition)
+    if "partition" not in given and owners is None:
+        count = None
+    if count is None and isinstance(dataset, str):
+        count = CLIENTS if accepts(DATASETS.find(dataset).make, "clients") else None
+    if count is not None:
+        filled.setdefault("clients", count)
     return filled
+
+
+def usual_clients(partition: Any) -> int | None:
+    """How many clients a partition has by default; ``None`` where data or a file say who they are.
+
+    That is the default of its own ``clients``, or ``CLIENTS`` where it has none.
+    """
+    if partition not in PARTITIONS:
+        return CLIENTS
+    usual = signature(PARTITIONS[partition].make).parameters["clients"].default
+    return CLIENTS if usual is REQUIRED else usual
 
 
 def settled(experiment: Experiment, *, owners: bool) -> Experiment:

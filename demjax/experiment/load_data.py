@@ -51,13 +51,14 @@ def load(experiment: Experiment) -> data.Dataset:
     one_file = facts.get("one_file") and folder is not None and Path(folder).exists()
     if folder is not None and not (Path(folder).is_dir() or one_file):
         raise ValueError(f"The data folder {folder} does not exist or is no folder.")
-    if experiment.partition == "published" and folder is not None and "files" in facts:
+    in_order = PARTITIONS.find(experiment.partition).facts.get("file_order")
+    if in_order and folder is not None and "files" in facts:
         found = find(name, Path(folder))
         if found is not None and found.shuffled:
             raise ValueError(
-                f"The published partition takes {name!r} in the order of its original files, but "
-                f"the data in {folder} are prepared by TFDS, which shuffles them; possible is a "
-                "folder with the original files."
+                f"The {experiment.partition} partition takes {name!r} in the order of its original "
+                f"files, but the data in {folder} are prepared by TFDS, which shuffles them; "
+                "possible is a folder with the original files."
             )
     given = {"data_dir": folder, "seed": experiment.seed, "layout": experiment.layout}
     if experiment.clients is not None:

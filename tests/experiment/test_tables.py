@@ -33,5 +33,6 @@ def test_options_follow_from_what_is_chosen(algorithm, dataset, partition):
     found = all_options({"algorithm": algorithm, "dataset": dataset, "partition": partition})
     assert ("levels" in found) == (algorithm == "demlearn")
     assert ("synthetic_alpha" in found) == (dataset == "synthetic")
-    assert ("labels_per_client" in found) == (partition in ("labels", "planted"))
+    several = ("labels", "planted", "fedprox_power_law", "niid_bench_labels", "pfllib_pat")
+    assert ("labels_per_client" in found) == (partition in several)
     assert "noise" not in found

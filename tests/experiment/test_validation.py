@@ -131,7 +131,7 @@ def test_given_options_win_over_the_algorithms_defaults():
         ),
         (
             {"partition": "iid", "labels_per_client": 2},
-            ["partition 'iid' takes no --labels-per-client", "for labels, planted", "--test-frac"],
+            ["partition 'iid' takes no --labels-per-client", "labels, ", "--test-frac"],
         ),
         (
             {"conflict": "rotated", "true_clusters": 2, "noise": 1.0},
@@ -214,3 +214,21 @@ def test_lists_come_back_from_toml_as_they_were(options, tmp_path):
 def test_clients_are_the_owners_of_data_that_have_some(dataset, partition):
     assert experiment(dataset=dataset, data_dir="x", test_fraction=0.3).partition == partition
     assert experiment(dataset=dataset, partition="iid").partition == "iid"
+
+
+@pytest.mark.parametrize(
+    ("partition", "clients"),
+    [
+        ("labels", 50),
+        ("published", 50),
+        ("pfllib_dir", 20),
+        ("pfllib_pat", 20),
+        ("niid_bench_labeldir", 10),
+        ("fedprox_power_law", 1000),
+        ("natural", None),
+    ],
+)
+def test_a_partition_that_tables_stand_on_brings_its_number_of_clients(partition, clients):
+    options = {"dataset": "mnist", "partition": partition, "data_dir": "x"}
+    assert experiment(**options).clients == clients
+    assert experiment(**options, clients=50).clients == 50

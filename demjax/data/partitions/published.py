@@ -15,7 +15,7 @@ _FIRST = 10  # examples of each of its labels that every client has
 _FASHION_LEFT_OUT = slice(55_000, 60_000)  # the last training examples
 
 
-@PARTITIONS.register()
+@PARTITIONS.register(file_order=True)
 def published(y: Int[np.ndarray, " T"], *, dataset: str, clients: int = 50) -> Partition:
     """Partition MNIST, Fashion-MNIST or CIFAR-10 as the DemLearn paper's experiments do.
 

@@ -5,12 +5,16 @@ A partition in progress is two arrays: all examples, client by client, and how m
 
 import heapq
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from demjax.data.client_data import Partition, checked_labels
+from demjax.registry import Range
+
+SplitSeed = Annotated[int, Range(0, 2**31 - 1)]
+"""The seed of a split that tables stand on, which stays while runs have seeds of their own."""
 
 EXAMPLES_AT_LEAST = 2
 """The fewest examples of a client: one to train on and one to test with."""

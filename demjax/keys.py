@@ -2,7 +2,7 @@
 
 Keys form a tree. Each is folded in from the one above it, and none is used for two things:
 
-    run ── initial model
+    run ── initial model ── groups
      ├──── measures
      ├──── fine-tuning
      └──── round r ── cohort
@@ -30,6 +30,7 @@ Number = int | Int[Array, ""]
 _INITIAL_MODEL = np.uint32(2**32 - 1)  # of a run, among its rounds
 _MEASURES = np.uint32(2**32 - 2)
 _FINE_TUNING = np.uint32(2**32 - 3)
+_GROUPS = np.uint32(2**32 - 1)  # of an initial model
 _COHORT = np.uint32(2**32 - 1)  # of a round, among its clients
 _FAULTS = np.uint32(2**32 - 2)
 _NOISE = np.uint32(2**32 - 3)
@@ -43,6 +44,11 @@ _FIRST_BATCH = 1
 def for_initial_model(run: PRNGKeyArray) -> PRNGKeyArray:
     """The key of a run's initial model, which no round is given."""
     return jax.random.fold_in(run, _INITIAL_MODEL)
+
+
+def for_groups(of_model: PRNGKeyArray) -> PRNGKeyArray:
+    """The key that draws which group of a given tree each client is in, before any round."""
+    return jax.random.fold_in(of_model, _GROUPS)
 
 
 def for_measures(run: PRNGKeyArray) -> PRNGKeyArray:

@@ -23,6 +23,7 @@ def test_keys_are_those_that_results_were_made_with():
     fold_in = jax.random.fold_in
     for got, wanted in (
         (keys.for_initial_model(KEY), fold_in(KEY, LAST)),
+        (keys.for_groups(KEY), fold_in(KEY, LAST)),
         (keys.for_round(KEY, 7), fold_in(KEY, 7)),
         (keys.for_cohort(KEY), fold_in(KEY, LAST)),
         (keys.for_faults(KEY), fold_in(KEY, LAST - 1)),

@@ -87,7 +87,10 @@ def build(experiment: Experiment) -> Run:
         if values.get(name)
     ]
     choice = ALGORITHMS.find(experiment.algorithm)
-    algorithm = call(choice, ALGORITHMS, values, local=local, cohort=experiment.cohort)
+    known: dict[str, Any] = {"local": local, "cohort": experiment.cohort}
+    if values.get("placement") == "true_clusters":
+        known["client_groups"] = found.true_clusters
+    algorithm = call(choice, ALGORITHMS, values, **known)
     if not isinstance(algorithm, Algorithm):
         raise ValueError(
             f"The algorithm {choice.name!r} made {type(algorithm).__name__}; possible is "

@@ -20,6 +20,7 @@ def check_together(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     for word in chosen(values.get("extra", ())).values():
         METRICS.find(str(word))
     _check_data(values)
+    _check_cloud(values, given)
     if values.get("clients") is not None:
         _check_clients(values, given)
     if values.get("cohort") is not None:
@@ -64,6 +65,20 @@ def _check_data(values: Mapping[str, Any]) -> None:
         )
 
 
+def _check_cloud(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Refuse a run that was asked to end between two averages of the cloud."""
+    rounds, every = values.get("rounds"), values.get("kappa2")
+    if rounds is None or every is None or "kappa2" not in given or rounds % every == 0:
+        return
+    before = rounds - rounds % every
+    possible = f"{before} or {before + every}" if before else f"{every}"
+    raise ValueError(
+        f"--kappa2 was given as {every}, but in the last of {rounds} rounds the cloud does not "
+        f"average then, so that its model would be {rounds % every} rounds old; possible is "
+        f"--rounds {possible}."
+    )
+
+
 def _check_clients(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """Refuse what needs more clients than there are."""
     clients = values["clients"]
@@ -78,6 +93,13 @@ def _check_clients(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"{stands(name)}, but there are {clients} clients; possible is 1 to {clients}."
             )
+    for name, what in (("groups", "groups on a level"), ("edges", "edges")):
+        asked = values.get(name) or 0
+        if (max(asked) if isinstance(asked, tuple) else asked) > clients:
+            raise ValueError(
+                f"{stands(name)}, but there are {clients} clients; possible are up to {clients} "
+                f"{what}."
+            )
     if "cut" not in values:
         return
     if 2**levels > clients:
@@ -86,11 +108,6 @@ def _check_clients(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
             f"A tree of {levels} levels{usual} has up to {2**levels} lowest groups and needs as "
             f"many clients, but there are {clients}; possible is --levels 0 to "
             f"{clients.bit_length() - 1}."
-        )
-    if max(values.get("groups", (0,))) > clients:
-        raise ValueError(
-            f"{stands('groups')}, but there are {clients} clients; possible are up to {clients} "
-            "groups on a level."
         )
     if values.get("min_size", 1) > two:
         raise ValueError(

@@ -158,7 +158,7 @@ def _word(name: str, value: Any, options: Mapping[str, Any]) -> list[str]:
         return []
     if name == "period" and value >= options.get("rounds", np.inf):
         return ["fixed tree"]
-    if name == "partition_file":
+    if name in ("partition_file", "edges_file", "tree_file"):
         value = Path(value).stem
     many = value if isinstance(value, tuple) else (value,)
     text = "/".join(f"{one:g}" if isinstance(one, float) else str(one) for one in many)

@@ -30,6 +30,7 @@ from demjax import (
     feddyn,
     fednova,
     fedprox,
+    fixed_tree,
     local_training,
     moon,
     per_fedavg,
@@ -81,6 +82,11 @@ MORE = {
         scaffold, server_lr=0.5, weighting="examples", measure_at="trained"
     ),
 }
+# Groups that follow from clients' numbers, given by hand where those are permuted.
+GIVEN = {
+    "fixed_tree": lambda order: {"client_groups": np.array([order // 2, order // 4])},
+    "hierfavg": lambda order: {"client_groups": order * 5 // len(order)},
+}
 FACTORIES = {
     c.name: c.make for c in ALGORITHMS.choices() if c.facts["module"].startswith("demjax.")
 }
@@ -120,6 +126,11 @@ SWEEPS = {
     "moon": (moon, {"mu": (0.1, 9.0), "temperature": (0.2, 0.7)}, {}),
     "q_fedavg": (q_fedavg, {"q": (0.1, 3.0), "lipschitz": (1.0, 9.0)}, {}),
     "scaffold": (scaffold, {"server_lr": (0.3, 1.0)}, {}),
+    "fixed_tree": (
+        fixed_tree,
+        {"mix": (0.3, 0.9), "prox": (0.0, 0.5), "soft": (0.5, 1.0), "recency": (0.2, 0.9)},
+        {"cohort": 6},
+    ),
 }
 each_row = pytest.mark.parametrize("row", ROWS)
 
@@ -327,14 +338,17 @@ def test_models_are_well_formed_after_every_round(row):
 
 
 @cache
-def without_randomness(row):
+def without_randomness(row, order=None):
     """A function ``(clients) -> (models, info)`` of two rounds in which no key matters.
+
+    With an order, clients are in the groups that they are in without it.
 
     There is no dropout, and one batch for all of a client's examples makes their order rounding.
     """
     task = smallest_task(row, dropout=False)
     local = local_training(task, optax.sgd(tiny.RATE), epochs=2, batch_size=max(tiny.SIZES))
-    algorithm = ROWS[row](local)
+    numbers = np.arange(COUNT) if order is None else np.array(order)
+    algorithm = ROWS[row](local, **(GIVEN[row](numbers) if row in GIVEN else {}))
     one_round = jax.jit(algorithm.round)
 
     def rounds(clients):
@@ -353,7 +367,8 @@ def test_permuting_the_clients_permutes_the_outcome(row):
     fields = clients._asdict()
     rows = {name: fields[name][order] for name in fields if name not in ("x", "y")}
     models, info = without_randomness(row)(clients)
-    permuted, permuted_info = without_randomness(row)(clients._replace(**rows))
+    moved = clients._replace(**rows)
+    permuted, permuted_info = without_randomness(row, tuple(order))(moved)
     tiny.close(jax.tree.map(lambda leaf: leaf[order], models.client), permuted.client, 1e-5)
     tiny.close(info.loss[order], permuted_info.loss, 1e-5)
     got, groups = tiny.groups_of(permuted), tiny.groups_of(models)

@@ -153,3 +153,25 @@ def test_the_options_of_self_organization_reach_it(options, shape):
 def test_an_unknown_layer_is_told_before_a_run(name):
     with pytest.raises(ValueError, match=r"no layer 'Conv_9'; possible are .*kernel"):
         build.build(experiment(model="linear", clients=8, **{name: ("Conv_9",)}))
+
+
+@pytest.mark.parametrize("algorithm", ["fixed_tree", "hierfavg"])
+def test_groups_may_be_the_true_clusters_of_the_data(algorithm):
+    options = {"algorithm": algorithm, "placement": "true_clusters", "model": "linear"}
+    built = build.build(experiment(partition="planted", true_clusters=3, clients=9, **options))
+    state = jax.eval_shape(built.algorithm.init, jax.random.key(0), built.clients)
+    assert state.hierarchy.size.shape == (2, 3)
+    state = built.algorithm.init(jax.random.key(0), built.clients)
+    np.testing.assert_array_equal(state.hierarchy.groups[0], np.repeat([0, 1, 2], 3))
+    with pytest.raises(ValueError, match=r"true clusters .* these data have none"):
+        build.build(experiment(partition="iid", clients=9, **options))
+
+
+def test_the_file_of_edges_is_kept_from_anywhere(tmp_path, monkeypatch):
+    (tmp_path / "edges.csv").write_text("client,edge\n0,a\n1,b\n2,a\n")
+    monkeypatch.chdir(tmp_path)
+    asked = experiment(algorithm="hierfavg", edges_file="edges.csv", clients=3, model="linear")
+    assert asked.edges_file == str(tmp_path / "edges.csv")
+    built = build.build(asked)
+    found = built.algorithm.init(jax.random.key(0), built.clients).hierarchy.groups
+    np.testing.assert_array_equal(found, [[0, 1, 0], [0, 0, 0]])

@@ -93,6 +93,13 @@ def _sentence(**options):
         ),
         ({"store": "byte"}, ["perhaps 'bytes' was meant", "floats"]),
         ({"store_models": "bf61"}, ["--store-models", "perhaps 'bf16' was meant", "float32"]),
+        ({"algorithm": "hierfavg", "edges": 51}, ["--edges was given as 51", "50 clients"]),
+        ({"algorithm": "fixed_tree", "groups": (60, 2)}, ["--groups was given as 60,2", "50"]),
+        (
+            {"algorithm": "hierfavg", "kappa2": 8, "rounds": 100},
+            ["--kappa2 was given as 8", "4 rounds old", "--rounds 96 or 104"],
+        ),
+        ({"algorithm": "hierfavg", "kappa2": 5, "rounds": 3}, ["3 rounds old", "--rounds 5."]),
         ({"ronds": 3}, ["--ronds", "perhaps '--rounds' was meant"]),
     ],
 )

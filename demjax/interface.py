@@ -9,6 +9,8 @@ from demjax.clients.local_training import LocalTraining, local_training
 from demjax.clients.proximal import ProximalTerm
 from demjax.metrics import Measures, measure
 from demjax.registry import ALGORITHMS
+from demjax.runs.compare_systems import compare
+from demjax.runs.compared import Comparison
 from demjax.runs.save import save_run
 from demjax.simulation.over_rounds import over_rounds
 from demjax.simulation.plan import Plan, plan
@@ -21,6 +23,7 @@ __all__ = [
     *ALGORITHMS,
     "Algorithm",
     "ClientData",
+    "Comparison",
     "Hierarchy",
     "History",
     "LocalTraining",
@@ -31,6 +34,7 @@ __all__ = [
     "Task",
     "classification",
     "clustering",
+    "compare",
     "data",
     "grid",
     "hierarchy",

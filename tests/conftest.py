@@ -51,6 +51,7 @@ def _kept_programs():
     """The command line keeps its programs, as by default, and in the folder of the suite."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("demjax.cli.run.default_folder", lambda: KEPT)
+        patch.setattr("demjax.runs.compare_systems.default_folder", lambda: KEPT)
         yield
 
 

@@ -20,7 +20,7 @@ COMMANDS = {
     "run": "run one experiment",
     "plan": "what a run would need on an accelerator that need not be here",
     "partition": "partition a data set over clients, and show who has what",
-    "compare": "the last measures of runs side by side",
+    "compare": "systems under several seeds in one table, or runs side by side",
     "plot": "draw the figures of runs",
     "report": "one HTML page about runs",
     "datasets": "which data sets there are, and which are here",

@@ -9,11 +9,9 @@ from typing import Any, NamedTuple, TypeAlias
 from demjax.experiment.config import presets, read_preset, read_toml
 from demjax.experiment.experiment import not_taken, with_defaults
 from demjax.experiment.overriding import override
+from demjax.experiment.systems import NOTHING, word_read
 from demjax.experiment.tables import TABLES, all_options
-from demjax.registry import REQUIRED, Option, read_word, slot_of
-
-NOTHING = "none"
-"""The word for no value of an option that can have none: ``--conflict none``."""
+from demjax.registry import REQUIRED, Option, slot_of
 
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 """What each command adds its parser to."""
@@ -74,7 +72,7 @@ def read_given(
     """
     filed = read_preset(parsed.preset) if parsed.preset is not None else {}
     filed = override(filed, read_toml(parsed.config)) if parsed.config else filed
-    words_of = _pairs(words)
+    words_of = pairs(words)
     chosen = {name: None if word == NOTHING else word for name, word in words_of.items()}
     together = {n: v for n, v in override(filed, chosen).items() if v is not None}
     options = all_options(with_defaults(together), tables)
@@ -84,12 +82,7 @@ def read_given(
         if name not in options:
             others = list(parsed.parser._option_string_actions)
             raise ValueError(_unknown(name, together, options, others))
-        if word is None and options[name].single is bool:
-            word = "true"  # the flag alone
-        if word is None:
-            raise ValueError(f"The option {options[name].flag} needs a value, but none was given.")
-        nothing = options[name].optional and word == NOTHING
-        flags[name] = None if nothing else read_word(options[name], word)
+        flags[name] = word_read(options[name], word)
     return Given(override(filed, flags), flags)
 
 
@@ -116,7 +109,7 @@ def help_of(parser: argparse.ArgumentParser, options: Mapping[str, Option]) -> s
     return parser.format_help().rstrip()
 
 
-def _pairs(words: Sequence[str]) -> dict[str, str | None]:
+def pairs(words: Sequence[str]) -> dict[str, str | None]:
     """By option the word that follows its flag, ``None`` where there is none."""
     found: dict[str, str | None] = {}
     left = list(words)

@@ -13,8 +13,8 @@ from demjax.cli.parsing import Commands, help_of, read_given, take_options
 from demjax.cli.plot import check_matplotlib
 from demjax.data import save_partition
 from demjax.experiment.experiment import resolve, settled, with_defaults
-from demjax.experiment.load_data import Partitioned, load, partitioned
-from demjax.experiment.notes import notes
+from demjax.experiment.load_data import Partitioned, load, partitioned, without_tests
+from demjax.experiment.notes import notes, validation_note
 from demjax.experiment.tables import all_options
 from demjax.plots.labels_by_client import label_counts, size
 from demjax.plots.style import in_silence
@@ -75,6 +75,9 @@ def show(given: Mapping[str, Any], *, out: Path | None = None, image: Path | Non
     found = partitioned(resolved, dataset)
     for note in notes(asked, resolved, dataset, found.partition):
         print(note, file=sys.stderr)
+    if resolved.validation is not None:
+        found = without_tests(resolved, found)
+        print(validation_note(found.partition), file=sys.stderr)
     if out is not None:
         with whole_file(out) as partial:
             save_partition(found.partition, partial, y=found.y)

@@ -2,35 +2,26 @@
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax
 
-from demjax.backend import memory, policy
-from demjax.backend.compilation import compile_once
+from demjax.backend import policy
 from demjax.backend.processes import Together
 from demjax.backend.sharding import spread_over, use_cores
 from demjax.cli import processes
 from demjax.cli.parsing import Commands, help_of, read_given, take_options
 from demjax.data.sources.cache import default_folder
-from demjax.experiment import build, config
 from demjax.experiment.experiment import Experiment, resolve, with_defaults
 from demjax.experiment.tables import all_options
-from demjax.experiment.validation import intervals
 from demjax.runs import folder as run_folder
-from demjax.runs.beside import of_data, of_sample
+from demjax.runs.carry_out import carry_out
 from demjax.runs.environment import told_apart
-from demjax.runs.exits import DONE, FAILED, first_line, say
-from demjax.runs.tensorboard import Row, event_file
-from demjax.runs.writer import Recorder
-from demjax.simulation.ending import interruptible
-from demjax.simulation.programs import programs
-from demjax.simulation.progress import Progress
-from demjax.simulation.rounds import moments
+from demjax.runs.exits import DONE, first_line, say
+from demjax.runs.tensorboard import event_file
 
 DIVIDE = {"auto": None, "yes": True, "no": False}
 
@@ -73,7 +64,7 @@ def _run(parsed: argparse.Namespace, words: Sequence[str]) -> int | str:
     if parsed.out is None:
         raise ValueError("The option --out is needed: a new folder for the results.")
     resolved = resolve(given.options)
-    joined, local = processes.asked_for(parsed), _devices_here(parsed.devices)
+    joined, local = processes.asked_for(parsed), devices_here(parsed.devices)
     with joined as seen:
         here = seen is None or seen.writes
         return processes.ended_in_order(partial(_spread, parsed, resolved, local, here, seen), seen)
@@ -90,15 +81,17 @@ def _spread(
     if here:
         run_folder.check_free(parsed.out)
     wanted = parsed.tensorboard and here
+    stream = None if here else processes.nowhere()
     with (
         event_file(parsed.out, wanted=wanted) as also,
-        _devices(devices, alone=seen is None),
+        devices_of_run(devices, alone=seen is None),
         policy.dividing_examples(DIVIDE[parsed.divide_examples]),
     ):
         if here and parsed.config and (differing := told_apart(parsed.config)):
             say(differing, DONE)
         kept = None if parsed.no_compile_cache else default_folder()
-        return _watched(parsed.out, resolved, also, kept and kept / "programs", seen)
+        kept = kept and kept / "programs"
+        return carry_out(resolved, parsed.out, stream=stream, kept=kept, also=also, seen=seen)
 
 
 def _cores() -> int:
@@ -106,7 +99,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if there else os.cpu_count() or 1
 
 
-def _devices_here(asked: int | None) -> int | None:
+def devices_here(asked: int | None) -> int | None:
     """How many devices of this process are asked for, on a CPU as many as there are then made."""
     cores = _cores()
     if asked is not None and asked < 1:
@@ -116,7 +109,7 @@ def _devices_here(asked: int | None) -> int | None:
     return asked
 
 
-def _devices(asked: int | None, *, alone: bool) -> AbstractContextManager:
+def devices_of_run(asked: int | None, *, alone: bool) -> AbstractContextManager:
     """The devices of a run: those asked for, or all there are, on a CPU one for each core."""
     try:
         cores = _cores()
@@ -142,64 +135,3 @@ def _no_start(error: Exception) -> str:
         platforms = "cpu"
     given = f"JAX_PLATFORMS={asked}" if asked else "JAX_PLATFORMS unset"
     return f"JAX cannot start with {given}, for {why}; possible is JAX_PLATFORMS={platforms}."
-
-
-def _watched(
-    out: Path,
-    resolved: Experiment,
-    also: Callable[[Row], None],
-    kept: Path | None,
-    seen: Together | None,
-) -> int:
-    built = build.build(resolved)
-    resolved, count = built.experiment, len(built.partition.train)
-    task, clients = built.task, built.clients
-    plan: dict[str, Any] = {
-        "rounds": resolved.rounds,
-        "key": jax.random.key(resolved.seed),  # of all randomness but the partition
-        "eval_every": resolved.eval_every,
-        "measures_every": intervals(resolved.values),
-        "take_measures": built.take_measures,
-    }
-    here = seen is None or seen.writes
-    with Progress(resolved.rounds, stream=None if here else processes.nowhere()) as progress:
-        for note in built.notes:
-            progress.say(note)
-        progress.say("compiling")
-        try:
-            with build.as_asked(resolved):
-                compiled, found = compile_once(
-                    lambda: programs(built.algorithm, task, clients, **plan, progress=progress),
-                    kept,
-                )
-        except jax.errors.JaxRuntimeError as error:
-            progress.close()
-            return say(f"The run cannot be compiled: {first_line(error)}", FAILED)
-        needs, present = memory.needed(*compiled[:3]), memory.free()
-        memory.check_fits(
-            needs, present, clients=count, examples=memory.whole(clients.x, clients.y)
-        )
-        progress.say(f"needs {memory.gigabytes(needs)} of memory")
-        if here:
-            run_folder.create(out, config.to_toml(resolved), built.partition, built.y)
-        parameters = build.parameters(task)
-        # Of several processes none can stop after a round of its own and measure once more.
-        with interruptible() if seen is None else nullcontext(lambda: False) as stop:
-            shown: dict[str, Any] = {"progress": progress, "stop": stop}
-            recorder = Recorder(
-                out,
-                resolved,
-                parameters,
-                also,
-                compile_cache=found,
-                measures=built.take_measures.measures,
-                score=task.score_name,
-                labels=built.labels,
-                facts=of_data(clients, task.score_name) | of_sample(built.take_measures.sampled),
-                clients=count,
-                together=seen,
-                **shown,
-            )
-            return recorder.record(
-                moments(built.algorithm, task, clients, **plan, compiled=compiled, **shown)
-            )

@@ -27,6 +27,7 @@ from demjax.data.partitions.published import (
 )
 from demjax.data.partitions.quantity import quantity
 from demjax.data.partitions.saved import load_partition, save_partition
+from demjax.data.partitions.validation import held_out
 from demjax.data.repeats import in_both_parts, same_files
 from demjax.data.sources.catalogue import find, load
 from demjax.data.sources.cifar10 import cifar10, cifar10_jpeg
@@ -60,6 +61,7 @@ __all__ = [
     "fashion_mnist",
     "fedprox_power_law",
     "find",
+    "held_out",
     "iid",
     "images",
     "in_both_parts",

@@ -16,8 +16,8 @@ from demjax.backend.sharding import devices_at_work
 from demjax.base import Algorithm, ClientData, Task
 from demjax.clients.local_training import local_training
 from demjax.experiment.experiment import Experiment, settled
-from demjax.experiment.load_data import check_range, load, partitioned
-from demjax.experiment.notes import notes
+from demjax.experiment.load_data import check_range, load, partitioned, without_tests
+from demjax.experiment.notes import notes, validation_note
 from demjax.experiment.validation import check_together
 from demjax.metrics import Measures, measure
 from demjax.metrics.selection import TakeMeasures
@@ -35,7 +35,8 @@ class Run(NamedTuple):
 
     ``y`` are the labels that were partitioned, before any conflict; ``labels`` what they stand
     for; ``experiment`` is as the data settle it; ``notes`` are lines that a user wants to see, such
-    as what became of a test part, or what names of layers stand for.
+    as what became of a test part, or what names of layers stand for; ``true_clusters`` are the
+    planted ones.
     """
 
     algorithm: Algorithm
@@ -47,6 +48,7 @@ class Run(NamedTuple):
     labels: tuple[str, ...]
     experiment: Experiment
     notes: tuple[str, ...] = ()
+    true_clusters: Int[np.ndarray, " N"] | None = None
 
 
 def build(experiment: Experiment) -> Run:
@@ -65,6 +67,9 @@ def build(experiment: Experiment) -> Run:
     experiment = settled(experiment, owners=loaded.owner is not None)
     found = partitioned(experiment, loaded)
     about_data = notes(asked, experiment, loaded, found.partition)
+    if experiment.validation is not None:
+        found = without_tests(experiment, found)
+        about_data.append(validation_note(found.partition))
     values, dataset = experiment.values, found.dataset
     if values["clients"] is None:
         check_together({**values, "clients": len(found.partition.train)}, experiment.given)
@@ -73,29 +78,13 @@ def build(experiment: Experiment) -> Run:
     clients = data.client_data(x, dataset.y, found.partition, on_host=parts)
     model = call(MODELS.find(experiment.model), MODELS, values, classes=dataset.classes)
     task = classification(model, clients.x[0], compute=COMPUTE[experiment.precision], inputs=inputs)
-    local = local_training(
-        task,
-        call(OPTIMIZERS.find(experiment.optimizer), OPTIMIZERS, values),
-        epochs=experiment.epochs,
-        batch_size=experiment.batch_size,
-        chunk=experiment.chunk,
-    )
     params = jax.eval_shape(task.init, jax.random.key(0))
     about_layers = [
         f"{name}: {selection_in_words(params, values[name])}"
         for name in ("average_layers", "feature_layers", "head_layers")
         if values.get(name)
     ]
-    choice = ALGORITHMS.find(experiment.algorithm)
-    known: dict[str, Any] = {"local": local, "cohort": experiment.cohort}
-    if values.get("placement") == "true_clusters":
-        known["client_groups"] = found.true_clusters
-    algorithm = call(choice, ALGORITHMS, values, **known)
-    if not isinstance(algorithm, Algorithm):
-        raise ValueError(
-            f"The algorithm {choice.name!r} made {type(algorithm).__name__}; possible is "
-            "demjax.base.Algorithm(init=…, round=…, models=…)."
-        )
+    algorithm = algorithm_for(experiment, task, found.true_clusters)
     take_measures = measure(
         task,
         clients,
@@ -109,8 +98,51 @@ def build(experiment: Experiment) -> Run:
     labels = dataset.labels or tuple(map(str, range(dataset.classes)))
     partition, said = found.partition, (*about_data, *about_layers)
     return Run(
-        algorithm, task, clients, take_measures, partition, found.y, labels, experiment, said
+        algorithm,
+        task,
+        clients,
+        take_measures,
+        partition,
+        found.y,
+        labels,
+        experiment,
+        said,
+        found.true_clusters,
     )
+
+
+def algorithm_for(
+    experiment: Experiment, task: Task, true_clusters: Int[np.ndarray, " N"] | None = None
+) -> Algorithm:
+    """The algorithm of an experiment, and the local training that it is made of.
+
+    Args:
+        experiment: As ``resolve`` returns it.
+        task: What is learned.
+        true_clusters: Of each client, for groups that are to be these.
+
+    Raises:
+        ValueError: If its options do not go together.
+    """
+    values = experiment.values
+    local = local_training(
+        task,
+        call(OPTIMIZERS.find(experiment.optimizer), OPTIMIZERS, values),
+        epochs=experiment.epochs,
+        batch_size=experiment.batch_size,
+        chunk=experiment.chunk,
+    )
+    choice = ALGORITHMS.find(experiment.algorithm)
+    known: dict[str, Any] = {"local": local, "cohort": experiment.cohort}
+    if values.get("placement") == "true_clusters":
+        known["client_groups"] = true_clusters
+    made = call(choice, ALGORITHMS, values, **known)
+    if not isinstance(made, Algorithm):
+        raise ValueError(
+            f"The algorithm {choice.name!r} made {type(made).__name__}; possible is "
+            "demjax.base.Algorithm(init=…, round=…, models=…)."
+        )
+    return made
 
 
 def parameters(task: Task) -> int:

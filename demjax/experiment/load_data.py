@@ -112,6 +112,12 @@ def partitioned(experiment: Experiment, dataset: data.Dataset) -> Partitioned:
     return Partitioned(dataset, y, found, true_clusters)
 
 
+def without_tests(experiment: Experiment, found: Partitioned) -> Partitioned:
+    """The same with validation examples, held out of the training examples, in place of tests."""
+    held = data.held_out(found.partition, experiment.validation, seed=experiment.seed)
+    return found._replace(partition=held)
+
+
 def _with_defaults(sentence: str, experiment: Experiment, rule: Choice) -> str:
     """A rule's sentence, and which number in it was not given by anybody."""
     mine = [option.name for option in options_of(rule.make, PARTITIONS.given)]

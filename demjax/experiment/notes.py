@@ -46,6 +46,15 @@ def notes(
     return said
 
 
+def validation_note(partition: data.Partition) -> str:
+    """What was held out of the training examples, in a sentence."""
+    train, held = (sum(map(len, part)) for part in partition)
+    return (
+        f"{held} of {held + train} training examples are held out (--validation) and measured in "
+        "place of the test examples, which are not used."
+    )
+
+
 def _parts(experiment: Experiment, dataset: data.Dataset, partition: data.Partition) -> str:
     """What became of the data's own test part, in a sentence."""
     count, tests = dataset.train_count, len(dataset.y) - dataset.train_count

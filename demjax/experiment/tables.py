@@ -65,6 +65,8 @@ class Data:
             labels
         pool_tests: whether the data's own test part is pooled with the training part before the
             split; else only the training part is trained on
+        validation: share of each client's training examples that is held out and measured in place
+            of its test examples, which are then not used at all; by default none
         clients: number of clients; by default 50, or all owners or those of the file
         conflict: planted conflict of clients; by default none
         normalization: scale of the inputs; by default published for the published partition, else
@@ -78,6 +80,7 @@ class Data:
     layout: Layout = "auto"
     partition: Annotated[str | None, PARTITIONS] = None
     pool_tests: bool = False
+    validation: Annotated[float | None, Range(0.001, 0.999)] = None
     clients: Annotated[int | None, Range(1)] = None
     conflict: Annotated[str | None, CONFLICTS] = None
     normalization: Annotated[str | None, NORMALIZATIONS] = None

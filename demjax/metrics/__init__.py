@@ -10,6 +10,8 @@ from demjax.metrics.balanced_accuracy import balanced_accuracy as balanced_accur
 from demjax.metrics.communication import bytes_in_a_round as bytes_in_a_round
 from demjax.metrics.communication import model_bytes as model_bytes
 from demjax.metrics.extra import Metric as Metric
+from demjax.metrics.fairness import Fairness as Fairness
+from demjax.metrics.fairness import fairness_of as fairness_of
 from demjax.metrics.loss import loss as loss
 from demjax.metrics.majority import Majority as Majority
 from demjax.metrics.majority import majority as majority

@@ -4,6 +4,7 @@ A run is given as its folder or as the history that ``simulate`` returns. Functi
 take ``ax=``, those of several ``figure=``; without it they make a new figure.
 """
 
+from demjax.plots.compared import systems as systems
 from demjax.plots.costs import cost as cost
 from demjax.plots.curves import comparison as comparison
 from demjax.plots.curves import curve as curve

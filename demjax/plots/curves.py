@@ -83,8 +83,17 @@ def curve(
         raise ValueError(f"None of the runs has the measure {measure!r}; {_columns(several)}.")
     ax.set_ylabel(title(measure, several[0].records[0]))
     if legend:
-        legend_above(ax)
+        legend_above(ax, title=spread(several))
     return ax
+
+
+def spread(several: Sequence[Setting]) -> str | None:
+    """What lines and bands are, for a legend's title; ``None`` where there are no bands."""
+    counts = sorted({len(one.records) for one in several} - {1})
+    if not counts:
+        return None
+    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"line: mean of {seeds} seeds; band: least to most"
 
 
 def draw_lines(ax: Axes, several: Sequence[Setting], measure: str) -> int:
@@ -118,7 +127,8 @@ def title(measure: str, record: Record | None = None) -> str:
     name, level = (name, f", level {level}") if level.isdigit() else (measure, "")
     known = record is None or record.score == "accuracy" or name not in MEASURES
     score = "" if known or record is None else f" ({record.score})"
-    return f"{MEASURES.get(name, name.replace('_', ' '))}{level}{score}"
+    shown = MEASURES | {"c_spe_by_client": "C-SPE, each client once", "jain": "Jain's index"}
+    return f"{shown.get(name, name.replace('_', ' '))}{level}{score}"
 
 
 def columns_of(level: int) -> list[str]:
@@ -196,7 +206,8 @@ def panels(several: Sequence[Setting], shown: Sequence[str], figure: Figure | No
             ax.set_xlabel("")
         axes.append(ax)
     every = {line.get_label(): line for ax in axes for line in labelled(ax)}
-    legend_of_figure(figure, [every[one.label] for one in several if one.label in every])
+    drawn = [every[one.label] for one in several if one.label in every]
+    legend_of_figure(figure, drawn, title=spread(several))
     return axes
 
 
@@ -245,5 +256,6 @@ def measures(
         axes.append(ax)
     handles = [seen[shown] for shown in MEASURES.values() if shown in seen]
     tight = {"handlelength": 1.9, "columnspacing": 0.8}
-    figure.legend(handles=handles, loc="outside upper center", ncols=5, **tight)
+    where: dict[str, Any] = {"loc": "outside upper center", "ncols": 5}
+    figure.legend(handles=handles, title=spread(several), **where, **tight)
     return axes

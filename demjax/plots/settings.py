@@ -110,7 +110,7 @@ def settings(
         key = record.name if own else tuple(sorted(_seen(record).items(), key=lambda kv: kv[0]))
         together.setdefault(key, []).append(record)
     firsts = [group[0] for group in together.values()]
-    labels = [label(one, firsts) for one in firsts]
+    labels = _with_moments([label(one, firsts) for one in firsts], firsts)
     return [
         Setting(text, _algorithm(group[0]), tuple(group))
         for text, group in zip(labels, together.values(), strict=True)
@@ -138,6 +138,17 @@ def label(one: Record, others: Sequence[Record]) -> str:
         if (differ and name != "algorithm") or name in variants:
             words += _word(name, _seen(one).get(name), one.options)
     return ", ".join(words)
+
+
+def _with_moments(labels: Sequence[str], firsts: Sequence[Record]) -> list[str]:
+    """Labels with the moment at which clients were scored, where that differs and is not said."""
+    moments = [str(one.summary.get("measured_at") or "") for one in firsts]
+    if len({moment for moment in moments if moment}) < 2:
+        return list(labels)
+    return [
+        f"{text} ({moment})" if moment and moment not in text and not one.named else text
+        for text, moment, one in zip(labels, moments, firsts, strict=True)
+    ]
 
 
 def _own_options(algorithm: str) -> tuple[set[str], set[str]]:

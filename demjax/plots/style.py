@@ -56,6 +56,7 @@ _SETTINGS = {
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "legend.fontsize": 7,
+    "legend.title_fontsize": 7,
     "legend.frameon": False,
     "legend.handlelength": 2.2,
     "legend.columnspacing": 1.2,
@@ -156,7 +157,8 @@ def explain(where: Axes | Figure, handles: Sequence[Any], width: float, **option
     ):
         text.set(text=words, parse_math=False)
         follow(line, drawn)
-    return -(-len(shown) // columns) * max(text.count("\n") + 1 for text in shown)
+    titled = options.get("title") is not None
+    return titled + -(-len(shown) // columns) * max(text.count("\n") + 1 for text in shown)
 
 
 def labelled(ax: Axes) -> list[Any]:

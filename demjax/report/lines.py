@@ -33,7 +33,7 @@ def lines_of(
         ValueError: If names or colours are not one for each run, or a colour is none.
     """
     bare = [
-        Record(run.name, np.zeros(0, int), {}, None, None, None, {}, run.config, {}, None)
+        Record(run.name, np.zeros(0, int), {}, None, None, None, {}, run.config, run.summary, None)
         for run in runs
     ]
     records = read_all(bare, names, colors)

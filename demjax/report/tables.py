@@ -22,6 +22,9 @@ def summary(runs: Sequence[Run]) -> str:
         ("data", [_data(run) for run in runs]),
         ("rounds", [_rounds(run) for run in runs]),
     ]
+    moments = [str(run.summary.get("measured_at") or "–") for run in runs]
+    if set(moments) != {"–"}:
+        rows.append(("clients' models scored when", moments))
     scores = [str(run.summary.get("score", "accuracy")) for run in runs]
     if set(scores) != {"accuracy"}:
         rows.append(("measures are means of", scores))

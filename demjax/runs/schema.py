@@ -66,6 +66,13 @@ def _sent(place: int) -> Callable[[Measured], Any]:
     return bytes_sent
 
 
+def _plain_mean(row: Measured) -> float:
+    """The mean over the clients that have test data, each counted once."""
+    values = np.asarray(row.measures.client_spe, float)
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else math.nan
+
+
 STRUCTURE = {
     "groups": "number of groups",
     "largest": "clients in the largest group",
@@ -88,6 +95,11 @@ METRICS = (
         "seconds",
         "seconds since the run began, compiling left out",
         lambda row: round(row.seconds, 3),
+    ),
+    Column(
+        "c_spe_by_client",
+        "the same as c_spe, but each client with test data counts once, not each of its examples",
+        _plain_mean,
     ),
     *(Column(name, meaning, _structure(name), True) for name, meaning in STRUCTURE.items()),
 )

@@ -74,6 +74,7 @@ class Recorder:
         progress: Where ``watch`` shows the run, which ends here before anything else is said; by
             default it is shown from here.
         stop: Whether the run was stopped by hand, of ``interruptible``.
+        told: Whether its last measures are printed when it has ended.
         together: The processes of the run, of which the first writes; ``None`` for one process.
         organized: How often clients had grouped themselves when their dendrogram was last written.
     """
@@ -92,6 +93,7 @@ class Recorder:
     progress: Progress | None = None
     stop: Callable[[], bool] = lambda: False
     together: Together | None = None
+    told: bool = True
     organized: int = field(default=0, init=False)
     warned: str = field(default="", init=False)  # of losses that diverge, models still finite
     rows: list[dict[str, Any]] = field(default_factory=list, init=False)
@@ -128,7 +130,7 @@ class Recorder:
             ending = Ending(ending.status, FAILED, sentence)
         if self.warned:
             say(self.warned, ending.code)
-        if self.rows:
+        if self.rows and self.told:
             print(table([(str(self.out), self.rows[-1], ending.status)]))
             for line in beside.lines(self.rows[-1], self.facts):
                 print(line)

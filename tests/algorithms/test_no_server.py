@@ -77,7 +77,7 @@ def test_a_whole_run_is_the_watched_one():
 def test_a_run_folder_leaves_the_columns_of_a_server_blank():
     measures = jax.device_get(moments()[-1].measures)
     row = metrics_row(3, measures, 1.5)
-    assert set(row) == {"round", "c_spe", "c_gen", "global", "seconds"}
+    assert set(row) == {"round", "c_spe", "c_gen", "global", "seconds", "c_spe_by_client"}
     assert row["global"] is None
     assert row["c_spe"] is not None
     rows = clients_rows(3, measures)

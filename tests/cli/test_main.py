@@ -17,7 +17,7 @@ from scipy.cluster.hierarchy import is_valid_linkage
 
 from demjax import data
 from demjax.cli import main
-from demjax.cli import run as run_command
+from demjax.runs import carry_out as carrying_out
 from demjax.runs import folder as run_folder
 from demjax.runs import writer
 
@@ -53,7 +53,7 @@ def test_a_run_leaves_the_pinned_files(finished):
     levels = ["g_spe_l1", "g_spe_l2", "g_gen_l1", "g_gen_l2"]
     tree = ["groups", "largest", "smallest", "singletons", "rand_true", "rand_before", "moved"]
     tree = [f"{name}_l{level}" for name in tree for level in (1, 2)]
-    pinned = ["round", "c_spe", "c_gen", "global", *levels, "seconds"]
+    pinned = ["round", "c_spe", "c_gen", "global", *levels, "seconds", "c_spe_by_client"]
     assert list(rows[0]) == [*pinned, *tree, "cophenetic", "loss", "bytes_up", "bytes_down"]
     assert (rows[0]["loss"], rows[0]["bytes_up"]) == ("", "")
     assert float(rows[-1]["loss"]) < float(rows[1]["loss"])
@@ -80,6 +80,10 @@ def test_a_run_leaves_the_pinned_files(finished):
     assert is_valid_linkage([[float(value) for value in row.values()][1:] for row in merges[:7]])
     groups = ["group_l1", "group_l2"]
     assert list(clients[0]) == ["round", "client", "c_spe", "c_gen", *groups, "loss"]
+    assert summary["measured_at"] == "mixed"
+    assert summary["true_clusters"]["planted"] is False
+    own = [float(row["c_spe"]) for row in clients if row["round"] == "4"]
+    assert float(rows[-1]["c_spe_by_client"]) == pytest.approx(np.mean(own), abs=2e-6)
     assert (summary["measures"], summary["score"]) == (["client", "group", "global"], "accuracy")
 
 
@@ -120,7 +124,7 @@ def test_config_toml_reruns_the_experiment_exactly(finished, tmp_path):
 def test_an_algorithm_without_groups_has_no_group_columns(algorithm, tmp_path):
     arguments = [*SMALLEST, "--rounds", 1, "--algorithm", algorithm, "--out", tmp_path / "run"]
     assert run("run", *arguments) == 0
-    pinned = ["round", "c_spe", "c_gen", "global", "seconds"]
+    pinned = ["round", "c_spe", "c_gen", "global", "seconds", "c_spe_by_client"]
     rows = rows_of(tmp_path / "run")
     assert list(rows[0]) == [*pinned, "loss", "bytes_up", "bytes_down"]
     assert (float(rows[-1]["bytes_up"]) == 0) == (algorithm == "local_only")
@@ -213,7 +217,7 @@ def mistake(capsys, out, *arguments):
         (["--algorithm", "fedavg", "--levels", 2], "'fedavg' takes no --levels.* it takes --mix"),
         (
             ["--algorithm", "local_only", "--prox", 2],
-            "for fedprox, .*demlearn.*; it takes nothing of",
+            "for fedprox, .*demlearn.*; it takes --measure-at",
         ),
         (["--rounds"], "--rounds needs a value, but none was given"),
         (["--rounds", 3, "now"], "'now' is no option"),
@@ -407,7 +411,7 @@ def test_an_interruption_before_the_first_measure_leaves_nothing(tmp_path, capsy
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr(run_command, "moments", interrupted)
+    monkeypatch.setattr(carrying_out, "moments", interrupted)
     before = signal.getsignal(signal.SIGINT)
     try:
         assert run("run", *PLAIN, "--out", tmp_path / "run") == 130
@@ -421,14 +425,14 @@ def test_an_interruption_of_the_compiler_leaves_nothing(tmp_path, capsys, monkey
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_command, "programs", interrupted)
+    monkeypatch.setattr(carrying_out, "programs", interrupted)
     assert run("run", *PLAIN, "--out", tmp_path / "run") == 130
     assert capsys.readouterr().err == "compiling\ndemjax: Interrupted.\n"
     assert not (tmp_path / "run").exists()
 
 
 def test_a_run_that_cannot_fit_is_refused_before_anything_is_written(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(run_command.memory, "free", lambda: 1000)
+    monkeypatch.setattr(carrying_out.memory, "free", lambda: 1000)
     assert run("run", *SMALL, "--out", tmp_path / "run") == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert "of memory, but 0 MB are free; not even one client would fit." in said

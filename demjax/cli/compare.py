@@ -122,11 +122,9 @@ def over_seeds(runs: Sequence[Path]) -> list[str]:
     if said:
         said.append("± sample standard deviation over seeds")
     if len(moments) > 1:
-        said += [
-            f"{record.folder}: clients' models scored: {record.summary['measured_at']}"
-            for record in records
-            if record.summary.get("measured_at")
-        ]
+        for moment in sorted(moments):
+            mine = [str(one.folder) for one in records if one.summary.get("measured_at") == moment]
+            said.append(f"clients' models scored {moment}: {', '.join(mine)}")
     return said
 
 

@@ -20,6 +20,7 @@ from demjax.plots.record import (
 from demjax.plots.style import style
 from demjax.registry import nearest
 from demjax.runs.new_files import check_folder, is_there, whole_file
+from demjax.runs.reuse import expanded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,7 +63,9 @@ def add(commands: Commands, summary: str) -> None:
             colors=given.colors,
         )
     )
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder")
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="a run's folder, or one of runs"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for them [RUN/plots]")
     parser.add_argument("--format", default="png", help=f"{', '.join(FORMATS)} [png]")
     names = ", ".join(FIGURES)
@@ -92,8 +95,8 @@ def plot(
     """Draw every figure that runs allow, and write them to a folder.
 
     Args:
-        runs: Folders of one run, or of several to compare.
-        out: Where to write; by default ``plots`` in the folder of a single run.
+        runs: Folders of one run, or of several to compare, or one that holds them.
+        out: Where to write; by default ``plots`` in the single folder that was given.
         form: ``"pdf"``, ``"png"`` or ``"svg"``.
         only: Names of the figures to draw; by default all that can be.
         names: What to call each run, in place of its options; of equal names are one line.
@@ -114,13 +117,16 @@ def plot(
     doubled = [run for place, run in enumerate(runs) if run in runs[:place]]
     if doubled:
         raise ValueError(f"The run {doubled[0]} was named twice; once is enough.")
-    if out is None and len(runs) > 1:
+    if out is None and len(runs) == 1:
+        out = runs[0] / FOLDER
+    runs = expanded(runs)
+    if out is None:
         raise ValueError("Several runs share their figures; possible is --out with a folder.")
     check_matplotlib()
     records, lacking = _readable(runs, names, colors)
     if not records:
         raise ValueError(f"Nothing can be drawn: {' '.join(lacking)}")
-    folder = runs[0] / FOLDER if out is None else out
+    folder = out
     paths = {name: folder / f"{name}.{form}" for name in dict.fromkeys(only or FIGURES)}
     _check_free(folder, list(paths.values()))
     with style():

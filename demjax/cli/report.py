@@ -9,6 +9,7 @@ from demjax.cli.plot import add_looks, images
 from demjax.report.folder import read
 from demjax.report.page import page
 from demjax.runs.new_files import check_new_file, whole_file
+from demjax.runs.reuse import expanded
 
 NAME = "report.html"
 """The page's name in its run's folder."""
@@ -18,7 +19,9 @@ def add(commands: Commands, summary: str) -> None:
     """Add the command to the command line's, with its summary for help."""
     parser = commands.add_parser("report", help=summary)
     parser.set_defaults(command=_report)
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder")
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="a run's folder, or one of runs"
+    )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help=f"new file for it [{NAME} in the first RUN]"
     )
@@ -61,6 +64,9 @@ def write(
 
 def _report(parsed: argparse.Namespace) -> str:
     looks = {"names": parsed.names, "colors": parsed.colors}
-    figures = {} if parsed.no_figures else images(parsed.runs, **looks)
-    lacking = [run.missing for run in map(read, parsed.runs) if run.missing]
-    return "\n".join([str(write(parsed.runs, parsed.out, figures=figures, **looks)), *lacking])
+    runs, out = expanded(parsed.runs), parsed.out
+    if out is None and len(parsed.runs) == 1:
+        out = parsed.runs[0] / NAME
+    figures = {} if parsed.no_figures else images(runs, **looks)
+    lacking = [run.missing for run in map(read, runs) if run.missing]
+    return "\n".join([str(write(runs, out, figures=figures, **looks)), *lacking])

@@ -86,6 +86,22 @@ def client_data(
     return ClientData(inputs if on_host else jax.device_put(inputs), *others)
 
 
+def widened(clients: ClientData, train: int, test: int) -> ClientData:
+    """The same data with more padding, so that those of several seeds have one shape.
+
+    Args:
+        clients: Everybody's data; concrete arrays.
+        train: Width of the rows of training examples, at least the one they have.
+        test: Width of those of test examples, likewise.
+    """
+
+    def wider(rows: Int[np.ndarray, " N M"], width: int) -> Int[np.ndarray, " N M"]:
+        return np.pad(rows, ((0, 0), (0, max(0, width - rows.shape[1]))))
+
+    rows = wider(np.asarray(clients.train), train), wider(np.asarray(clients.test), test)
+    return clients._replace(train=jax.device_put(rows[0]), test=jax.device_put(rows[1]))
+
+
 def checked_targets(y: Num[np.ndarray, " T *target"]) -> Num[np.ndarray, " T *target"]:
     """Labels as ``int32``, or targets as ``float32``, or a ``ValueError`` of one sentence."""
     y = np.asarray(y)

@@ -110,13 +110,14 @@ def specified(text: str) -> list[tuple[str, dict[str, str]]]:
             found[-1][1][_named(name)] = word
             continue
         name = match["name"].strip()
-        if found and not match["options"] and _goes_on(name, *found[-1]):
+        if found and _goes_on(name, *found[-1]):
             last = next(reversed(found[-1][1]))
             found[-1][1][last] += f",{name}"
-            continue
-        ALGORITHMS.find(name)
+        else:
+            ALGORITHMS.find(name)
+            found.append((name, {}))
         pairs = [part.partition("=") for part in match["options"].split(":")[1:]]
-        found.append((name, {_named(option): word for option, _, word in pairs}))
+        found[-1][1].update({_named(option): word for option, _, word in pairs})
     return found
 
 

@@ -38,6 +38,13 @@ MEASURES: Mapping[str, str] = {
 }
 """The measures in the order in which they are drawn, and what they are called."""
 
+_FURTHER = {
+    "c_spe_by_client": "C-SPE, each client once",
+    "worst_tenth": "C-SPE, worst tenth",
+    "jain": "C-SPE, Jain's index",
+}
+"""What other columns are called."""
+
 LOOKS: Mapping[str, dict[str, Any]] = {
     "global": {"color": BLACK, "linestyle": "-", "marker": "o"},
     "g_gen": {"color": GREEN, "linestyle": (0, (4, 1.5)), "marker": "^"},
@@ -127,8 +134,7 @@ def title(measure: str, record: Record | None = None) -> str:
     name, level = (name, f", level {level}") if level.isdigit() else (measure, "")
     known = record is None or record.score == "accuracy" or name not in MEASURES
     score = "" if known or record is None else f" ({record.score})"
-    shown = MEASURES | {"c_spe_by_client": "C-SPE, each client once", "jain": "Jain's index"}
-    return f"{shown.get(name, name.replace('_', ' '))}{level}{score}"
+    return f"{(MEASURES | _FURTHER).get(name, name.replace('_', ' '))}{level}{score}"
 
 
 def columns_of(level: int) -> list[str]:

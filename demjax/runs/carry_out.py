@@ -11,13 +11,14 @@ import numpy as np
 from demjax.backend import memory
 from demjax.backend.compilation import compile_once
 from demjax.backend.processes import Together
+from demjax.data.client_data import widened
 from demjax.experiment import build, config
 from demjax.experiment.experiment import Experiment
 from demjax.experiment.validation import intervals
 from demjax.metrics import label_sets
 from demjax.runs import folder as run_folder
 from demjax.runs.beside import of_data, of_sample
-from demjax.runs.exits import FAILED, first_line, say
+from demjax.runs.exits import FAILED, INTERRUPTED, first_line, say
 from demjax.runs.tensorboard import Row
 from demjax.runs.writer import Recorder
 from demjax.simulation.ending import interruptible
@@ -33,9 +34,10 @@ def carry_out(
     heading: str = "",
     stream: TextIO | None = None,
     kept: Path | None = None,
+    widths: tuple[int, int] | None = None,
     also: Callable[[Row], None] = lambda row: None,
     seen: Together | None = None,
-    told: bool = True,
+    alone: bool = True,
 ) -> int:
     """Run an experiment to its end and write it into a new folder.
 
@@ -45,9 +47,12 @@ def carry_out(
         heading: A line to show above it.
         stream: Where its progress is shown; by default the standard error stream.
         kept: Where compiled programs are kept between runs; ``None`` for nowhere.
+        widths: Widths of the rows of training and test examples, so that other seeds' programs fit;
+            by default those of the data.
         also: What else each row of ``metrics.csv`` goes to.
         seen: The processes of the run; ``None`` for one.
-        told: Whether its last measures are printed at the end.
+        alone: Whether no other run follows: then its last measures are printed, and Ctrl-C in its
+            last round, with which it ends anyway, is no interruption.
 
     Returns:
         The exit code: how the run ended.
@@ -58,6 +63,8 @@ def carry_out(
     built = build.build(experiment)
     resolved, count = built.experiment, len(built.partition.train)
     task, clients = built.task, built.clients
+    if widths is not None:
+        clients = widened(clients, *widths)
     plan: dict[str, Any] = {
         "rounds": resolved.rounds,
         "key": jax.random.key(resolved.seed),  # of all randomness but the partition
@@ -102,12 +109,13 @@ def carry_out(
                 facts=_facts(built),
                 clients=count,
                 together=seen,
-                told=told,
+                told=alone,
                 **shown,
             )
-            return recorder.record(
+            code = recorder.record(
                 moments(built.algorithm, task, clients, **plan, compiled=compiled, **shown)
             )
+            return code if alone or not stop() else INTERRUPTED
 
 
 def _facts(built: build.Run) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from typing import Any
 from demjax.data.sources.cache import default_folder
 from demjax.experiment import build
 from demjax.experiment.config import read_preset, read_toml
+from demjax.experiment.experiment import settled
 from demjax.experiment.grids import VALIDATION
+from demjax.experiment.load_data import load, partitioned
 from demjax.experiment.overriding import override
 from demjax.experiment.systems import specified, word_read
 from demjax.runs import folder as run_folder
@@ -140,8 +142,9 @@ def carried_out(plan: Plan, *, cached: bool = True) -> tuple[Plan, int]:
             if (code := _run(job, f"{number} of {count}", kept)) != DONE:
                 return plan, code
         plan = tuned(plan)
+        widths = _widths(plan) if kept and not all(ended(job.out) for job in plan.jobs) else None
         for number, job in enumerate(plan.jobs, before + 1):
-            if (code := _run(job, f"{number} of {count}", kept)) != DONE:
+            if (code := _run(job, f"{number} of {count}", kept, widths)) != DONE:
                 return plan, code
     return plan, DONE
 
@@ -156,7 +159,20 @@ def how_far(plan: Plan) -> str:
     )
 
 
-def _run(job: Job, number: str, kept: Path | None) -> int:
+def _widths(plan: Plan) -> tuple[int, int] | None:
+    """The widest rows of training and test examples of any seed, which all share; of one, none."""
+    if len(plan.seeds) == 1:
+        return None
+    sizes = []
+    for job in plan.of_system(0):  # all systems share the data
+        dataset = load(job.experiment)
+        asked = settled(job.experiment, owners=dataset.owner is not None)
+        parts = partitioned(asked, dataset).partition
+        sizes.append([max(map(len, rows)) for rows in parts])
+    return max(train for train, _ in sizes), max(test for _, test in sizes)
+
+
+def _run(job: Job, number: str, kept: Path | None, widths: tuple[int, int] | None = None) -> int:
     """Run a job unless it has been; its exit code, where diverging is an end like others."""
     state = state_of(job.out, job.experiment)
     if state == "whole":
@@ -165,8 +181,14 @@ def _run(job: Job, number: str, kept: Path | None) -> int:
         run_folder.discard(job.out)
     heading = f"run {number}: {job.label}"
     try:
-        programs = kept and kept / "programs"
-        code = carry_out(job.experiment, job.out, heading=heading, kept=programs, told=False)
+        code = carry_out(
+            job.experiment,
+            job.out,
+            heading=heading,
+            kept=kept and kept / "programs",
+            widths=widths,
+            alone=False,
+        )
     except KeyboardInterrupt:
         return INTERRUPTED
     return DONE if code == FAILED and ended(job.out) else code

@@ -42,7 +42,7 @@ def rows(systems: Sequence[str], runs: Sequence[Sequence[Scores]], by: str) -> l
             moments = dict.fromkeys(str(run.summary.get("measured_at", "")) for run in mine)
             row = {"system": label, "at": at, "measured_at": "/".join(filter(None, moments))}
             row["seeds"] = len(values)
-            for name in dict.fromkeys(name for one in values for name in one):
+            for name in dict.fromkeys(name for run in mine for name in getattr(run, part)):
                 several = np.array([one.get(name, np.nan) for one in values])
                 several = several[~np.isnan(several)]
                 row[name] = float(several.mean()) if several.size else np.nan

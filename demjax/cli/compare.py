@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -158,6 +159,8 @@ def _systems(parsed: argparse.Namespace, words: Sequence[str]) -> int | str:
         validation=_share(parsed.validation),
         read=word_read,
     )
+    for note in plan.notes:
+        print(note, file=sys.stderr)
     devices = devices_here(parsed.devices)
     with devices_of_run(devices, alone=True):
         plan, code = carried_out(plan, cached=not parsed.no_compile_cache)

@@ -1,12 +1,13 @@
 """Systems compared in one call: what is missing is run, what is there is taken as it is."""
 
+import io
 import signal
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from demjax.data.sources.cache import default_folder
 from demjax.experiment import build
@@ -39,6 +40,7 @@ def compare(
     validation: float = VALIDATION,
     preset: str | None = None,
     config: str | Path | None = None,
+    progress: bool = True,
     **options: Any,
 ) -> Comparison:
     """Run systems under several seeds, and compare them.
@@ -63,6 +65,7 @@ def compare(
         validation: Share of each client's training examples that is held out for that.
         preset: Name of options that go together.
         config: TOML file of options, which win over the preset.
+        progress: Whether to show how far each run is.
         **options: Those of ``demjax run``, which win over both. Each system gets those it takes.
 
     Returns:
@@ -96,7 +99,7 @@ def compare(
             validation=validation,
             read=read,
         )
-        plan, code = carried_out(plan)
+        plan, code = carried_out(plan, stream=None if progress else io.StringIO())
         if code == INTERRUPTED:
             raise KeyboardInterrupt(f"The comparison was interrupted; {how_far(plan)}")
         if code == FAILED:
@@ -118,13 +121,16 @@ def check(plan: Plan) -> None:
         build.algorithm_for(experiment, built.task)
 
 
-def carried_out(plan: Plan, *, cached: bool = True) -> tuple[Plan, int]:
+def carried_out(
+    plan: Plan, *, cached: bool = True, stream: TextIO | None = None
+) -> tuple[Plan, int]:
     """Run what is missing of a comparison, first what is tuned.
 
     Args:
         plan: Of ``planned``.
         cached: Whether programs are kept between runs, so that those of seeds are compiled once
             where they are the same.
+        stream: Where progress is shown; by default the standard error stream.
 
     Returns:
         The plan with the values that were chosen, and the exit code of what ended it.
@@ -139,12 +145,12 @@ def carried_out(plan: Plan, *, cached: bool = True) -> tuple[Plan, int]:
     count, before = len(plan.tuning) + len(plan.jobs), len(plan.tuning)
     with _ctrl_c_as_before():
         for number, job in enumerate(plan.tuning, 1):
-            if (code := _run(job, f"{number} of {count}", kept)) != DONE:
+            if (code := _run(job, f"{number} of {count}", kept, stream)) != DONE:
                 return plan, code
         plan = tuned(plan)
         widths = _widths(plan) if kept and not all(ended(job.out) for job in plan.jobs) else None
         for number, job in enumerate(plan.jobs, before + 1):
-            if (code := _run(job, f"{number} of {count}", kept, widths)) != DONE:
+            if (code := _run(job, f"{number} of {count}", kept, stream, widths)) != DONE:
                 return plan, code
     return plan, DONE
 
@@ -172,7 +178,13 @@ def _widths(plan: Plan) -> tuple[int, int] | None:
     return max(train for train, _ in sizes), max(test for _, test in sizes)
 
 
-def _run(job: Job, number: str, kept: Path | None, widths: tuple[int, int] | None = None) -> int:
+def _run(
+    job: Job,
+    number: str,
+    kept: Path | None,
+    stream: TextIO | None,
+    widths: tuple[int, int] | None = None,
+) -> int:
     """Run a job unless it has been; its exit code, where diverging is an end like others."""
     state = state_of(job.out, job.experiment)
     if state == "whole":
@@ -185,6 +197,7 @@ def _run(job: Job, number: str, kept: Path | None, widths: tuple[int, int] | Non
             job.experiment,
             job.out,
             heading=heading,
+            stream=stream,
             kept=kept and kept / "programs",
             widths=widths,
             alone=False,

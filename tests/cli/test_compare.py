@@ -345,7 +345,7 @@ def test_runs_in_a_folder_are_grouped_by_seed_in_compare_plot_and_report(copied,
     assert "scored when" in page
 
 
-def test_from_python_the_same_runs_are_arrays_and_rows(compared):
+def test_from_python_the_same_runs_are_arrays_and_rows(compared, capsys):
     options = {"model": "linear", "clients": 6, "rounds": 2, "epochs": 1}
     wanted = ["fedavg", ("fedavg", {"mix": 0.6})]
     before = stamps(compared)
@@ -368,6 +368,11 @@ def test_from_python_the_same_runs_are_arrays_and_rows(compared):
     )
     with pytest.raises(ValueError, match="perhaps 'ditto' was meant"):
         demjax.compare("dito", out=compared)
+    capsys.readouterr()
+    kept_nowhere = demjax.compare("fedavg", progress=False, **options)
+    assert capsys.readouterr() == ("", "")
+    np.testing.assert_allclose(kept_nowhere.measures["c_gen"][0, 0], found.measures["c_gen"][0, 0])
+    assert not kept_nowhere.runs[0][0].exists()
 
 
 def test_the_picture_has_a_panel_for_each_measure_and_says_what_bands_are(compared):

@@ -177,3 +177,14 @@ def test_scores_that_are_no_accuracy_are_called_what_they_are():
     assert plots.measures(history, figure=Figure())[0].get_ylabel() == "mean squared error"
     assert plots.measures(made_history(), figure=Figure())[0].get_ylabel() == "accuracy"
     assert title("loss", record.read(history)) == "loss"
+
+
+def test_the_legend_says_what_a_line_and_its_band_are(folders):
+    said = "line: mean of 2 seeds; band: least to most"
+    assert plots.curve(folders, ax=axes()).get_legend().get_title().get_text() == said
+    for draw in (plots.measures, plots.comparison):
+        figure = Figure()
+        draw(folders, figure=figure)
+        assert figure.legends[0].get_title().get_text() == said
+    alone = plots.curve(folders[2], ax=axes()).get_legend()
+    assert alone.get_title().get_text() == ""

@@ -114,3 +114,22 @@ def test_colours_are_told_apart_in_grey_too():
         float(np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722))) for colour in COLOURS.values()
     )
     assert min(np.diff(grey)) > 0.02
+
+
+def at(moment, **options):
+    return record(**options)._replace(summary={"measured_at": moment})
+
+
+def test_labels_say_when_clients_are_scored_where_that_differs():
+    trained, mixed = at("trained", algorithm="fedavg"), at("mixed")
+    assert [one.label for one in settings([trained, mixed])] == [
+        "FedAvg (trained)",
+        "DemLearn (mixed)",
+    ]
+    same = settings([trained, at("trained", algorithm="ditto")])
+    assert [one.label for one in same] == ["FedAvg", "Ditto"]
+    unknown = settings([trained, record(algorithm="ditto")])
+    assert [one.label for one in unknown] == ["FedAvg", "Ditto"]
+    said = settings([at("averaged", algorithm="fedavg", measure_at="averaged"), mixed])
+    assert [one.label for one in said] == ["FedAvg, measure at = averaged", "DemLearn (mixed)"]
+    assert [one.label for one in settings([trained, mixed], ["a", "b"])] == ["a", "b"]

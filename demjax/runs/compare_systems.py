@@ -118,7 +118,7 @@ def check(plan: Plan) -> None:
     ]
     built = build.build(first)
     for experiment in others:
-        build.algorithm_for(experiment, built.task)
+        build.algorithm_for(experiment, built.task, built.true_clusters)
 
 
 def carried_out(

@@ -119,11 +119,11 @@ SWEEPS = {
         {},
     ),
     "fedavgm": (fedavgm, {"server_lr": (0.5, 1.0), "server_momentum": (0.0, 0.9)}, {}),
-    "feddyn": (feddyn, {"alpha": (0.0, 0.9)}, {}),
+    "feddyn": (feddyn, {"prox": (0.0, 0.9)}, {}),
     "fednova": (fednova, {"prox": (0.1, 0.9)}, {}),
     "fedprox": (fedprox, {"prox": (0.1, 0.9)}, {}),
     "pfedme": (pfedme, {"prox": (0.5, 5.0), "personal_lr": (0.05, 0.3)}, {}),
-    "moon": (moon, {"mu": (0.1, 9.0), "temperature": (0.2, 0.7)}, {}),
+    "moon": (moon, {"contrast": (0.1, 9.0), "temperature": (0.2, 0.7)}, {}),
     "q_fedavg": (q_fedavg, {"q": (0.1, 3.0), "lipschitz": (1.0, 9.0)}, {}),
     "scaffold": (scaffold, {"server_lr": (0.3, 1.0)}, {}),
     "fixed_tree": (

@@ -43,7 +43,7 @@ class FedDynState(NamedTuple):
 def feddyn(
     local: LocalTraining,
     *,
-    alpha: Annotated[Number, Range(0, 1e6)] = 0.1,
+    prox: Annotated[Number, Range(0, 1e6)] = 0.1,
     cohort: int | None = None,
     average: Average | None = None,
     measure_at: ServerMoment = "averaged",
@@ -65,7 +65,7 @@ def feddyn(
 
     Args:
         local: How clients train on their own.
-        alpha: ``α``, 0 or more; the paper's .1, of .1, .01 and .001 that it tries.
+        prox: ``α``, 0 or more; the paper's .1, of .1, .01 and .001 that it tries.
         cohort: Clients that train in a round and whose mean is taken, 1 to ``N``; by default
             everyone.
         average: What takes the place of the mean, such as a robust one, as in
@@ -78,7 +78,7 @@ def feddyn(
         The algorithm; its hierarchy is one root that holds every client.
 
     Raises:
-        ValueError: If ``alpha`` is out of its range.
+        ValueError: If ``prox`` is out of its range.
     """
     kept = global_model(local, measure_at=measure_at, fine_tune_epochs=fine_tune_epochs)
 
@@ -98,9 +98,9 @@ def feddyn(
             key,
             sent(local, kept.own(held, server), server, who),
             clients,
-            near(server, count, alpha),
+            near(server, count, prox),
             cohort=who,
-            correction=each_array(lambda u: alpha * u, drift),
+            correction=each_array(lambda u: prox * u, drift),
         )
         way = parameters_alone(local, difference(client, stack_copies(server, count)))
         drift = participation.kept(drift, who, each_array(lambda u, w: u + w, drift, way))

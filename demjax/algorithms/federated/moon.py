@@ -37,7 +37,7 @@ class MoonState(NamedTuple):
 def moon(
     local: LocalTraining,
     *,
-    mu: Annotated[Number, Range(0, 1e6)] = 5.0,
+    contrast: Annotated[Number, Range(0, 1e6)] = 5.0,
     temperature: Annotated[Number, Range(1e-6, 1e6)] = 0.5,
     cohort: int | None = None,
     average: Average | None = None,
@@ -46,9 +46,9 @@ def moon(
 ) -> Algorithm:
     """Train with a contrastive loss on representations, average by examples.
 
-    Clients train from the global model on the mean over examples of ``loss + μ contrast``,
+    Clients train from the global model on the mean over examples of ``loss + μ ℓ``,
 
-    ``contrast = −log e^{s(z, z_glob)/τ} / (e^{s(z, z_glob)/τ} + e^{s(z, z_prev)/τ})``,
+    ``ℓ = −log e^{s(z, z_glob)/τ} / (e^{s(z, z_glob)/τ} + e^{s(z, z_prev)/τ})``,
 
     where ``s`` is the cosine, and ``z``, ``z_glob`` and ``z_prev`` are the representations of an
     example by the model in training, the global model, and what the client trained the last time;
@@ -60,7 +60,7 @@ def moon(
 
     Args:
         local: How clients train on their own.
-        mu: ``μ``, 0 or more; the paper's 5, of .1, 1, 5 and 10 that it tries.
+        contrast: ``μ``, 0 or more; the paper's 5, of .1, 1, 5 and 10 that it tries.
         temperature: ``τ``, above 0; the paper's .5.
         cohort: Clients that train in a round and whose mean is taken, 1 to ``N``; all others keep
             their models. By default everyone.
@@ -96,12 +96,12 @@ def moon(
             (model, previous), (memory,) = now
             near, far = features(state.server, batch), features(previous, batch)
 
-            def contrast(own):
+            def of_features(own):
                 nearer = (_cosine(own, near) - _cosine(own, far)) / temperature
                 each = batch.weight * jax.nn.softplus(-nearer)
-                return mu * jnp.sum(each) / jnp.maximum(jnp.sum(batch.weight), 1.0)
+                return contrast * jnp.sum(each) / jnp.maximum(jnp.sum(batch.weight), 1.0)
 
-            loss, gradient, after = slope(model, batch, contrast)
+            loss, gradient, after = slope(model, batch, of_features)
             model, memory = optimizer_step(local, (model, memory), gradient, after)
             return ((model, previous), (memory,)), loss
 

@@ -9,7 +9,8 @@ import optax
 import pytest
 import tiny
 
-from demjax import ALGORITHMS, classification, local_training
+from demjax import classification, local_training
+from demjax.registry import ALGORITHMS
 
 CLIENTS = tiny.clients()
 KEY = jax.random.key(44)

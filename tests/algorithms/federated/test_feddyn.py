@@ -30,7 +30,7 @@ def learned(key, start, client, linear, alpha):
 
 @pytest.mark.parametrize(("alpha", "cohort"), [(0.1, None), (0.7, 3)])
 def test_every_round_is_that_of_the_loop_with_the_papers_letters(alpha, cohort):
-    algorithm = feddyn(LOCAL, alpha=alpha, cohort=cohort)
+    algorithm = feddyn(LOCAL, prox=alpha, cohort=cohort)
     theta = tiny.float64(LOCAL.init(KEY))
     nothing = tiny.combine((0, theta))
     known, h = [nothing] * COUNT, nothing
@@ -47,13 +47,13 @@ def test_every_round_is_that_of_the_loop_with_the_papers_letters(alpha, cohort):
 
 
 def test_the_default_is_the_papers_tenth():
-    server_loops.same(feddyn(LOCAL), feddyn(LOCAL, alpha=0.1), KEY, CLIENTS, tolerance=0)
+    server_loops.same(feddyn(LOCAL), feddyn(LOCAL, prox=0.1), KEY, CLIENTS, tolerance=0)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1e-6])
 def test_without_a_term_clients_train_freely_and_the_server_adds_all_earlier_ways(alpha):
     theta, earlier = tiny.float64(LOCAL.init(KEY)), None
-    for key, models, _ in server_loops.rounds(feddyn(LOCAL, alpha=alpha), KEY, CLIENTS, 3):
+    for key, models, _ in server_loops.rounds(feddyn(LOCAL, prox=alpha), KEY, CLIENTS, 3):
         own = [tiny.learn(key, theta, CLIENTS, n, dropout=False)[0] for n in range(COUNT)]
         mean = tiny.combine(*[(1 / COUNT, model) for model in own])
         way = tiny.combine((1, mean), (-1, theta))
@@ -74,5 +74,5 @@ def test_the_servers_drift_is_the_mean_of_all_clients():
 
 
 def test_what_is_not_possible_is_told_in_a_sentence():
-    with pytest.raises(ValueError, match="alpha as "):
-        feddyn(LOCAL, alpha=-0.1)
+    with pytest.raises(ValueError, match="prox as "):
+        feddyn(LOCAL, prox=-0.1)

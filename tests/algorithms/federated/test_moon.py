@@ -77,7 +77,7 @@ def slope_of(model, start, previous, x, y):
 
 @pytest.mark.parametrize("cohort", [None, 3])
 def test_every_round_is_that_of_the_loop_with_derivatives_by_hand(cohort):
-    algorithm = moon(local(), mu=MU, temperature=TEMPERATURE, cohort=cohort)
+    algorithm = moon(local(), contrast=MU, temperature=TEMPERATURE, cohort=cohort)
     server = tiny.float64(local().init(KEY))
     previous = [server] * len(tiny.SIZES)
     for key, models, info in server_loops.rounds(algorithm, KEY, CLIENTS, 4):
@@ -95,7 +95,10 @@ def test_every_round_is_that_of_the_loop_with_derivatives_by_hand(cohort):
 
 
 def test_without_a_contrast_it_is_fedavg():
-    one, other = moon(local(), mu=0.0, cohort=3), fedavg(local(), measure_at="averaged", cohort=3)
+    one, other = (
+        moon(local(), contrast=0.0, cohort=3),
+        fedavg(local(), measure_at="averaged", cohort=3),
+    )
     server_loops.same(one, other, KEY, CLIENTS)
 
 
@@ -115,7 +118,8 @@ def test_a_model_of_one_layer_is_told_in_a_sentence():
 
 
 @pytest.mark.parametrize(
-    ("options", "words"), [({"mu": -1.0}, "mu as "), ({"temperature": 0.0}, "temperature as ")]
+    ("options", "words"),
+    [({"contrast": -1.0}, "contrast as "), ({"temperature": 0.0}, "temperature as ")],
 )
 def test_what_is_not_possible_is_told_in_a_sentence(options, words):
     with pytest.raises(ValueError, match=words):

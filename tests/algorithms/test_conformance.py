@@ -93,7 +93,11 @@ FACTORIES = {
 OWN = {name: partial(make, **OPTIONS.get(name, {})) for name, make in FACTORIES.items()}
 ROWS = OWN | MORE
 SWEEPS = {
-    "fedala": (fedala, {"weight_lr": (0.0, 9.0), "sampled": (50.0, 100.0)}, OPTIONS["fedala"]),
+    "fedala": (
+        fedala,
+        {"weight_lr": (0.0, 9.0), "sampled": (50.0, 100.0)},
+        {"head_layers": ("b",)},
+    ),
     "apfl": (apfl, {"alpha": (0.2, 0.8), "alpha_lr": (0.0, 0.5)}, {}),
     "per_fedavg": (per_fedavg, {"personal_lr": (0.01, 0.5)}, {}),
     "demlearn": (

@@ -3,8 +3,10 @@
 import normalized
 import tiny
 
-OPTIONS = {name: {"head_layers": ("b",)} for name in ("fedala", "fedper", "fedrep")}
-"""By algorithm: of arrays in no layer, which are its head."""
+OPTIONS = {name: {"head_layers": ("b",)} for name in ("demlearn_rep", "fedala", "fedper", "fedrep")}
+"""By algorithm: of arrays in no layer, which are its head; and no draw of some examples."""
+OPTIONS["fedala"] |= {"sampled": 100.0}
+OPTIONS["demlearn_rep"] |= {"whole_rounds": 1}
 TASKS = {"fedbn": normalized.task}
 """By algorithm: a model of several layers, with batch normalization."""
 

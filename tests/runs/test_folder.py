@@ -64,6 +64,7 @@ def test_rows_are_written_as_they_come_and_missing_values_are_blank(tmp_path):
             "g_spe_l1": "",
             "g_gen_l1": "0.3",
             "seconds": "1.235",
+            "c_spe_by_client": "0.5",
             "groups_l1": "1",
             "largest_l1": "1",
             "smallest_l1": "1",

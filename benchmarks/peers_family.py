@@ -66,6 +66,59 @@ SYSTEMS = {
         client={"lam": 0.7, "tau": EPOCHS},
         personal="personalized_model",
     ),
+    "scaffold": System({}, "scaffold.SCAFFOLD", server={"weighted": False}),
+    "fednova": System({}, "fednova.FedNova"),
+    "fedavgm": System(
+        {"server_momentum": 0.9},
+        "fedavgm.FedAVGM",
+        server={"weighted": True, "momentum": 0.9},
+        why="fluke's first round leaves the model as it was: its momentum is made then, as zeros, "
+        "and nothing is added to it",
+    ),
+    "fedadam": System(
+        {"server_lr": 0.1, "server_b1": 0.9, "server_b2": 0.99, "adaptivity": 0.001},
+        "fedopt.FedOpt",
+        server={"mode": "adam", "lr": 0.1, "beta1": 0.9, "beta2": 0.99, "tau": 0.001},
+        why="fluke's v begins at 0, the paper's at τ² (algorithm 2)",
+    ),
+    "fedyogi": System(
+        {"server_lr": 0.1, "server_b1": 0.9, "server_b2": 0.99, "adaptivity": 0.001},
+        "fedopt.FedOpt",
+        server={"mode": "yogi", "lr": 0.1, "beta1": 0.9, "beta2": 0.99, "tau": 0.001},
+        why="as of FedAdam",
+    ),
+    "fedadagrad": System(
+        {"server_lr": 0.1, "server_b1": 0.0, "adaptivity": 0.001},
+        "fedopt.FedOpt",
+        server={"mode": "adagrad", "lr": 0.1, "beta1": 0.0, "beta2": 0.99, "tau": 0.001},
+        why="as of FedAdam",
+    ),
+    "per_fedavg": System(
+        {"personal_lr": 0.1},
+        "per_fedavg.PerFedAVG",
+        client={"mode": "FO", "beta": RATE, "local_epochs": 1},
+        server={"weighted": False},
+        optimizer={"name": "SGD", "lr": 0.1},
+        why="fluke goes on from the adapted model, w̃ − β g, the paper from w (algorithm 1, line 8)",
+    ),
+    "pfedme": System(
+        {"prox": 2.0, "personal_lr": 0.1, "personal_steps": 5},
+        "pfedme.PFedMe",
+        client={"k": 5},
+        server={"weighted": False, "beta": 1.0},
+        optimizer={"lr": 0.1, "lamda": 2.0, "mu": 0.0},
+        why="fluke's personal step is drawn to itself, not to the local model, and what it sends "
+        "is the personal model",
+    ),
+    "apfl": System(
+        {"alpha": 0.5},
+        "apfl.APFL",
+        client={"lam": 0.5},
+        server={"weighted": False, "tau": 1},
+        personal="personalized_model",
+        why="of the own models alone: fluke's gradient is that of a copy of the mixture, which no "
+        "optimizer has, so that they are not trained",
+    ),
 }
 
 

@@ -209,7 +209,7 @@ def select(chosen: Params, new: Params, old: Params) -> Params:
         return jnp.where(yes, new, old) if np.ndim(yes) else new if yes else old
 
     stacked = isinstance(new, StackedModels) and isinstance(old, StackedModels)
-    if stacked and jax.tree.structure(new) == jax.tree.structure(old):
+    if stacked and len({jax.tree.structure(each) for each in (new, old)}) == 1:
         return jax.tree.map(one, new.said_of(as_pytree(chosen)), new, old)
     parts = as_pytree(chosen), as_pytree(new), as_pytree(old)
     return like(new, jax.tree.map(one, *parts))

@@ -4,7 +4,7 @@ What is not added leaves no trace in the program.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -83,7 +83,7 @@ def loss_and_gradient(
             loss, after = task.loss_with_state(whole, *examples)
         extra = added.extra_loss
         total = loss if extra is None else loss + extra(whole, *examples, client)
-        total = total if of_features is None else total + of_features(features)
+        total = total if features is None else total + cast(Callable, of_features)(features)
         return total, (loss, after)
 
     # State may be of whole numbers, which have no gradient.

@@ -130,7 +130,7 @@ def _goes_on(word: str, before: str, options: Mapping[str, str]) -> bool:
     if not options or word in ALGORITHMS or ".py:" in word:
         return False
     known = expand(ALGORITHMS.find(before).make, options, given=ALGORITHMS.given)
-    option = known.get(next(reversed(options)))
+    option = known.get(list(options)[-1])
     return option is not None and option.several is not None
 
 
@@ -157,7 +157,8 @@ def systems(
     """
     if not wanted:
         raise ValueError("A comparison needs at least one system, but none was given.")
-    found, takers = [], {name: [] for name in given}  # type: dict[str, list[str]]
+    found: list[System] = []
+    takers: dict[str, list[str]] = {name: [] for name in given}
     for name, own in wanted:
         one = _system(name, own, filed, given, read)
         if any(one.algorithm == other.algorithm and one.own == other.own for other in found):

@@ -50,7 +50,9 @@ def adaptive(
 
         return Moments(filled(0.0), filled(adaptivity**2))
 
-    def update(gradient: Params, moments: Moments, model: Params | None = None):
+    def update(
+        gradient: Params, moments: Moments, model: Params | None = None
+    ) -> tuple[Params, Moments]:
         mean = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, moments.mean, gradient)
         square = jax.tree.map(lambda v, g: second_moment(v, g**2), moments.square, gradient)
         step = jax.tree.map(lambda m, v: -lr * m / (jnp.sqrt(v) + adaptivity), mean, square)

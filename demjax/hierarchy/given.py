@@ -159,7 +159,7 @@ def _listed(whose: str, groups: Int[np.ndarray, " K N"]) -> GivenTree:
                 f"{clients}."
             )
         root = np.zeros((1, clients), groups.dtype)
-        return from_groups(np.concatenate([groups, root]), slots)
+        return from_groups(jnp.asarray(np.concatenate([groups, root])), slots)
 
     slots = int(groups.max(initial=0)) + 1
     return GivenTree(len(groups), slots, place)

@@ -134,7 +134,8 @@ def title(measure: str, record: Record | None = None) -> str:
     name, level = (name, f", level {level}") if level.isdigit() else (measure, "")
     known = record is None or record.score == "accuracy" or name not in MEASURES
     score = "" if known or record is None else f" ({record.score})"
-    return f"{(MEASURES | _FURTHER).get(name, name.replace('_', ' '))}{level}{score}"
+    word = _FURTHER.get(name, MEASURES.get(name, name.replace("_", " ")))
+    return f"{word}{level}{score}"
 
 
 def columns_of(level: int) -> list[str]:
@@ -261,7 +262,7 @@ def measures(
         _name_missing(ax, [one], taken([one], list(MEASURES)))
         axes.append(ax)
     handles = [seen[shown] for shown in MEASURES.values() if shown in seen]
-    tight = {"handlelength": 1.9, "columnspacing": 0.8}
+    tight: dict[str, Any] = {"handlelength": 1.9, "columnspacing": 0.8}
     where: dict[str, Any] = {"loc": "outside upper center", "ncols": 5}
     figure.legend(handles=handles, title=spread(several), **where, **tight)
     return axes

@@ -120,9 +120,9 @@ def carry_out(
 
 def _facts(built: build.Run) -> dict[str, Any]:
     """What the summary says beside the measures: when clients are scored, and of the data."""
-    planted = built.true_clusters is not None
-    clusters = built.true_clusters if planted else label_sets(built.clients)
-    truth = {"planted": planted, "count": int(np.unique(clusters).size)}
+    planted = built.true_clusters
+    clusters = label_sets(built.clients) if planted is None else planted
+    truth = {"planted": planted is not None, "count": int(np.unique(clusters).size)}
     return {
         "measured_at": built.algorithm.moment,
         "true_clusters": truth,

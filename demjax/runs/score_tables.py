@@ -40,7 +40,11 @@ def rows(systems: Sequence[str], runs: Sequence[Sequence[Scores]], by: str) -> l
         for label, mine in zip(systems, runs, strict=True):
             values = [getattr(run, part) for run in mine if not run.diverged]
             moments = dict.fromkeys(str(run.summary.get("measured_at", "")) for run in mine)
-            row = {"system": label, "at": at, "measured_at": "/".join(filter(None, moments))}
+            row: dict[str, Any] = {
+                "system": label,
+                "at": at,
+                "measured_at": "/".join(filter(None, moments)),
+            }
             row["seeds"] = len(values)
             for name in dict.fromkeys(name for run in mine for name in getattr(run, part)):
                 several = np.array([one.get(name, np.nan) for one in values])

@@ -96,9 +96,9 @@ def demlearn_rep(
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnRepState:
         client = stack_copies(model := local.init(key), n := clients.n_clients)
         parts(client, clients)
-        group, known = stack_copies(model, levels + 1, slots), unorganized(n)
+        group, (nobody, known) = stack_copies(model, levels + 1, slots), unorganized(n)
         memory, last = features.memory(client, cohort), participation.nobody_yet(n, cohort)
-        return DemLearnRepState(client, group, *known, memory, jnp.int32(0), last)
+        return DemLearnRepState(client, group, nobody, known, memory, jnp.int32(0), last)
 
     def one_round(
         key: PRNGKeyArray, state: DemLearnRepState, clients: ClientData
@@ -136,12 +136,13 @@ def demlearn_rep(
         group = interpolate(group, means, jnp.where(regroup, 1.0, soft))
         mixed, group = lax.cond(
             whole,
-            lambda *now: tree.mix_down(*now, mix),
-            lambda *now: mix_down_layers(*now, mix, part.reached),
+            lambda client, group, now: tree.mix_down(client, group, now, mix),
+            lambda client, group, now: mix_down_layers(client, group, now, mix, part.reached),
             *(client, group, hierarchy),
         )
-        now = hierarchy, known, memory, state.round + 1, last
-        return DemLearnRepState(given(client, mixed), group, *now), TrainingInfo(loss)
+        number, new = state.round + 1, given(client, mixed)
+        now = DemLearnRepState(new, group, hierarchy, known, memory, number, last)
+        return now, TrainingInfo(loss)
 
     def models(state: DemLearnRepState) -> Models:
         client = participation.placed(state.client, state.last, state.group)

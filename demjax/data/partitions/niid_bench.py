@@ -57,8 +57,9 @@ def niid_bench_labeldir(
     """
     y, part = checked(y, clients=clients, seed=split_seed, train_count=train_count)
     rng = np.random.RandomState(split_seed)
-    options = {"clients": clients, "dirichlet_alpha": dirichlet_alpha, "at_least": AT_LEAST}
-    held = capped_dirichlet(part, **options, rng=rng)
+    held = capped_dirichlet(
+        part, clients=clients, dirichlet_alpha=dirichlet_alpha, at_least=AT_LEAST, rng=rng
+    )
     for mine in held:
         rng.shuffle(mine)
     return _with_tests(held, y, split_seed, test_fraction, train_count)
@@ -169,5 +170,11 @@ def _with_tests(
     train_count: int | None,
 ) -> Partition:
     sizes, rng = np.array([len(mine) for mine in held]), np.random.default_rng(seed)
-    options = {"test_fraction": test_fraction, "train_count": train_count}
-    return split(np.concatenate(held), sizes, y, rng=rng, **options)
+    return split(
+        np.concatenate(held),
+        sizes,
+        y,
+        rng=rng,
+        test_fraction=test_fraction,
+        train_count=train_count,
+    )

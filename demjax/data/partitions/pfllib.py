@@ -51,8 +51,10 @@ def pfllib_dir(
     y, _ = checked(y, clients=clients, seed=split_seed)
     rng = np.random.RandomState(split_seed)
     least = _least(len(y), clients)
-    options = {"clients": clients, "dirichlet_alpha": dirichlet_alpha, "at_least": least}
-    return _three_quarters(capped_dirichlet(y, **options, rng=rng), rng)
+    held = capped_dirichlet(
+        y, clients=clients, dirichlet_alpha=dirichlet_alpha, at_least=least, rng=rng
+    )
+    return _three_quarters(held, rng)
 
 
 @PARTITIONS.register(file_order=True)
@@ -100,7 +102,8 @@ def pfllib_pat(
                 f"with {labels_per_client} of {len(names)} labels each; possible are other "
                 "--clients or --labels-per-client."
             )
-        counts = rng.randint(low, int(equal), len(holders) - 1) if len(holders) > 1 else []
+        more = len(holders) > 1
+        counts = rng.randint(low, int(equal), len(holders) - 1) if more else np.zeros(0, int)
         for holder, part in zip(holders, np.split(pool, np.cumsum(counts, dtype=int)), strict=True):
             held[holder].append(part)
         lacking[holders] -= 1

@@ -7,9 +7,11 @@ keeps them in a file; ``client_data`` makes of both the ``ClientData`` that all 
 
 from demjax.data.classes import EncodedLabels, encode_labels
 from demjax.data.client_data import Partition, client_data
+from demjax.data.copies import each_its_own
 from demjax.data.dataset import Dataset
 from demjax.data.partitions.dirichlet import dirichlet
 from demjax.data.partitions.fedprox_power_law import fedprox_power_law
+from demjax.data.partitions.ifca import ifca
 from demjax.data.partitions.iid import iid
 from demjax.data.partitions.labels import labels
 from demjax.data.partitions.natural import natural
@@ -55,6 +57,7 @@ __all__ = [
     "client_data",
     "digits",
     "dirichlet",
+    "each_its_own",
     "emnist",
     "emnist_balanced",
     "encode_labels",
@@ -62,6 +65,7 @@ __all__ = [
     "fedprox_power_law",
     "find",
     "held_out",
+    "ifca",
     "iid",
     "images",
     "in_both_parts",

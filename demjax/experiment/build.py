@@ -73,9 +73,9 @@ def build(experiment: Experiment) -> Run:
     values, dataset = experiment.values, found.dataset
     if values["clients"] is None:
         check_together({**values, "clients": len(found.partition.train)}, experiment.given)
-    x, inputs = _inputs(experiment, dataset, found.partition)
+    x, inputs = _inputs(experiment, dataset, found.held)
     parts = policy.divides_examples(x.nbytes, devices_at_work())
-    clients = data.client_data(x, dataset.y, found.partition, on_host=parts)
+    clients = data.client_data(x, dataset.y, found.held, on_host=parts)
     model = call(MODELS.find(experiment.model), MODELS, values, classes=dataset.classes)
     task = classification(model, clients.x[0], compute=COMPUTE[experiment.precision], inputs=inputs)
     params = jax.eval_shape(task.init, jax.random.key(0))

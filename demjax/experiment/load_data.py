@@ -1,6 +1,7 @@
 """From an experiment's options to who has which examples, and what was planted in them."""
 
 import re
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import NamedTuple
@@ -28,15 +29,17 @@ class Partitioned(NamedTuple):
     """A data set, and who has which of its examples.
 
     Attributes:
-        dataset: The examples, with conflicts planted in them.
+        dataset: The examples, one for each client that has it, with conflicts planted in them.
         y: The labels that were partitioned, before any conflict.
-        partition: Which examples each client has.
+        partition: Which of those examples each client has.
+        held: Which of ``dataset`` each client has: the same, but where clients share examples.
         true_clusters: The planted cluster of each client; ``None`` where nothing was planted.
     """
 
     dataset: data.Dataset
     y: Int[np.ndarray, " T"]
     partition: data.Partition
+    held: data.Partition
     true_clusters: Int[np.ndarray, " N"] | None
 
 
@@ -105,17 +108,19 @@ def partitioned(experiment: Experiment, dataset: data.Dataset) -> Partitioned:
     if not any(map(len, found.test)):
         raise ValueError(_no_tests(dataset, found))
     y = dataset.y
+    dataset, held = data.each_its_own(dataset, found)
     if experiment.conflict is not None:
-        dataset = _planted(experiment, dataset, found)
+        dataset = _planted(experiment, dataset, held)
         count = experiment.values["true_clusters"]
         true_clusters = data.planted_clusters(len(found.train), count)
-    return Partitioned(dataset, y, found, true_clusters)
+    return Partitioned(dataset, y, found, held, true_clusters)
 
 
 def without_tests(experiment: Experiment, found: Partitioned) -> Partitioned:
     """The same with validation examples, held out of the training examples, in place of tests."""
-    held = data.held_out(found.partition, experiment.validation, seed=experiment.seed)
-    return found._replace(partition=held)
+    draw = partial(data.held_out, share=experiment.validation, seed=experiment.seed)
+    # Which of a client's are drawn depends on how many it has alone: the same of both.
+    return found._replace(partition=draw(found.partition), held=draw(found.held))
 
 
 def _with_defaults(sentence: str, experiment: Experiment, rule: Choice) -> str:

@@ -47,11 +47,11 @@ class GivenTree(NamedTuple):
 def given_tree(
     whose: str,
     groups: Counts | None,
-    *,
-    usual: Counts,
     placement: Placement = "order",
     tree_file: str | None = None,
     client_groups: Int[np.ndarray, " *K N"] | None = None,
+    *,
+    usual: Counts,
 ) -> GivenTree:
     """The tree that options say.
 
@@ -59,11 +59,11 @@ def given_tree(
         whose: Whose tree it is, for sentences.
         groups: Number of groups on each level, lowest first; of as many clients as can be, and
             each above of as many groups. ``None`` for the usual ones, or those of file or array.
-        usual: The usual numbers.
         placement: Which clients are in which group.
         tree_file: A file that says so, in place of numbers.
         client_groups: The group of each client on each level, the lowest first, whole numbers from
             0, ``NO_GROUP`` for none; or on the only one: in place of numbers.
+        usual: The usual numbers.
 
     Raises:
         ValueError: If more than one tree is given, the true clusters are not known, the groups of
@@ -159,7 +159,7 @@ def _listed(whose: str, groups: Int[np.ndarray, " K N"]) -> GivenTree:
                 f"{clients}."
             )
         root = np.zeros((1, clients), groups.dtype)
-        return from_groups(jnp.asarray(np.concatenate([groups, root])), slots)
+        return from_groups(jnp.asarray(np.concatenate([groups, root]), jnp.int32), slots)
 
     slots = int(groups.max(initial=0)) + 1
     return GivenTree(len(groups), slots, place)

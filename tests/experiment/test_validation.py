@@ -232,6 +232,7 @@ def test_clients_are_the_owners_of_data_that_have_some(dataset, partition):
         ("pfllib_pat", 20),
         ("niid_bench_labeldir", 10),
         ("fedprox_power_law", 1000),
+        ("ifca", 2400),
         ("natural", None),
     ],
 )

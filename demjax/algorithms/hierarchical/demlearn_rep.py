@@ -140,9 +140,8 @@ def demlearn_rep(
             lambda client, group, now: mix_down_layers(client, group, now, mix, part.reached),
             *(client, group, hierarchy),
         )
-        number, new = state.round + 1, given(client, mixed)
-        now = DemLearnRepState(new, group, hierarchy, known, memory, number, last)
-        return now, TrainingInfo(loss)
+        now = group, hierarchy, known, memory, state.round + 1, last
+        return DemLearnRepState(given(client, mixed), *now), TrainingInfo(loss)
 
     def models(state: DemLearnRepState) -> Models:
         client = participation.placed(state.client, state.last, state.group)

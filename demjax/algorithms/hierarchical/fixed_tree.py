@@ -6,7 +6,7 @@ its self-organization.
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -97,10 +97,10 @@ def fixed_tree(
         ValueError: If a number is out of range, or more than one tree is given, or one that does
             not nest.
     """
-    how: dict[str, Any] = {"tree_file": tree_file, "client_groups": client_groups}
-    given = given_tree("The fixed tree", groups, usual=(4, 2), placement=placement, **how)
-    mix = tree.per_level("The fixed tree", "mix", mix, given.levels + 1)
-    by_examples = tree.by_examples("The fixed tree", weighting, given.levels + 1)
+    whose = "The fixed tree"
+    given = given_tree(whose, groups, placement, tree_file, client_groups, usual=(4, 2))
+    mix = tree.per_level(whose, "mix", mix, given.levels + 1)
+    by_examples = tree.by_examples(whose, weighting, given.levels + 1)
     keeps = measure_at == "trained"
 
     def init(key: PRNGKeyArray, clients: ClientData) -> FixedTreeState:

@@ -4,7 +4,7 @@ Liu et al., *Client-Edge-Cloud Hierarchical Federated Learning*, IEEE ICC 2020, 
 algorithm 1.
 """
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -113,17 +113,16 @@ def hierfavg(
         ValueError: If a number is out of its range, or edges are given in more than one way.
     """
     counts = None if edges is None else (edges,)
-    how: dict[str, Any] = {"tree_file": edges_file, "client_groups": client_groups}
-    given = given_tree("HierFAVG", counts, usual=(5,), placement=placement, **how)
+    given = given_tree("HierFAVG", counts, placement, edges_file, client_groups, usual=(5,))
     if given.levels != 1:
         raise ValueError(f"HierFAVG has one level of edges, but {given.levels} were given.")
     scored, mean = scored_at(local, measure_at, fine_tune_epochs), average or weighted_mean
 
     def init(key: PRNGKeyArray, clients: ClientData) -> HierFAVGState:
         model, count = local.init(key), clients.n_clients
-        client, edge = stack_copies(model, count), stack_copies(model, given.slots)
-        now = given.place(key, count), jnp.zeros(given.slots), jnp.int32(0)
-        return HierFAVGState(client, edge, stack_copies(model, 1), *now)
+        client, edge, cloud = (stack_copies(model, rows) for rows in (count, given.slots, 1))
+        rest = given.place(key, count), jnp.zeros(given.slots), jnp.int32(0)
+        return HierFAVGState(client, edge, cloud, *rest)
 
     def one_round(
         key: PRNGKeyArray, state: HierFAVGState, clients: ClientData

@@ -170,11 +170,5 @@ def _with_tests(
     train_count: int | None,
 ) -> Partition:
     sizes, rng = np.array([len(mine) for mine in held]), np.random.default_rng(seed)
-    return split(
-        np.concatenate(held),
-        sizes,
-        y,
-        rng=rng,
-        test_fraction=test_fraction,
-        train_count=train_count,
-    )
+    flat = np.concatenate(held)
+    return split(flat, sizes, y, rng=rng, test_fraction=test_fraction, train_count=train_count)

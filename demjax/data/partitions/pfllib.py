@@ -8,7 +8,7 @@ label by label, that are published for MNIST.
 """
 
 import math
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Int
@@ -51,10 +51,8 @@ def pfllib_dir(
     y, _ = checked(y, clients=clients, seed=split_seed)
     rng = np.random.RandomState(split_seed)
     least = _least(len(y), clients)
-    held = capped_dirichlet(
-        y, clients=clients, dirichlet_alpha=dirichlet_alpha, at_least=least, rng=rng
-    )
-    return _three_quarters(held, rng)
+    options: dict[str, Any] = {"dirichlet_alpha": dirichlet_alpha, "at_least": least}
+    return _three_quarters(capped_dirichlet(y, clients=clients, **options, rng=rng), rng)
 
 
 @PARTITIONS.register(file_order=True)
@@ -102,9 +100,10 @@ def pfllib_pat(
                 f"with {labels_per_client} of {len(names)} labels each; possible are other "
                 "--clients or --labels-per-client."
             )
-        more = len(holders) > 1
-        counts = rng.randint(low, int(equal), len(holders) - 1) if more else np.zeros(0, int)
-        for holder, part in zip(holders, np.split(pool, np.cumsum(counts, dtype=int)), strict=True):
+        cuts: list[int] = []
+        if len(holders) > 1:
+            cuts = np.cumsum(rng.randint(low, int(equal), len(holders) - 1)).tolist()
+        for holder, part in zip(holders, np.split(pool, cuts), strict=True):
             held[holder].append(part)
         lacking[holders] -= 1
     return _three_quarters([np.concatenate(mine) for mine in held], rng)

@@ -148,10 +148,14 @@ def _wrong(
     if held.dtype.kind not in "iu" or outside.any():
         some = held[outside][:1].tolist() or [held.dtype]
         return f"its examples must be whole numbers of 0 to {count - 1}, but one is {some[0]}"
-    ordered = np.sort(held)
+    owner = np.concatenate([np.repeat(np.arange(len(s)), s) for s in (train_size, test_size)])
+    ordered = np.sort(owner * count + held)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     if len(twice):
-        return f"example {twice[0]} is given more than once"
+        return f"example {twice[0] % count} is given more than once to client {twice[0] // count}"
+    both = np.intersect1d(train, test)
+    if len(both):
+        return f"example {both[0]} is both trained on and tested with"
     return ""
 
 

@@ -5,6 +5,7 @@ clusters, as many of each as can be: client ``n`` of ``N`` is of cluster ``⌊n 
 and test examples are treated alike. Each function makes one copy of the data.
 """
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated
@@ -41,13 +42,16 @@ def rotated(
     x: Num[np.ndarray, " T H W C"],
     partition: Partition,
     true_clusters: Annotated[int, Range(1)] = 4,
+    *,
+    quarter_turns: Annotated[int, Range(1, 3)] = 1,
 ) -> Num[np.ndarray, " T H W C"]:
-    """Turn the images of the clients of true cluster ``k`` by ``k`` quarter turns.
+    """Turn the images of the clients of true cluster ``k`` by ``k q`` quarter turns.
 
     Args:
         x: Images, as high as wide.
         partition: Who has which of them.
-        true_clusters: Number of true clusters, 1 to 4.
+        true_clusters: Number of true clusters, 1 to 4; to 2 with two quarter turns.
+        quarter_turns: ``q``, from one cluster to the next, 1 to 3: 2 for 0 and 180 degrees.
 
     Returns:
         The images; those that nobody has are as they were.
@@ -57,9 +61,11 @@ def rotated(
 
     Source: Ghosh et al., arXiv 2006.04088 (rotated MNIST).
     """
-    if true_clusters > QUARTER_TURNS:
+    most = QUARTER_TURNS // math.gcd(QUARTER_TURNS, quarter_turns)
+    if true_clusters > most:
+        steps = "" if quarter_turns == 1 else f" by {quarter_turns} quarter turns each"
         raise ValueError(
-            f"Images can be turned for 1 to {QUARTER_TURNS} true clusters, not {true_clusters}."
+            f"Images can be turned{steps} for 1 to {most} true clusters, not {true_clusters}."
         )
     if x.ndim != 4 or x.shape[1] != x.shape[2]:
         raise ValueError(
@@ -67,7 +73,7 @@ def rotated(
         )
     turned = x.copy()
     for held, kind in _held_by(partition, true_clusters):
-        turned[held] = np.rot90(x[held], kind, axes=(1, 2))
+        turned[held] = np.rot90(x[held], kind * quarter_turns, axes=(1, 2))
     return turned
 
 

@@ -32,6 +32,12 @@ def test_clients_may_have_no_test_examples(tmp_path):
     assert same(none, load_partition(tmp_path / "p.npz", y=Y))
 
 
+def test_clients_may_have_the_same_examples(tmp_path):
+    shared = Partition((np.array([3, 1]), np.array([1, 2])), (np.array([7]), np.array([7])))
+    save_partition(shared, tmp_path / "p.npz", y=Y)
+    assert same(shared, load_partition(tmp_path / "p.npz", y=Y))
+
+
 def test_other_labels_are_refused(tmp_path):
     path = tmp_path / "p.npz"
     save_partition(PARTITION, path, y=Y)
@@ -77,6 +83,7 @@ def altered(path, **changes):
         ({"train": np.arange(30) + 100}, ["0 to 39", "100"]),
         ({"train": np.zeros(30, int)}, ["given more than once"]),
         ({"examples": np.array(3)}, ["0 to 2"]),
+        ({"test": np.arange(10)}, ["both trained on and tested with"]),
     ],
 )
 def test_a_damaged_file_is_told_in_a_sentence(changes, parts, tmp_path):

@@ -32,6 +32,16 @@ def test_each_kinds_images_are_turned_and_nobodys_are_not():
         np.testing.assert_array_equal(turned[example], wanted)
 
 
+def test_two_kinds_may_be_upside_down_to_each_other():
+    x = np.random.default_rng(1).random((10, 3, 3, 1))
+    turned = rotated(x, PARTITION, 2, quarter_turns=2)
+    np.testing.assert_array_equal(turned[[0, 1, 2, 3, 4, 9]], x[[0, 1, 2, 3, 4, 9]])
+    for example in (5, 6, 7, 8):
+        np.testing.assert_array_equal(turned[example], x[example, ::-1, ::-1])
+    with pytest.raises(ValueError, match="by 2 quarter turns each for 1 to 2 true clusters, not 3"):
+        rotated(x, PARTITION, 3, quarter_turns=2)
+
+
 def test_each_kinds_labels_are_shifted_and_nobodys_are_not():
     y = np.arange(10, dtype=np.int32)
     got = relabelled(y, PARTITION, 4, classes=10)

@@ -4,7 +4,7 @@ What is not added leaves no trace in the program.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -74,17 +74,17 @@ def loss_and_gradient(
 
     def objective(parameters):
         whole = jax.tree.map(lambda s, old, p: old if s else p, state, model, parameters)
-        features = None
+        more = None
         if of_features is not None and task.loss_with_features is not None:
             loss, after, features = task.loss_with_features(whole, *examples)
+            more = of_features(features)
         elif task.loss_with_state is None:
             loss, after = task.loss(whole, *examples), model
         else:
             loss, after = task.loss_with_state(whole, *examples)
         extra = added.extra_loss
         total = loss if extra is None else loss + extra(whole, *examples, client)
-        total = total if features is None else total + cast(Callable, of_features)(features)
-        return total, (loss, after)
+        return total if more is None else total + more, (loss, after)
 
     # State may be of whole numbers, which have no gradient.
     parameters = jax.tree.map(lambda s, leaf: jnp.zeros(()) if s else leaf, state, model)

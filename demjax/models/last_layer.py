@@ -22,9 +22,7 @@ def inputs_of_dense_layers(found: Layers) -> Iterator[None]:
         found: Where it is noted.
     """
 
-    def note(
-        call: Callable, arguments: Any, options: Any, context: nn.module.InterceptorContext
-    ) -> Any:
+    def note(call: Callable, arguments: Any, options: Any, context: Any) -> Any:
         dense = isinstance(context.module, nn.Dense | nn.DenseGeneral)
         if dense and context.method_name == "__call__" and arguments:
             found.append((context.module.path, arguments[0]))

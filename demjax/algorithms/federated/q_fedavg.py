@@ -86,8 +86,8 @@ def q_fedavg(
         loss: Float[Array, " c"], squares: Float[Array, " c"], there: Bool[Array, " c"]
     ) -> Float[Array, " c"]:
         """What of each client's way the step is made of, ``F_n^q L / Σ h``."""
-        rate = way_of_steps(local.optimizer, jnp.ones(1, jnp.int32))[0]
-        steep = 1 / rate if lipschitz is None else jnp.asarray(lipschitz)
+        first = way_of_steps(local.optimizer, jnp.ones(1, jnp.int32))[0]
+        steep = 1 / first if lipschitz is None else lipschitz
         loss = jnp.maximum(loss, 1e-10)
         curved = q * loss ** (q - 1) * steep**2 * squares + steep * loss**q
         return jnp.where(there, steep * loss**q, 0) / jnp.sum(jnp.where(there, curved, 0))
@@ -103,10 +103,11 @@ def q_fedavg(
         there = participation.numbers(count, who) < count
         some = participation.rows(client, who)
         way = parameters_alone(local, difference(some, stack_copies(server, some.count)))
-        squares = jnp.zeros(some.count)
-        for leaf in jax.tree.leaves(way):
-            squares += jnp.sum(jnp.square(leaf.reshape(leaf.shape[0], -1)), axis=1)
-        share = shares(participation.rows(before, who), squares, there)
+        squares = [
+            jnp.sum(jnp.square(leaf.reshape(leaf.shape[0], -1)), axis=1)
+            for leaf in jax.tree.leaves(way)
+        ]
+        share = shares(participation.rows(before, who), jnp.sum(jnp.stack(squares), 0), there)
         mean = mean_of_all(some, share)
         model = state_from(local, interpolate(server, mean, jnp.sum(share)), mean)
         return QFedAvgState(trained.keep(state.held, client), model), TrainingInfo(loss)

@@ -21,9 +21,9 @@ def weight_learning(
 
     The state of a client is ``(given, own, weights, size, seen)``: the model it was given, its
     own, ``W`` for each of the leaves, its number of examples, and how many of them it saw in the
-    present epoch. A step is ``W ← W − rate · ∇f(v̂) ⊙ (given − own)``, kept within 0 and 1, at
-    ``v̂ = own + W ⊙ (given − own)`` in these leaves, what was given in all others. At last ``v̂``
-    takes the place of what was given.
+    present epoch. A step is ``W ← W − rate · ∇f(v̂) (given − own)``, kept within 0 and 1, at
+    ``v̂ = own + W (given − own)`` in these leaves, what was given in all others; products are
+    parameter by parameter. At last ``v̂`` takes the place of what was given.
 
     Args:
         leaves: Numbers of the leaves, as ``jax.tree.leaves`` counts them.

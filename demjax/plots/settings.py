@@ -8,17 +8,30 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from demjax.experiment.config import WITHOUT, idle
+from demjax.plots.palette import more_colours
 from demjax.plots.record import Record, Run, read_all
-from demjax.plots.style import BLACK, BLUE, DASHES, GREEN, MARKERS, SERIES, VERMILLION, shade
+from demjax.plots.style import (
+    BLACK,
+    BLUE,
+    DASHES,
+    GREEN,
+    MARKERS,
+    ORANGE,
+    PURPLE,
+    SERIES,
+    VERMILLION,
+    shade,
+)
 from demjax.registry import ALGORITHMS, expand
 
 _OF_THE_PAPER = {"demlearn": BLUE, "fedavg": VERMILLION, "fedprox": GREEN, "local_only": BLACK}
 _OTHERS = [name for name in ALGORITHMS if name not in _OF_THE_PAPER]
-_FREE = [colour for colour in SERIES if colour not in _OF_THE_PAPER.values()]
+_FREE = [PURPLE, ORANGE]  # sky is as light as orange in grey
+_TAKEN = [*_OF_THE_PAPER.values(), *_FREE]
 
-COLOURS: Mapping[str, str] = _OF_THE_PAPER | {
-    name: _FREE[place % len(_FREE)] for place, name in enumerate(_OTHERS)
-}
+COLOURS: Mapping[str, str] = _OF_THE_PAPER | dict(
+    zip(_OTHERS, [*_FREE, *more_colours(len(_OTHERS), _TAKEN)], strict=False)
+)
 """The colour of each algorithm, the same in all figures."""
 
 SYMBOLS: Mapping[str, str] = {
@@ -187,7 +200,8 @@ def _algorithm(record: Record) -> str:
     if "algorithm" in record.options:
         return str(record.options["algorithm"])
     start = record.name.lower().replace(" ", "").replace("_", "")
-    return next((n for n in COLOURS if start.startswith(n.replace("_", ""))), record.name)
+    found = [n for n in COLOURS if start.startswith(n.replace("_", ""))]
+    return max(found, key=len, default=record.name)
 
 
 def looks(several: Sequence[Setting]) -> list[dict[str, Any]]:

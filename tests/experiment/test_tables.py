@@ -31,7 +31,7 @@ def test_each_option_belongs_to_one_table():
 @pytest.mark.parametrize("partition", PARTITIONS)
 def test_options_follow_from_what_is_chosen(algorithm, dataset, partition):
     found = all_options({"algorithm": algorithm, "dataset": dataset, "partition": partition})
-    assert ("levels" in found) == (algorithm == "demlearn")
+    assert ("levels" in found) == (algorithm in ("demlearn", "demlearn_rep"))
     assert ("synthetic_alpha" in found) == (dataset == "synthetic")
     several = ("labels", "planted", "fedprox_power_law", "niid_bench_labels", "pfllib_pat")
     assert ("labels_per_client" in found) == (partition in several)

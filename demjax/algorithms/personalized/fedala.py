@@ -56,12 +56,11 @@ def fedala(
 ) -> Algorithm:
     """Start from a mixture of the own and the global model whose weights are learned.
 
-    In a round, with ``w`` the global model, ``v_n`` a client's own, and ``⊙`` parameter by
+    In a round, with ``w`` the global model, ``v_n`` a client's own, and products parameter by
     parameter, the client begins with ``w`` in all layers but the last ``p``, and there with
+    ``v̂_n = v_n + W_n (w − v_n)``.
 
-        ``v̂_n = v_n + W_n ⊙ (w − v_n)``.
-
-    1. It learns ``W_n``, which starts at 1, by ``W_n ← W_n − η ∇f(v̂_n) ⊙ (w − v_n)``, kept within
+    1. It learns ``W_n``, which starts at 1, by ``W_n ← W_n − η ∇f(v̂_n) (w − v_n)``, kept within
        0 and 1, a batch after another of a random ``s`` percent of its training examples;
     2. local training goes from ``v̂_n`` to the new ``v_n``;
     3. ``w ← Σ_n m_n v_n / Σ_n m_n``, with ``m_n`` its training examples.

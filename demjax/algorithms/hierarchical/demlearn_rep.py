@@ -96,9 +96,10 @@ def demlearn_rep(
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnRepState:
         client = stack_copies(model := local.init(key), n := clients.n_clients)
         parts(client, clients)
-        group, (nobody, known) = stack_copies(model, levels + 1, slots), unorganized(n)
+        group, known = stack_copies(model, levels + 1, slots), unorganized(n)
         memory, last = features.memory(client, cohort), participation.nobody_yet(n, cohort)
-        return DemLearnRepState(client, group, nobody, known, memory, jnp.int32(0), last)
+        more = *known, memory, jnp.int32(0), last
+        return DemLearnRepState(client, group, *more)
 
     def one_round(
         key: PRNGKeyArray, state: DemLearnRepState, clients: ClientData
@@ -134,14 +135,11 @@ def demlearn_rep(
         counts = participation.recency(jnp.ones(clients.n_clients), last, recency)
         means = tree.group_means(client, hierarchy, counts)
         group = interpolate(group, means, jnp.where(regroup, 1.0, soft))
-        mixed, group = lax.cond(
-            whole,
-            lambda client, group, now: tree.mix_down(client, group, now, mix),
-            lambda client, group, now: mix_down_layers(client, group, now, mix, part.reached),
-            *(client, group, hierarchy),
-        )
-        now = group, hierarchy, known, memory, state.round + 1, last
-        return DemLearnRepState(given(client, mixed), *now), TrainingInfo(loss)
+        everywhere = partial(tree.mix_down, mix=mix)
+        in_layers = partial(mix_down_layers, mix=mix, reached=part.reached)
+        mixed, group = lax.cond(whole, everywhere, in_layers, client, group, hierarchy)
+        now = hierarchy, known, memory, state.round + 1, last
+        return DemLearnRepState(given(client, mixed), group, *now), TrainingInfo(loss)
 
     def models(state: DemLearnRepState) -> Models:
         client = participation.placed(state.client, state.last, state.group)

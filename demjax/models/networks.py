@@ -192,3 +192,35 @@ class CifarCNN(nn.Module):
             if train and self.dropout > 0:
                 x = dropout(x, self.make_rng("dropout"), self.dropout)
         return Dense(self.classes)(x)
+
+
+@MODELS.register("pfllib_cnn", least_image=16)
+class PFLlibCNN(nn.Module):
+    """The network of PFLlib's tables: 582,026 parameters on 28×28 grey images.
+
+    Two blocks of a 5×5 convolution without padding, ReLU and 2×2 max-pool, with 32 and 64 filters,
+    then a hidden dense layer of 512 with ReLU and the output layer. It is computed as the inner
+    part of a convolution of the same size. By name ``Dense_0`` is the output layer.
+
+    Attributes:
+        classes: Number of labels.
+        filters: Filters of each convolution.
+        hidden: Width of the hidden dense layer.
+        conv: The convolution; by default the fast one of JAX's default backend.
+
+    Source: Zhang et al., arXiv 2312.04992.
+    """
+
+    classes: int
+    filters: Annotated[Sequence[int], Range(1)] = (32, 64)
+    hidden: Annotated[int, Range(1)] = 512
+    conv: Conv | None = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, " B H W C"], *, train: bool) -> Float[Array, " B classes"]:
+        """Logits of each input; ``train`` turns dropout on, where there is any."""
+        for features in self.filters:
+            inner = Conv2D(features, size=5, conv=self.conv)(x)[:, 2:-2, 2:-2]
+            x = nn.relu(max_pool(inner))
+        x = x.reshape(x.shape[0], prod(x.shape[1:]))
+        return Dense(self.classes)(nn.relu(Dense(self.hidden)(x)))

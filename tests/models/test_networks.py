@@ -13,6 +13,7 @@ from demjax.models import (
     MLP,
     CifarCNN,
     Linear,
+    PFLlibCNN,
     conv_direct,
     conv_product,
     conv_tiles,
@@ -48,6 +49,8 @@ def matrices(params):
         (CNN(62), (28, 28, 1), 834_922 + 52 * 513),
         (CNN(10, batch_norm=True), (28, 28, 1), 834_922 + 2 * 2 * 32),  # scale and shift
         (CifarCNN(10), (32, 32, 3), 581_866),
+        (PFLlibCNN(10), (28, 28, 1), 582_026),
+        (PFLlibCNN(10), (32, 32, 3), 878_538),
         (Linear(10), (28, 28, 1), 7850),
         (MLP(10), (28, 28, 1), 784 * 200 + 200 + 200 * 10 + 10),
         (MLP(3, hidden=(5, 4)), (6,), 35 + 24 + 15),
@@ -390,3 +393,29 @@ def test_batch_normalization_follows_each_convolution_in_training_and_stays_in_e
     found = after["batch_stats"]["BatchNorm_0"]
     np.testing.assert_allclose(found["mean"], 0.1 * seen.mean((0, 1, 2)), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found["var"], 0.9 + 0.1 * seen.var((0, 1, 2)), rtol=1e-4)
+class PlainPFLlib(nn.Module):
+    """PFLlib's network in Flax's own layers."""
+
+    @nn.compact
+    def __call__(self, x):
+        for features in (2, 3):
+            x = nn.relu(nn.Conv(features, (5, 5), padding="VALID")(x))
+            x = nn.max_pool(x, (2, 2), strides=(2, 2))
+        x = nn.relu(nn.Dense(4)(x.reshape(x.shape[0], -1)))
+        return nn.Dense(3)(x)
+
+
+@FORMS
+def test_pfllibs_network_has_convolutions_without_padding(conv):
+    model = PFLlibCNN(3, filters=(2, 3), hidden=4, conv=conv)
+    params = random_like(fresh(model, (17, 19, 2)))
+    x = np.random.default_rng(4).normal(size=(3, 17, 19, 2)).astype(np.float32)
+
+    def loss(apply):
+        return jax.jit(jax.value_and_grad(lambda p: jnp.sum(jnp.sin(apply(p) / 30))))
+
+    got = loss(lambda p: model.apply({"params": p}, x, train=True))(params)
+    wanted = loss(lambda p: PlainPFLlib().apply({"params": for_plain(p)}, x))(params)
+    np.testing.assert_allclose(got[0], wanted[0], rtol=1e-4)
+    for one, other in zip(*map(jax.tree.leaves, (got[1], wanted[1])), strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-4)

@@ -168,7 +168,7 @@ def _listed(whose: str, groups: Int[np.ndarray, " K N"]) -> GivenTree:
 def _equal(
     whose: str, counts: Sequence[int], drawn: bool, key: PRNGKeyArray, clients: int
 ) -> Hierarchy:
-    """Client ``n`` of ``N`` in group ``⌊n G / N⌋``, that in ``⌊g G′ / G⌋`` of the next level."""
+    """Client ``n`` of ``N`` in group ``⌊n G / N⌋``, group ``g`` in ``⌊g H / G⌋`` of ``H`` above."""
     if max(counts, default=1) > clients:
         raise ValueError(
             f"{whose} was to have {max(counts)} groups, but there are {clients} clients; possible "

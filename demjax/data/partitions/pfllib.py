@@ -65,9 +65,9 @@ def pfllib_pat(
 ) -> Partition:
     """Partition as PFLlib's "pathological" tables do: a few labels for each client.
 
-    Each label in ascending order goes to the first ``⌈N k / C⌉`` clients that lack labels: of
-    ``c`` examples in file order each gets a random number between a tenth of an equal part and a
-    whole one, and the last of them what is left.
+    Each label in ascending order goes to the first ``N k / C`` clients, rounded up, that lack
+    labels: of its examples in file order each gets a random number between a tenth of an equal part
+    and a whole one, and the last of them what is left.
 
     Args:
         y: All labels of the data in file order, training files first.

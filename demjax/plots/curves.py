@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from demjax.plots.record import Record, Run
+from demjax.plots.record import Run
 from demjax.plots.settings import Setting, looks, settings
 from demjax.plots.style import (
     BLACK,
@@ -27,23 +27,9 @@ from demjax.plots.style import (
     style,
     whole_rounds,
 )
-from demjax.runs.schema import extra_of
-
-MEASURES: Mapping[str, str] = {
-    "global": "Global",
-    "g_gen": "G-GEN",
-    "g_spe": "G-SPE",
-    "c_spe": "C-SPE",
-    "c_gen": "C-GEN",
-}
-"""The measures in the order in which they are drawn, and what they are called."""
-
-_FURTHER = {
-    "c_spe_by_client": "C-SPE, each client once",
-    "worst_tenth": "C-SPE, worst tenth",
-    "jain": "C-SPE, Jain's index",
-}
-"""What other columns are called."""
+from demjax.plots.titles import MEASURES as MEASURES
+from demjax.plots.titles import columns_of as columns_of
+from demjax.plots.titles import title as title
 
 LOOKS: Mapping[str, dict[str, Any]] = {
     "global": {"color": BLACK, "linestyle": "-", "marker": "o"},
@@ -123,24 +109,6 @@ def draw_band(ax: Axes, rounds: Any, values: Any, look: dict[str, Any], label: s
         low, high = values.min(axis=0), values.max(axis=0)
         band = ax.fill_between(rounds, low, high, color=look["color"], alpha=0.2, linewidth=0)
         follow(line, band)
-
-
-def title(measure: str, record: Record | None = None) -> str:
-    """What a column of ``metrics.csv`` is called in a figure, with a score that is no accuracy."""
-    extra, of = extra_of(measure)
-    if extra:
-        return f"{extra.replace('_', ' ')}, {title(of)}"
-    name, _, level = measure.rpartition("_l")
-    name, level = (name, f", level {level}") if level.isdigit() else (measure, "")
-    known = record is None or record.score == "accuracy" or name not in MEASURES
-    score = "" if known or record is None else f" ({record.score})"
-    word = _FURTHER.get(name, MEASURES.get(name, name.replace("_", " ")))
-    return f"{word}{level}{score}"
-
-
-def columns_of(level: int) -> list[str]:
-    """The columns of the measures, of groups those of a level."""
-    return [f"{name}_l{level}" if name.startswith("g_") else name for name in MEASURES]
 
 
 def taken(several: Sequence[Setting], columns: Sequence[str]) -> list[str]:
@@ -263,6 +231,6 @@ def measures(
         axes.append(ax)
     handles = [seen[shown] for shown in MEASURES.values() if shown in seen]
     tight: dict[str, Any] = {"handlelength": 1.9, "columnspacing": 0.8}
-    where: dict[str, Any] = {"loc": "outside upper center", "ncols": 5}
-    figure.legend(handles=handles, title=spread(several), **where, **tight)
+    tight |= {"ncols": 5, "title": spread(several)}
+    figure.legend(handles=handles, loc="outside upper center", **tight)
     return axes

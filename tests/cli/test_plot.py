@@ -125,7 +125,7 @@ def test_more_figures_can_be_added_to_a_folder_but_none_written_over(run, capsys
     ("arguments", "words"),
     [
         (["nowhere"], "There is no run nowhere"),
-        (["."], "is no run"),
+        (["empty"], "is no run"),
         (["run", "--only", "member"], "perhaps 'membership' was meant"),
         (["run", "--only", "comparison"], "'comparison' cannot be drawn. It compares settings"),
         (["run", "--names", "a", "b"], "2 names were given for 1 runs"),
@@ -144,6 +144,7 @@ def test_what_cannot_be_is_one_sentence_and_nothing_is_written(
 ):
     made_run(tmp_path / "other", seed=1)
     (tmp_path / "file").write_text("mine")
+    (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     assert plot(*arguments) == 2

@@ -393,6 +393,8 @@ def test_batch_normalization_follows_each_convolution_in_training_and_stays_in_e
     found = after["batch_stats"]["BatchNorm_0"]
     np.testing.assert_allclose(found["mean"], 0.1 * seen.mean((0, 1, 2)), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found["var"], 0.9 + 0.1 * seen.var((0, 1, 2)), rtol=1e-4)
+
+
 class PlainPFLlib(nn.Module):
     """PFLlib's network in Flax's own layers."""
 

@@ -1,6 +1,6 @@
 """What storing clients' models in 16 bits costs in accuracy, and how it changes the groups.
 
-    python benchmarks/model_storage.py              # about five minutes on two cores
+    python benchmarks/model_storage.py              # some ten minutes on two cores
     python benchmarks/model_storage.py --quick      # a few rounds of one system
     python benchmarks/model_storage.py --report     # the table of what OUT holds
 
@@ -10,10 +10,12 @@ learning rate of .05 is the default; at .002 a round's steps are hardly larger t
 round away. *bf16, to the nearest* rounds as a conversion does, in place of up or down at random.
 *float32, chunks of 5* is the run in single precision again, with sums in another order: how far
 rounding alone brings two runs apart. The Rand index is the adjusted one between its groups
-and those of ``float32``, the mean over the last ten rounds and the levels below the root.
+and those of ``float32``, the mean over the last ten rounds and the levels below the root. The
+clients' labels make clear groups; in *demlearn, iid* all have their share of every label, so that
+there are none to be found, and as little as rounding decides who is with whom.
 
-The points are written to OUT as they come, ``benchmarks/results/model_storage.json``; the table
-stands beside it.
+The points are written to OUT as they come, ``benchmarks/results/model_storage.json``, those of
+other systems left there; the table stands beside it.
 """
 
 import argparse
@@ -39,6 +41,7 @@ from demjax.metrics.tree import adjusted_rand
 
 SYSTEMS: dict[str, Callable] = {
     "demlearn": lambda local: demjax.demlearn(local, levels=3),
+    "demlearn, iid": lambda local: demjax.demlearn(local, levels=3),
     "fedavg": demjax.fedavg,
     "ditto": demjax.ditto,
 }
@@ -50,15 +53,15 @@ LAST = 10
 """How many rounds at the end the groups are compared in."""
 
 
-def digits() -> tuple[demjax.Task, demjax.ClientData]:
-    """The digits of 50 clients, two labels each, and an MLP to learn them."""
-    built = build(resolve({"model": "mlp", "clients": 50, "labels_per_client": 2, "seed": 0}))
+def digits(partition: str) -> tuple[demjax.Task, demjax.ClientData]:
+    """The digits of 50 clients, and an MLP to learn them."""
+    built = build(resolve({"model": "mlp", "clients": 50, "partition": partition, "seed": 0}))
     return built.task, built.clients
 
 
 def runs(system: str, way: str, given: argparse.Namespace) -> tuple[list[dict], float]:
     """What the runs of all seeds came to, for each learning rate, and how many seconds all took."""
-    task, clients = digits()
+    task, clients = digits("iid" if "iid" in system else "labels")
     take = demjax.measure(task, clients)
 
     def run(chosen: dict, clients: demjax.ClientData) -> dict:
@@ -109,7 +112,7 @@ def alike(one: dict, other: dict) -> list[float] | None:
 
 def take_points(system: str, given: argparse.Namespace) -> list[dict]:
     """All ways of one system."""
-    ways = WAYS if system == "demlearn" else WAYS[:3]
+    ways = WAYS if "demlearn" in system else WAYS[:3]
     found = {way: runs(system, way, given) for way in ways}
     return [
         {"at": {"algorithm": system, "rate": rate, "store": way, "rounds": given.rounds}}
@@ -124,27 +127,31 @@ def take_points(system: str, given: argparse.Namespace) -> list[dict]:
 def report(out: Path) -> None:
     """The table of the points of a file."""
     result = json.loads(out.read_text())
-    head = ["algorithm", "learning rate", "models in", "C-SPE", "C-GEN", "Global", "Rand index"]
+    points = sorted(result["points"], key=lambda p: list(SYSTEMS).index(p["at"]["algorithm"]))
+    head = ["algorithm", "learning rate", "models in", "C-SPE", "C-GEN", "Global"]
+    head += ["furthest from float32", "Rand index, mean and least"]
     lines = ["# Models in 16 bits", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for point in result["points"]:
-        at = point["at"]
+    for point in points:
+        at, whole = point["at"], point
+        for other in points:
+            if other["at"] == {**at, "store": "float32"}:
+                whole = other
+        apart = [np.subtract(point[name], whole[name]) for name in MEASURES]
         cells = [at["algorithm"], f"{at['rate']}", at["store"]]
-        cells += [_spread(point[name]) for name in MEASURES]
-        cells.append(_spread(point["rand"]) if point["rand"] else "–")
+        cells += [f"{np.mean(point[name]):.3f}" for name in MEASURES]
+        cells += [f"{np.abs(apart).max():.3f}" if whole is not point else "–"]
+        rand = point["rand"] if whole is not point else None
+        cells += [f"{np.mean(rand):.2f}, {min(rand):.2f}" if rand else "–"]
         lines.append(f"| {' | '.join(cells)} |")
-    seeds = len(result["points"][0]["c_gen"])
+    machine, first = result["machine"], points[0]
     lines += [
         "",
-        f"Accuracies after {result['points'][0]['at']['rounds']} rounds, mean and range of {seeds} "
-        f"seeds. {result['setting']}. Machine: "
-        f"{result['machine']['cpu']}, {result['machine']['cores']} cores, "
-        f"jax {result['versions']['jax']}.",
+        f"{result['setting']}; {first['at']['rounds']} rounds, means of {len(first['c_gen'])} "
+        "seeds. *Furthest* is the largest difference of a seed's C-SPE, C-GEN or Global. "
+        f"Machine: {machine['cpu']}, {machine['cores']} cores; jax {result['versions']['jax']}, "
+        f"Python {result['versions']['python']}.",
     ]
     out.with_suffix(".md").write_text("\n".join(lines) + "\n")
-
-
-def _spread(values: list[float]) -> str:
-    return f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
 def main() -> None:
@@ -162,9 +169,12 @@ def main() -> None:
     if given.quick:
         given.systems, given.rates, given.rounds = ["demlearn"], [0.05], 3
     if not given.report:
-        result = empty_result("The built-in digits, 50 clients of two labels, an MLP", 1)
+        result = empty_result("The built-in digits, 50 clients, an MLP", 1)
+        before = json.loads(out.read_text())["points"] if out.exists() else []
         for system in given.systems:
-            result["points"] += take_points(system, given)
+            before = [point for point in before if point["at"]["algorithm"] != system]
+            result["points"] = [*before, *take_points(system, given)]
+            before = result["points"]
             keep(result, out)
     report(out)
 

@@ -186,15 +186,14 @@ def _in_blocks(function: Callable, written: tuple, read: tuple, width: int) -> t
     def one_block(now, start, new):
         parts = [lax.dynamic_slice_in_dim(x, start, width, axis=1) for x in (*now, *read)]
         old = [readable(x, dtype) for x, dtype in zip(parts, dtypes, strict=True)]
-        some = function(*map(widened, old))
-        made = [
-            jnp.where(new, narrowed(found, was.dtype).astype(was.dtype), was)
-            for was, found in zip(old[: len(now)], some, strict=True)
-        ]
-        return tuple(
-            lax.dynamic_update_slice_in_dim(x, writable(found), start, axis=1)
-            for x, found in zip(now, made, strict=True)
-        )
+        found = function(*map(widened, old))
+
+        def put(x, was, new_ones):
+            made = narrowed(new_ones, was.dtype).astype(was.dtype)
+            made = writable(jnp.where(new, made, was))
+            return lax.dynamic_update_slice_in_dim(x, made, start, axis=1)
+
+        return tuple(put(*each) for each in zip(now, old[: len(now)], found, strict=True))
 
     now = tuple(map(writable, written))
     now = fold(columns, width, one_block, now) if columns else now

@@ -100,6 +100,7 @@ def _sentence(**options):
             ["--kappa2 was given as 8", "4 rounds old", "--rounds 96 or 104"],
         ),
         ({"algorithm": "hierfavg", "kappa2": 5, "rounds": 3}, ["3 rounds old", "--rounds 5."]),
+        ({"store_models": "bf61"}, ["store models", "perhaps 'bf16' was meant", "float32"]),
         ({"ronds": 3}, ["--ronds", "perhaps '--rounds' was meant"]),
     ],
 )

@@ -92,7 +92,6 @@ def _sentence(**options):
             ["published scale", "'digits'", "cifar10", "leaf", "mnist"],
         ),
         ({"store": "byte"}, ["perhaps 'bytes' was meant", "floats"]),
-        ({"store_models": "bf61"}, ["--store-models", "perhaps 'bf16' was meant", "float32"]),
         ({"algorithm": "hierfavg", "edges": 51}, ["--edges was given as 51", "50 clients"]),
         ({"algorithm": "fixed_tree", "groups": (60, 2)}, ["--groups was given as 60,2", "50"]),
         (

@@ -39,7 +39,7 @@ def elsewhere(tmp_path_factory):
         *(begun(two, 4, port, 2, number) for number in range(2)),
     ]
     for process in processes:
-        said, _ = process.communicate(timeout=500)
+        said, _ = process.communicate(timeout=1500)
         assert process.returncode == 0, said
     return {"8 devices": np.load(eight), "2 processes of 4 devices": np.load(two)}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-ROUNDS = 3
+ROUNDS = 2
 ROWS = "rows on a device: "
 SIZES = (7, 3, 12, 5, 9, 4, 10, 1, 6, 2, 8, 11, 3, 5, 7, 4)
 
@@ -21,11 +21,9 @@ def settings():
 
     for choice in ALGORITHMS.choices():
         few = {"cohort": 3} if accepts(choice.make, "cohort") else {}
-        yield f"{choice.name}, everyone", choice.make, {}, 16, False
         yield f"{choice.name}, clients that do not divide", choice.make, {}, 15, False
-        yield f"{choice.name}, examples in parts", choice.make, few, 15, True
-        if few:
-            yield f"{choice.name}, three at a time", choice.make, few, 16, False
+        some = "three at a time, " if few else ""
+        yield f"{choice.name}, {some}examples in parts", choice.make, few, 16, True
 
 
 def outcomes():

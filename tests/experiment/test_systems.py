@@ -86,7 +86,11 @@ def test_each_system_gets_what_it_takes_and_who_does_not_is_said():
 @pytest.mark.parametrize(
     ("text", "given", "words"),
     [
-        ("fedavg,local_only", {"prox": "1"}, "None of the systems takes --prox.* is for .*fedprox, demlearn"),
+        (
+            "fedavg,local_only",
+            {"prox": "1"},
+            "None of the systems takes --prox.* is for .*fedprox, demlearn",
+        ),
         ("fedavg", {"rouns": "1"}, "'--rouns' is unknown; perhaps '--rounds' was meant"),
         ("fedavg,fedavg", {}, "'FedAvg' was given twice"),
         ("fedavg:prox=1", {}, "'fedavg' takes no --prox"),

@@ -79,7 +79,8 @@ SYSTEMS = {
         {"server_lr": 0.1, "server_b1": 0.9, "server_b2": 0.99, "adaptivity": 0.001},
         "fedopt.FedOpt",
         server={"mode": "adam", "lr": 0.1, "beta1": 0.9, "beta2": 0.99, "tau": 0.001},
-        why="fluke's v begins at 0, the paper's at τ² (algorithm 2)",
+        why="fluke takes the mean itself at the server's rate before it steps at that rate, and "
+        "its v begins at 0, the paper's at τ² (algorithm 2)",
     ),
     "fedyogi": System(
         {"server_lr": 0.1, "server_b1": 0.9, "server_b2": 0.99, "adaptivity": 0.001},

@@ -58,4 +58,4 @@ def test_it_is_the_outcome_of_one_device(setting, where, here, elsewhere):
     assert {name for name in found.files if not name.startswith(spread_out.ROWS)} == set(here)
     for name in names:
         np.testing.assert_allclose(found[name], here[name], atol=1e-5, err_msg=name)
-    assert found[spread_out.ROWS + setting] == 2, "of 15 or 16 clients on 8 devices"
+    assert found[spread_out.ROWS + setting] in (2, 0), "of 15 or 16 clients on 8 devices"

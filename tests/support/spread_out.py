@@ -59,7 +59,8 @@ def outcomes():
             found[f"{name}{jax.tree_util.keystr(path)}"] = np.asarray(leaf)
         stacked = [x for x in jax.tree.leaves(state) if x.ndim > 1 and x.shape[0] >= count]
         shards = [leaf.addressable_shards for leaf in stacked]
-        most[name] = max(shard.data.shape[0] for some in shards for shard in some)
+        # 0 where a system holds nothing for each client
+        most[name] = max((shard.data.shape[0] for some in shards for shard in some), default=0)
     return found, most
 
 

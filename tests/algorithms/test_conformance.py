@@ -509,7 +509,9 @@ def test_models_of_clients_are_never_gathered_from_several_devices(row, count):
         )
         asked = {"donate_argnums": 1, "out_shardings": (where, None), "keep_unused": True}
         program = jax.jit(algorithm.round, **asked).lower(KEY, state, clients).compile()
-    assert max(collectives(program.as_text()).get("all-gather", [0])) < 4 * one
+    # A cohort's models, which one system always has, go to where they are trained.
+    least = 4 * one * (count if row == "power_of_choice" else 1)
+    assert max(collectives(program.as_text()).get("all-gather", [0])) < least
     # A device is given 5 of the clients' models, which is a half, or 5 of 9.
     own, rest = 0, sum(leaf.nbytes for leaf in clients) + jax.random.key_data(KEY).nbytes
     for leaf in jax.tree.leaves(jax.eval_shape(unspread.init, KEY, clients)):

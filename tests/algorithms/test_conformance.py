@@ -462,7 +462,12 @@ def test_a_state_in_16_bits_keeps_its_tree_shapes_and_dtypes(row, platform):
         assert leaf.dtype == np.float32
 
 
-@each_row
+# Adam divides a step by its own size, and MOON compares a model with what it began from: where
+# these are near 0 in single precision, rounding decides which way they go.
+ROUNDING_DECIDES = {"moon", "per_fedavg, hessian-free"}
+
+
+@pytest.mark.parametrize("row", sorted(set(ROWS) - ROUNDING_DECIDES))
 def test_models_in_16_bits_have_the_outcome_of_models_in_32_to_rounding(row):
     wanted, heard = without_randomness(row)(CLIENTS)
     with storing_models("bf16"):

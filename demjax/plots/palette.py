@@ -23,7 +23,7 @@ def more_colours(count: int, taken: Sequence[str]) -> list[str]:
     gaps = np.diff(edges)
 
     def fitting(apart: float) -> np.ndarray:
-        return np.maximum(np.ceil(gaps / apart - 1e-9).astype(int) - 1, 0)
+        return np.maximum(np.floor(gaps / apart + 1e-9).astype(int) - 1, 0)
 
     low, high = 1e-6, LIGHTEST
     for _ in range(40):

@@ -121,6 +121,16 @@ def for_sketch(seed: int) -> PRNGKeyArray:
     return jax.random.key(seed)
 
 
+def for_sample() -> PRNGKeyArray:
+    """The key of which clients stand for all where chance is asked, the same in all rounds."""
+    return jax.random.fold_in(jax.random.key(0), 1)
+
+
+def for_surrogates() -> PRNGKeyArray:
+    """The key of clients that chance makes, the same in all rounds."""
+    return jax.random.fold_in(jax.random.key(0), 2)
+
+
 def for_leaf(of_sketch: PRNGKeyArray, number: Number) -> PRNGKeyArray:
     """The key of a projection's signs for one leaf of a model."""
     return jax.random.fold_in(of_sketch, number)

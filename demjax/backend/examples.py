@@ -102,6 +102,14 @@ def divided(clients: ClientData) -> ClientData:
     return ClientData(x=inputs, **others)
 
 
+def together(clients: ClientData) -> ClientData:
+    """The same data with all inputs on every device, for who trains one model on all of them."""
+    if not isinstance(clients.x, DividedExamples):
+        return clients
+    x = clients.x.parts.array[clients.x.place]
+    return clients._replace(x=lax.with_sharding_constraint(x, PartitionSpec()))
+
+
 def _placed(
     train: Int[np.ndarray, " N M"], size: Int[np.ndarray, " N"], examples: int, devices: int
 ) -> tuple[Int32[np.ndarray, " D R"], Int32[np.ndarray, " T"], Int32[np.ndarray, " N M"]]:

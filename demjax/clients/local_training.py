@@ -71,6 +71,7 @@ class LocalTraining(NamedTuple):
         predict: As of the task: ``(model, x[B]) -> outputs[B]`` in evaluation mode, or ``None``.
         features: ``(model, batch) -> float[B, D]``: what a model's last layer is given, in training
             mode, for ``slope(model, batch, of_features)``; ``None`` where a model tells none.
+        losses: As of the task: ``(outputs[B], y[B]) -> float[B]``, or ``None``.
     """
 
     init: Callable[[PRNGKeyArray], Params]
@@ -83,6 +84,7 @@ class LocalTraining(NamedTuple):
     optimizer: optax.GradientTransformation | None = None
     predict: Callable[..., Any] | None = None
     features: Callable[..., Float[Array, " B D"]] | None = None
+    losses: Callable[..., Float[Array, " B"]] | None = None
 
 
 class TrainingInfo(NamedTuple):
@@ -235,7 +237,7 @@ def local_training(
         return lasting(epochs).epochs * ((clients.train_size + size - 1) // size)
 
     features = None if task.loss_with_features is None else partial(features_of, task)
-    own_steps = steps, batches, optimizer, task.predict, features
+    own_steps = steps, batches, optimizer, task.predict, features, task.losses
     return LocalTraining(task.init, train, begin, task.state, mean, *own_steps)
 
 

@@ -4,6 +4,7 @@ A new feature, distance, linkage method or cut is registered in its file here. W
 the groups that are found belongs to ``hierarchy``.
 """
 
+from demjax.clustering.by_label import by_label as by_label
 from demjax.clustering.clusterings import Clustering as Clustering
 from demjax.clustering.clusterings import auto as auto
 from demjax.clustering.clusterings import exact as exact
@@ -26,10 +27,12 @@ from demjax.clustering.distances import sqeuclidean as sqeuclidean
 from demjax.clustering.features import Features as Features
 from demjax.clustering.features import everything as everything
 from demjax.clustering.features import gradients as gradients
+from demjax.clustering.features import label_gradients as label_gradients
 from demjax.clustering.features import layers as layers
 from demjax.clustering.features import sketch as sketch
 from demjax.clustering.features import updates as updates
 from demjax.clustering.features import weights as weights
+from demjax.clustering.gap import gap as gap
 from demjax.clustering.group_sizes import attach_small as attach_small
 from demjax.clustering.linkage import BACKENDS as BACKENDS
 from demjax.clustering.linkage import METHODS as METHODS

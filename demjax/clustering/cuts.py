@@ -27,8 +27,9 @@ class Cut(NamedTuple):
     """A way of cutting dendrograms, made by ``depth``, ``counts`` or ``heights``.
 
     Attributes:
-        take: ``(merges[N-1, 4], distances[N, N]) -> Hierarchy``: cut one dendrogram, traceable.
-            The distances are those it was made from; with ``min_size = 1`` they may be None.
+        take: ``(merges[N-1, 4], distances[N, N], wanted=None) -> Hierarchy``: cut one dendrogram,
+            traceable. The distances are those it was made from; with ``min_size = 1`` they may be
+            None. ``wanted`` says by what metric and method.
         levels: Levels of groups under the root, ``K``.
         slots: Group slots on a level, ``G``.
         least: Fewest clients of a group that it makes.
@@ -36,7 +37,7 @@ class Cut(NamedTuple):
         compares: Whether it needs the distances.
     """
 
-    take: Callable[[Float[Array, " N-1 4"], Float[Array, " N N"] | None], Hierarchy]
+    take: Callable[..., Hierarchy]
     levels: int
     slots: int
     least: int = 1
@@ -213,7 +214,7 @@ def cut_heights(
 
 
 def _cut(cut: Callable, levels: int, slots: int, min_size: int, **facts: int) -> Cut:
-    def take(merges, distances):
+    def take(merges, distances, wanted=None):
         return attach_small(cut(merges), distances, min_size)
 
     known = {"least": min_size, "needs": slots} | facts

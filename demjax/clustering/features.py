@@ -1,18 +1,23 @@
-"""What of a client's learning its likeness is judged by: weights, updates, gradients, a sketch.
+"""What of a client's learning its likeness is judged by: weights, updates, gradients, by label.
 
 ``weights``, ``updates`` and ``gradients`` say *what*; ``layers`` and ``sketch`` say *which part*:
 ``updates(sketch(256, of=layers("Dense_1")))``.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from demjax.backend.narrow import widened
 from demjax.base import Params
 from demjax.clients import participation
+from demjax.clients.label_gradients import label_gradients_at
+from demjax.clustering.by_label import by_label
+from demjax.clustering.distances import Metric
 from demjax.clustering.projection import Selection, everything, sketch
 from demjax.models.layers import chosen_layers
 from demjax.pytrees import as_pytree
@@ -23,20 +28,27 @@ class Features(NamedTuple):
     """What is looked at when clients organise themselves, made by a factory such as ``updates``.
 
     Attributes:
-        memory: ``(params, size) -> memory``: what to remember before the first round; () if
-            nothing. The size is that of cohorts, ``None`` if everyone trains in every round.
+        memory: ``(params, size, local, clients) -> memory``: what to remember before the first
+            round; () if nothing. The size is that of cohorts, ``None`` if everyone trains in every
+            round.
         before: ``(memory, params, cohort) -> memory``: before the local training of a round's
             cohort, as in ``demjax.cohorts``.
         after: ``(memory, params, gradient=None, *, cohort, regroup) -> (seen, memory)``: after it,
             the features of all clients, others' as they last were, and what to remember for the
             next round; ``regroup`` says whether clients organise themselves by what is seen.
         gradients: Whether the gradients of the last local epoch are needed.
+        observe: ``(local, key, model, clients, cohort, regroup) -> [] or [what is seen]``: what
+            clients see of their examples at the root's model, which ``after`` is given in the place
+            of gradients.
+        metric: The distance that goes with them, where no other does.
     """
 
-    memory: Callable[[Params, int | None], Any]
+    memory: Callable[..., Any]
     before: Callable[[Any, Params, participation.Cohort], Any]
-    after: Callable[..., tuple[Params, Any]]
+    after: Callable[..., tuple[Any, Any]]
     gradients: bool = False
+    observe: Callable[..., list[Any]] = lambda *_: []
+    metric: Metric | None = None
 
 
 @FEATURES.register()
@@ -55,7 +67,7 @@ def weights(
     """
     part = _selection(select, feature_layers, sketch)
     return Features(
-        memory=lambda params, size: (),
+        memory=lambda params, size, *_: (),
         before=lambda memory, params, cohort: (),
         after=lambda memory, params, gradient=None, *, cohort, regroup: (part(params), ()),
     )
@@ -79,7 +91,7 @@ def gradients(
     """
     part = _selection(select, feature_layers, sketch)
 
-    def memory(params, size):
+    def memory(params, size, *_):
         return () if size is None else jax.tree.map(jnp.zeros_like, part(params))
 
     def after(memory, params, gradient=None, *, cohort, regroup):
@@ -111,7 +123,7 @@ def updates(
     """
     part = _selection(select, feature_layers, sketch)
 
-    def memory(params, size):
+    def memory(params, size, *_):
         count = jax.tree.leaves(params)[0].shape[0]
         # In single precision, for an update is less than the digits that are stored of a model.
         nothing = jax.tree.map(lambda leaf: jnp.zeros_like(widened(leaf)), part(params))
@@ -133,6 +145,56 @@ def updates(
         return added, (added, counts & ~regroup)
 
     return Features(memory, before, after)
+
+
+@FEATURES.register()
+def label_gradients(
+    *,
+    feature_layers: tuple[str, ...] = (),
+    buckets: Annotated[int, Range(1)] = 257,
+    strata: Annotated[int, Range(2)] = 4,
+) -> Features:
+    """Gradients at the root's model, label by label: who conflicts, whatever labels each has.
+
+    Each client's mean gradient of the examples of each label that it has, which the metric
+    ``by_label`` compares for labels that two clients share. With cohorts, a client that does not
+    take part is seen as it last was; one that never has shares no label with anyone.
+
+    Args:
+        feature_layers: layers whose gradients they are; by default the last
+        buckets: numbers of a count sketch that stand for a gradient, best a prime number
+        strata: parts of equal size that targets are ordered into where they are no labels
+    """
+    see = partial(label_gradients_at, layers=tuple(feature_layers), buckets=buckets, strata=strata)
+
+    def shapes(local, model, clients):
+        return jax.eval_shape(partial(see, local), jax.random.key(0), model, clients)
+
+    def nothing(local, model, clients):
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes(local, model, clients))
+
+    def memory(params, size, local, clients):
+        return () if size is None else nothing(local, params.model(0), clients)
+
+    def observe(local, key, model, clients, cohort, regroup):
+        def now(_):
+            return see(local, key, model, clients, cohort)
+
+        return [lax.cond(regroup, now, lambda _: nothing(local, model, clients), None)]
+
+    def after(memory, params, seen, *, cohort, regroup):
+        if cohort is None:
+            return seen, ()
+        kept = participation.kept(memory, cohort, seen)
+        return kept, jax.tree.map(partial(jnp.where, regroup), kept, memory)
+
+    return Features(
+        memory,
+        lambda memory, params, cohort: memory,
+        after,
+        observe=observe,
+        metric=by_label,
+    )
 
 
 def _selection(

@@ -74,7 +74,8 @@ def self_organization(
 
     Args:
         features: What likeness is judged by: a name, or ``updates()``.
-        metric: Distances between clients from their features: a name, or ``cosine``.
+        metric: Distances between clients from their features: a name, or ``cosine``. Features with
+            a distance of their own, as ``label_gradients`` with ``by_label``, have no other.
         linkage: Linkage method, one of ``METHODS``.
         linkage_backend: Where linkage is computed, one of ``BACKENDS``.
         clustering: Whether all clients are compared over all parameters: a name, or
@@ -89,8 +90,8 @@ def self_organization(
         TypeError: If an argument is unknown.
     """
     features, cut, way = cast(Features, features), cast(Cut, cut), cast(Clustering, clustering)
-    method = cast(Method, linkage)
-    wanted = Wanted(cast(Metric, metric), method, linkage_backend, cut.compares, changing or 0)
+    method, metric = cast(Method, linkage), features.metric or cast(Metric, metric)
+    wanted = Wanted(metric, method, linkage_backend, cut.compares, changing or 0)
 
     def begin(clients):
         kind = wanted.kind
@@ -105,7 +106,7 @@ def self_organization(
         made = way.dendrogram(wanted, seen, last, organization.known)
         times = organization.times + 1
         now = Organization(hierarchy.groups, made.merges, made.cophenetic, times, made.known)
-        found = cut.take(made.merges, made.distances)
+        found = cut.take(made.merges, made.distances, wanted)
         if last is not None:
             found = without(found, last < 0, cut.least)
         return found, now

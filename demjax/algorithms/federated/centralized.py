@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, cast
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from demjax.backend.examples import together
 from demjax.base import Algorithm, ClientData, Hierarchy, Models, Params
 from demjax.clients.local_training import LocalTraining
 from demjax.hierarchy.groups import root_only
@@ -55,7 +56,7 @@ def centralized(
     side. An example of several clients is there once for each.
 
     The optimizer starts afresh each round. The pooled examples are ``N M`` numbers of memory, one
-    model is trained, and several devices gain nothing.
+    model is trained, and several devices gain nothing: each has all examples for it.
 
     Args:
         local: How the model is trained, as if all were one client.
@@ -98,7 +99,7 @@ def pooled(clients: ClientData) -> ClientData:
     there = jnp.arange(width) < clients.train_size[:, None]
     rows = jnp.sort(jnp.where(there, clients.train, last).reshape(-1))
     rows = jnp.where(rows == last, rows[0], rows)
-    return clients._replace(
+    return together(clients)._replace(
         train=rows[None],
         train_size=total[None],
         test=clients.test[:1],

@@ -112,7 +112,8 @@ def demlearn(
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnState:
         client = stack_copies(model := local.init(key), clients.n_clients)
         group, known = stack_copies(model, levels + 1, slots), unorganized(n := clients.n_clients)
-        memory, last = features.memory(client, cohort), participation.nobody_yet(n, cohort)
+        memory = features.memory(client, cohort, local, clients)
+        last = participation.nobody_yet(n, cohort)
         more = *known, memory, jnp.int32(0), last, client if keeps else ()
         return DemLearnState(client, group, *more)
 
@@ -129,6 +130,7 @@ def demlearn(
         proximal = ProximalTerm(tree.flat_groups(group), which, weight, chosen)
         client, loss, *slopes = local.train(key, begin, clients, proximal, features.gradients, who)
         regroup = state.round % period == 0
+        slopes += features.observe(local, key, group.model(-1, 0), clients, who, regroup)
         seen, memory = features.after(memory, client, *slopes, cohort=who, regroup=regroup)
         last = participation.attended(state.last, who, state.round)
         hierarchy, known = lax.cond(regroup, organize, lambda _, *now: now[:2], seen, *old, last)

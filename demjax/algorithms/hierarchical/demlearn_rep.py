@@ -97,7 +97,10 @@ def demlearn_rep(
         client = stack_copies(model := local.init(key), n := clients.n_clients)
         parts(client, clients)
         group, known = stack_copies(model, levels + 1, slots), unorganized(n)
-        memory, last = features.memory(client, cohort), participation.nobody_yet(n, cohort)
+        memory, last = (
+            features.memory(client, cohort, local, clients),
+            participation.nobody_yet(n, cohort),
+        )
         more = *known, memory, jnp.int32(0), last
         return DemLearnRepState(client, group, *more)
 
@@ -127,7 +130,8 @@ def demlearn_rep(
 
         seen = partial(zeroed, part.head, ~whole)  # by the clustering
         start, (client, loss, *slopes) = lax.cond(whole, all_layers, by_parts)
-        memory, looked_at = features.before(state.memory, seen(start), who), map(seen, slopes)
+        memory, looked_at = features.before(state.memory, seen(start), who), [*map(seen, slopes)]
+        looked_at += features.observe(local, key, group.model(-1, 0), clients, who, regroup)
         options = {"cohort": who, "regroup": regroup}
         looks, memory = features.after(memory, seen(client), *looked_at, **options)
         last = participation.attended(state.last, who, state.round)

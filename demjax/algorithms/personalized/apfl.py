@@ -119,7 +119,7 @@ def apfl(
 
             def mixed(w, v):
                 share = state.alpha.reshape(-1, *[1] * (v.ndim - 1))
-                return (1 - share) * w + share * v
+                return ((1 - share) * w + share * v).astype(v.dtype)
 
             client = local.begin(state.own, each_array(mixed, client, state.own))
         return under_one_root(client, state.server)

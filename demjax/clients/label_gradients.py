@@ -39,6 +39,7 @@ def label_gradients_at(
     cohort: participation.Cohort = None,
     *,
     layers: tuple[str, ...] = (),
+    all_layers: bool = False,
     buckets: int,
     strata: int,
 ) -> LabelGradients:
@@ -55,6 +56,7 @@ def label_gradients_at(
         clients: Everybody's data.
         cohort: Whose gradients are asked for; those of all others are 0, of 0 examples.
         layers: Layers whose gradients they are, as in ``chosen_layers``; none for the last one.
+        all_layers: Whether none stands for all of them.
         buckets: Numbers that stand for a gradient, best a prime number.
         strata: Parts of equal size that targets are ordered into where they are no labels.
 
@@ -67,7 +69,7 @@ def label_gradients_at(
             "this one does not; possible are the features updates or weights."
         )
     predict, losses = local.predict, local.losses
-    whole = chosen_leaves(local, model, clients, layers)
+    whole = chosen_leaves(local, model, clients, layers, all_layers)
     label_of, labels = labelling(local, model, clients, strata)
     width, signs = sketch_form(model, whole, buckets)
 
@@ -103,10 +105,14 @@ def label_gradients_at(
 
 
 def chosen_leaves(
-    local: LocalTraining, model: Params, clients: ClientData, layers: tuple[str, ...]
+    local: LocalTraining,
+    model: Params,
+    clients: ClientData,
+    layers: tuple[str, ...],
+    all_layers: bool = False,
 ) -> Params:
     """The leaves of some layers, by default of the last, as plain truth values; none is state."""
-    if layers:
+    if layers or all_layers:
         chosen = chosen_layers(model, layers)
     else:
         shapes = jax.eval_shape(lambda model: stack_copies(model, 1), model)

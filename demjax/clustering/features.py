@@ -151,6 +151,7 @@ def updates(
 def label_gradients(
     *,
     feature_layers: tuple[str, ...] = (),
+    all_layers: bool = False,
     buckets: Annotated[int, Range(1)] = 257,
     strata: Annotated[int, Range(2)] = 4,
 ) -> Features:
@@ -162,10 +163,17 @@ def label_gradients(
 
     Args:
         feature_layers: layers whose gradients they are; by default the last
+        all_layers: whether that is by default all of them, at the cost of a whole gradient
         buckets: numbers of a count sketch that stand for a gradient, best a prime number
         strata: parts of equal size that targets are ordered into where they are no labels
     """
-    see = partial(label_gradients_at, layers=tuple(feature_layers), buckets=buckets, strata=strata)
+    see = partial(
+        label_gradients_at,
+        layers=tuple(feature_layers),
+        all_layers=all_layers,
+        buckets=buckets,
+        strata=strata,
+    )
 
     def shapes(local, model, clients):
         return jax.eval_shape(partial(see, local), jax.random.key(0), model, clients)

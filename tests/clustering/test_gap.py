@@ -1,0 +1,130 @@
+"""Where heights jump: planted groups of points, none, several levels; surrogates by their laws."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.cluster.hierarchy import fcluster
+from scipy.cluster.hierarchy import linkage as scipys
+from scipy.spatial.distance import pdist, squareform
+
+from demjax.clustering import euclidean, gap, sqeuclidean
+from demjax.clustering.clusterings import Wanted
+from demjax.clustering.gap import centred, jumps, ratios, surrogate
+from demjax.clustering.linkage import linkage
+from demjax.registry import LINKAGES
+
+
+def blobs(seed, sizes, apart, width=8):
+    """Points of spheres whose centres are so far from one another."""
+    rng = np.random.default_rng(seed)
+    centres = apart * np.linalg.qr(rng.normal(size=(width, width)))[0][: len(sizes)]
+    return np.repeat(centres, sizes, axis=0) + rng.normal(size=(sum(sizes), width)) / np.sqrt(width)
+
+
+def squares(points):
+    return jnp.asarray(squareform(pdist(points) ** 2), jnp.float32)
+
+
+WANTED = Wanted(sqeuclidean, LINKAGES["average"].make(), "xla", True)
+
+
+@jax.jit
+def cut(distances):
+    return gap().take(linkage(distances), distances, WANTED)
+
+
+@pytest.mark.parametrize("sizes", [(20, 20), (15, 20, 5), (10, 10, 10, 10)])
+def test_planted_groups_are_found_and_as_many(sizes):
+    for seed in range(3):
+        found = np.asarray(cut(squares(blobs(seed, sizes, 4))).groups)
+        assert found.shape == (2, sum(sizes))
+        truth = np.repeat(np.arange(len(sizes)), sizes)
+        assert len(np.unique(found[0])) == len(sizes)
+        assert len(set(zip(found[0], truth, strict=True))) == len(sizes)
+
+
+def test_points_of_one_group_are_one_whatever_its_shape():
+    rng, alarms = np.random.default_rng(0), 0
+    for seed in range(40):
+        stretched = rng.normal(size=(40, 8)) * rng.uniform(0.1, 3, size=8)
+        stretched[seed % 40] *= 1 + seed % 3  # one of them far out is no group
+        alarms += np.asarray(cut(squares(stretched)).groups[0]).max() > 0
+    assert alarms <= 1
+
+
+def test_levels_are_cut_where_heights_jump_the_lowest_first():
+    centres = np.array([[0.0, 0], [3, 0], [60, 0], [63, 0], [0, 90], [3, 90]])
+    rng = np.random.default_rng(1)
+    points = np.repeat(centres, 8, axis=0) + 0.1 * rng.normal(size=(48, 2))
+    apart = squares(points)
+    two = gap(levels=2, most_groups=10).take(linkage(apart), apart, WANTED)
+    assert [len(np.unique(row)) for row in np.asarray(two.groups)] == [6, 3, 1]
+    three = gap(levels=3, most_groups=10).take(linkage(apart), apart, WANTED)
+    numbers = [len(np.unique(row)) for row in np.asarray(three.groups)]
+    assert numbers[-1] == 1
+    assert numbers == sorted(numbers, reverse=True)
+
+
+def test_ratios_are_those_of_scipys_heights_where_two_groups_are_large_enough():
+    for seed in range(5):
+        pairs = pdist(np.random.default_rng(seed).normal(size=(14, 3))) ** 2
+        tree = scipys(pairs, "average")
+        wanted = []
+        for k in range(2, 9):
+            sizes = np.bincount(fcluster(tree, k, "maxclust"))
+            counts = np.sum(sizes >= 3) >= 2
+            wanted.append(tree[-(k - 1), 2] / tree[-k, 2] if counts else 1.0)
+        found = ratios(linkage(squareform(pairs)), 8, 3)
+        np.testing.assert_allclose(found, wanted, rtol=1e-4)
+
+
+def test_surrogates_have_the_covariance_that_points_have():
+    points = blobs(0, (6, 6), 3, width=4)
+    gram = centred(squares(points))
+    middle = points - points.mean(0)
+    np.testing.assert_allclose(gram, middle @ middle.T, atol=1e-4)
+    keys = jax.random.split(jax.random.key(0), 2000)
+    found = np.asarray(jax.vmap(lambda key: surrogate(key, gram))(keys))
+    # Squared distances of two points of a normal distribution: twice its variance on average,
+    # with the variance 8 tr(Σ²).
+    covariance = np.cov(points.T)
+    pairs = found[:, 0, 1], found[:, 3, 7]
+    for some in pairs:
+        assert abs(some.mean() / (2 * np.trace(covariance)) - 1) < 0.06
+        assert abs(some.var() / (8 * np.trace(covariance @ covariance)) - 1) < 0.25
+
+
+def test_euclidean_distances_are_squared_before_chance_is_asked():
+    points = blobs(2, (12, 12), 4)
+    apart = squares(points)
+    roots = Wanted(euclidean, LINKAGES["average"].make(), "xla", True)
+    found = gap().take(linkage(jnp.sqrt(apart)), jnp.sqrt(apart), roots)
+    assert np.asarray(found.groups[0]).max() == 1
+
+
+def test_more_clients_than_surrogates_are_made_of_are_sampled():
+    points = blobs(3, (150, 150, 50), 4)
+    apart = squares(points)
+    found = np.asarray(cut(apart).groups[0])
+    assert [*np.bincount(found)] == [150, 150, 50]
+    all_ = jumps(linkage(apart), apart, WANTED, 16, 2, 9, 3.0)
+    assert all_.chance.shape == (9,)
+
+
+def test_equal_distances_few_clients_and_those_that_diverged_have_one_group():
+    for count in (2, 5):
+        same = jnp.ones((count, count)) - jnp.eye(count)
+        found = gap().take(linkage(same), same, WANTED)
+        assert found.groups.shape == (2, count)
+        assert np.all(np.asarray(found.groups) == 0)
+    apart = squares(blobs(0, (20,), 1)).at[3].set(jnp.inf).at[:, 3].set(jnp.inf).at[3, 3].set(0)
+    found = jax.jit(lambda d: gap().take(linkage(d), d, WANTED))(apart)
+    assert np.all(np.asarray(found.groups) == 0)
+
+
+def test_numbers_out_of_their_range_are_refused():
+    with pytest.raises(ValueError, match="most_groups"):
+        gap(most_groups=1)
+    with pytest.raises(ValueError, match="surrogates"):
+        gap(surrogates=3)

@@ -12,6 +12,7 @@ from demjax.registry import ALGORITHMS
 from demjax.runs.compare_systems import compare
 from demjax.runs.compared import Comparison
 from demjax.runs.save import save_run
+from demjax.simulation.group_search import Groups, groups
 from demjax.simulation.over_rounds import over_rounds
 from demjax.simulation.plan import Plan, plan
 from demjax.simulation.run import History, simulate, watch
@@ -24,6 +25,7 @@ __all__ = [
     "Algorithm",
     "ClientData",
     "Comparison",
+    "Groups",
     "Hierarchy",
     "History",
     "LocalTraining",
@@ -37,6 +39,7 @@ __all__ = [
     "compare",
     "data",
     "grid",
+    "groups",
     "hierarchy",
     "linkage",
     "local_training",

@@ -121,6 +121,11 @@ def for_sketch(seed: int) -> PRNGKeyArray:
     return jax.random.key(seed)
 
 
+def for_halves() -> PRNGKeyArray:
+    """The key that draws halves of all examples, by which one sees how sure groups are."""
+    return jax.random.fold_in(jax.random.key(0), 3)
+
+
 def for_sample() -> PRNGKeyArray:
     """The key of which clients stand for all where chance is asked, the same in all rounds."""
     return jax.random.fold_in(jax.random.key(0), 1)

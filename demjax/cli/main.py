@@ -18,6 +18,7 @@ from demjax.runs.exits import DONE, FAILED, INTERRUPTED, WRONG, first_line, say
 
 COMMANDS = {
     "run": "run one experiment",
+    "groups": "do these clients have groups, how many, and who",
     "plan": "what a run would need on an accelerator that need not be here",
     "partition": "partition a data set over clients, and show who has what",
     "compare": "systems under several seeds in one table, or runs side by side",

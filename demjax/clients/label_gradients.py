@@ -42,6 +42,7 @@ def label_gradients_at(
     all_layers: bool = False,
     buckets: int,
     strata: int,
+    folds: int = 1,
 ) -> LabelGradients:
     """Gradients of each client's training examples at one model, averaged label by label.
 
@@ -59,6 +60,8 @@ def label_gradients_at(
         all_layers: Whether none stands for all of them.
         buckets: Numbers that stand for a gradient, best a prime number.
         strata: Parts of equal size that targets are ordered into where they are no labels.
+        folds: Parts at random that a client's examples are seen in, each with labels of its own:
+            label ``c`` of part ``f`` is number ``c F + f``.
 
     Raises:
         ValueError: If the task has neither predictions nor losses, or there is no such layer.
@@ -86,7 +89,10 @@ def label_gradients_at(
     def step(sums, batch, slope):
         mean, count, square = sums
         each = jax.vmap(one)(batch.x, batch.y)
-        hot = jax.nn.one_hot(label_of(batch.y), labels) * batch.weight[:, None]
+        label = label_of(batch.y)
+        if folds > 1:
+            label = label * folds + jax.random.randint(batch.key, label.shape, 0, folds)
+        hot = jax.nn.one_hot(label, labels * folds) * batch.weight[:, None]
         lengths = jnp.sum(each**2, axis=1)
         highest = jax.lax.Precision.HIGHEST
         sums = (
@@ -97,7 +103,7 @@ def label_gradients_at(
         return sums, jnp.zeros(())
 
     n = clients.n_clients
-    nothing = tuple(jnp.zeros((n, labels, *more)) for more in ((width,), (), ()))
+    nothing = tuple(jnp.zeros((n, labels * folds, *more)) for more in ((width,), (), ()))
     (total, count, square), _ = cast(Any, local.steps)(
         key, nothing, clients, step, cohort=cohort, epochs=1
     )

@@ -121,10 +121,10 @@ def jumps(
     if squares.shape[0] > SAMPLE:
         some = jax.random.permutation(keys.for_sample(), squares.shape[0])[:SAMPLE]
         squares = squares[some[:, None], some]
-    gram = centred(squares)
+    points = points_of(squares)
 
     def one(key):
-        apart = surrogate(key, gram)
+        apart = surrogate(key, points)
         apart = jnp.sqrt(apart) if rooted else apart
         tree = linkage(apart, method)
         return jnp.log(jnp.max(ratios(tree, min(most_groups, tree.shape[0]), min_size)))
@@ -146,23 +146,25 @@ def ratios(merges: Float[Array, " N-1 4"], most_groups: int, min_size: int) -> F
     )
 
 
-def centred(squares: Float[Array, " N N"]) -> Float[Array, " N N"]:
-    """Products about the mean of points of these squared distances, ``−½ J D J``."""
+def points_of(squares: Float[Array, " N N"]) -> Float[Array, " N N"]:
+    """Points about their mean that have these squared distances, by classical scaling.
+
+    ``X Xᵀ = −½ J D J``; of distances that no points have, without what is negative of that.
+    """
     mean = jnp.mean(squares, axis=0)
-    return -0.5 * (squares - mean - mean[:, None] + jnp.mean(mean))
+    value, vector = jnp.linalg.eigh(-0.5 * (squares - mean - mean[:, None] + jnp.mean(mean)))
+    return vector * jnp.sqrt(jnp.maximum(value, 0.0))
 
 
-def surrogate(key: PRNGKeyArray, gram: Float[Array, " N N"]) -> Float[Array, " N N"]:
+def surrogate(key: PRNGKeyArray, points: Float[Array, " N D"]) -> Float[Array, " N N"]:
     """Squared distances of as many points of a normal distribution with the same covariance.
 
-    With ``X`` the points, of which only ``X Xᵀ`` is known, these are the rows of
-    ``Z X / √(N − 1)`` for a matrix ``Z`` of standard normal numbers.
+    These are the rows of ``Z X / √(N − 1)`` for a matrix ``Z`` of standard normal numbers.
     """
-    count = gram.shape[0]
+    count = points.shape[0]
     z = jax.random.normal(key, (count, count)) / jnp.sqrt(count - 1.0)
-    highest = lax.Precision.HIGHEST
-    product = jnp.matmul(jnp.matmul(z, gram, precision=highest), z.T, precision=highest)
-    product = (product + product.T) / 2
+    drawn = jnp.matmul(z, points, precision=lax.Precision.HIGHEST)
+    product = jnp.matmul(drawn, drawn.T, precision=lax.Precision.HIGHEST)
     square = jnp.diagonal(product)
     apart = jnp.maximum(square[:, None] + square - 2 * product, 0.0)
     return jnp.where(jnp.eye(count, dtype=bool), 0.0, apart)

@@ -14,7 +14,7 @@ from demjax.backend import policy
 from demjax.backend.policy import storing_models
 from demjax.backend.sharding import devices_at_work
 from demjax.base import Algorithm, ClientData, Task
-from demjax.clients.local_training import local_training
+from demjax.clients.local_training import LocalTraining, local_training
 from demjax.experiment.experiment import Experiment, settled
 from demjax.experiment.load_data import check_range, load, partitioned, without_tests
 from demjax.experiment.notes import notes, validation_note
@@ -125,15 +125,8 @@ def algorithm_for(
         ValueError: If its options do not go together.
     """
     values = experiment.values
-    local = local_training(
-        task,
-        call(OPTIMIZERS.find(experiment.optimizer), OPTIMIZERS, values),
-        epochs=experiment.epochs,
-        batch_size=experiment.batch_size,
-        chunk=experiment.chunk,
-    )
     choice = ALGORITHMS.find(experiment.algorithm)
-    known: dict[str, Any] = {"local": local, "cohort": experiment.cohort}
+    known: dict[str, Any] = {"local": local_of(experiment, task), "cohort": experiment.cohort}
     if values.get("placement") == "true_clusters":
         known["client_groups"] = true_clusters
     made = call(choice, ALGORITHMS, values, **known)
@@ -143,6 +136,17 @@ def algorithm_for(
             "demjax.base.Algorithm(init=…, round=…, models=…)."
         )
     return made
+
+
+def local_of(experiment: Experiment, task: Task) -> LocalTraining:
+    """How the clients of an experiment train on their own."""
+    return local_training(
+        task,
+        call(OPTIMIZERS.find(experiment.optimizer), OPTIMIZERS, experiment.values),
+        epochs=experiment.epochs,
+        batch_size=experiment.batch_size,
+        chunk=experiment.chunk,
+    )
 
 
 def parameters(task: Task) -> int:

@@ -455,9 +455,9 @@ def test_a_preset_gives_way_to_a_file_and_both_to_flags(tmp_path, capsys):
     config = tomllib.loads((out / "config.toml").read_text())
     assert config["clustering"]["linkage"] == "complete"
     assert config["clustering"]["min_size"] == 4
-    assert config["clustering"]["groups"] == [8, 4]
-    assert config["algorithm"]["start"] == "root"
-    assert config["algorithm"]["mix"] == [0.6, 0.3, 0.3]
+    assert config["clustering"]["cut"] == "gap"
+    assert config["algorithm"]["start"] == "parent"
+    assert config["algorithm"]["mix"] == [0.2, 0.0]
 
 
 def test_an_unknown_preset_is_refused(tmp_path, capsys):

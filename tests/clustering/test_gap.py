@@ -10,7 +10,7 @@ from scipy.spatial.distance import pdist, squareform
 
 from demjax.clustering import euclidean, gap, sqeuclidean
 from demjax.clustering.clusterings import Wanted
-from demjax.clustering.gap import centred, jumps, ratios, surrogate
+from demjax.clustering.gap import jumps, points_of, ratios, surrogate
 from demjax.clustering.linkage import linkage
 from demjax.registry import LINKAGES
 
@@ -81,15 +81,15 @@ def test_ratios_are_those_of_scipys_heights_where_two_groups_are_large_enough():
 
 def test_surrogates_have_the_covariance_that_points_have():
     points = blobs(0, (6, 6), 3, width=4)
-    gram = centred(squares(points))
+    found = points_of(squares(points))
     middle = points - points.mean(0)
-    np.testing.assert_allclose(gram, middle @ middle.T, atol=1e-4)
+    np.testing.assert_allclose(found @ found.T, middle @ middle.T, atol=1e-4)
     keys = jax.random.split(jax.random.key(0), 2000)
-    found = np.asarray(jax.vmap(lambda key: surrogate(key, gram))(keys))
+    drawn = np.asarray(jax.vmap(lambda key: surrogate(key, found))(keys))
     # Squared distances of two points of a normal distribution: twice its variance on average,
     # with the variance 8 tr(Σ²).
     covariance = np.cov(points.T)
-    pairs = found[:, 0, 1], found[:, 3, 7]
+    pairs = drawn[:, 0, 1], drawn[:, 3, 7]
     for some in pairs:
         assert abs(some.mean() / (2 * np.trace(covariance)) - 1) < 0.06
         assert abs(some.var() / (8 * np.trace(covariance @ covariance)) - 1) < 0.25

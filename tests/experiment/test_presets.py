@@ -20,12 +20,11 @@ def test_the_published_preset_is_the_published_run():
     assert (resolved.clients, resolved.amplification) == (50, 1.0)
 
 
-def test_the_recommended_preset_trains_from_the_root_in_groups_of_updates():
+def test_the_recommended_preset_trains_within_as_many_groups_as_conflict_label_by_label():
     resolved = resolve(read_preset("recommended"))
-    assert (resolved.features, resolved.metric, resolved.linkage) == ("updates", "cosine", "ward")
-    assert (resolved.cut, resolved.groups, resolved.min_size) == ("counts", (8, 4), 3)
-    assert (resolved.start, resolved.weighting) == ("root", "examples")
-    assert resolved.mix == (0.6, 0.3, 0.3)
+    assert (resolved.features, resolved.cut) == ("label_gradients", "gap")
+    assert (resolved.start, resolved.weighting) == ("parent", "examples")
+    assert (resolved.mix, resolved.prox) == ((0.2, 0.0), 0.0)
 
 
 def test_an_unknown_preset_is_answered_with_the_nearest():

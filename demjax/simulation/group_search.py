@@ -1,0 +1,253 @@
+"""Do these clients have groups at all, how many, who, and how sure is that?"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from demjax import keys
+from demjax.algorithms import fedavg
+from demjax.base import ClientData, Params
+from demjax.clients.label_gradients import LabelGradients, label_gradients_at, labelling
+from demjax.clients.local_training import LocalTraining
+from demjax.clustering.by_label import by_label, shared_label_distances
+from demjax.clustering.clusterings import Wanted
+from demjax.clustering.cuts import cut_heights
+from demjax.clustering.gap import gap, jumps
+from demjax.clustering.linkage import linkage
+from demjax.registry import LINKAGES, check_number
+
+BUCKETS, STRATA, FOLDS, HALVES = 257, 4, 8, 20
+"""Numbers in a sketch, strata of targets, parts of examples, and how many halves are drawn."""
+MOST_GROUPS, LEAST, SURROGATES, DEVIATIONS = 16, 2, 39, 3.0
+"""As the defaults of the cut by gap."""
+INPUTS = 5
+"""How many of the inputs that differ most are told."""
+
+
+class Groups(NamedTuple):
+    """What is known of the groups that clients have.
+
+    Attributes:
+        n_groups: How many; 1 where there are none.
+        groups: The group of each client, from 0 on in the order of their first clients.
+        stability: How much as many groups of half of the examples are these, 0 to 1: the mean of
+            ``client_stability``.
+        client_stability: Of each client, clients that are in its group both times, in parts of
+            those that are once or twice, on average over halves drawn at random.
+        found_again: Share of these halves in which a jump is found, or none where there is none.
+        ratio: For each number of groups from 2 on, how far merge heights jump there.
+        limit: Up to what ratio that is chance.
+        labels: Of each label, how far clients of different groups differ, in units of chance, in
+            parts of how far those of one group do; NaN where there are none to compare.
+        inputs: Numbers of the inputs, as flat indices, by which groups differ most label by label,
+            the first most; none where there is one group.
+        input_ratio: Variance of each of these between groups in parts of that within them.
+        distances: Of all clients, as of ``clustering.by_label``.
+        merges: SciPy's linkage matrix of these.
+    """
+
+    n_groups: int
+    groups: Int[np.ndarray, " N"]
+    stability: float
+    client_stability: Float[np.ndarray, " N"]
+    found_again: float
+    ratio: Float[np.ndarray, " G-1"]
+    limit: float
+    labels: Float[np.ndarray, " C"]
+    inputs: Int[np.ndarray, " I"]
+    input_ratio: Float[np.ndarray, " I"]
+    distances: Float[np.ndarray, " N N"]
+    merges: Float[np.ndarray, " N-1 4"]
+
+
+def groups(
+    local: LocalTraining,
+    clients: ClientData,
+    *,
+    rounds: int = 3,
+    key: PRNGKeyArray | None = None,
+    all_layers: bool = False,
+) -> Groups:
+    """Find out whether clients have groups that conflict, whatever labels each of them has.
+
+    One model is trained by all clients for a few rounds of federated averaging. There each client's
+    gradients are compared label by label (``clustering.by_label``), and merge heights tell how many
+    groups there are (``clustering.gap``). The same is done with random halves of all clients'
+    examples, which tells how sure that is (Hennig's clusterwise stability by Jaccard's index).
+
+    Args:
+        local: How clients train, as ``local_training`` makes it.
+        clients: Everybody's data.
+        rounds: Rounds of federated averaging before, 0 or more.
+        key: All randomness; by default always the same.
+        all_layers: Whether gradients of all layers are compared, not of the last alone.
+
+    Returns:
+        What was found.
+
+    Raises:
+        ValueError: If there are fewer than 3 clients, rounds are below 0, or the task does not tell
+            predictions and losses.
+
+    Source: Hennig, *Cluster-wise assessment of cluster stability*, CSDA 52, 2007.
+    """
+    check_number("Looking for groups", "rounds", rounds, 0)
+    if clients.n_clients < 3:
+        raise ValueError(
+            f"Groups are looked for among 3 clients or more, but there are {clients.n_clients}."
+        )
+    key = jax.random.key(0) if key is None else key
+    model = jax.jit(partial(_trained, local, rounds=rounds))(key, clients)
+    seen = jax.jit(partial(_seen, local, all_layers=all_layers))(key, model, clients)
+    found = jax.device_get(jax.jit(_found)(seen, keys.for_halves()))
+    distances, merges, own, (halves, numbers), ratio, limit, labels = found
+    jaccard = np.mean([_jaccard(own, half) for half in halves], axis=0)
+    inputs, by = _inputs(local, model, clients, own)
+    return Groups(
+        int(own.max()) + 1,
+        own,
+        float(jaccard.mean()),
+        jaccard,
+        float(np.mean((numbers > 1) == (own.max() > 0))),
+        ratio,
+        float(limit),
+        labels,
+        inputs,
+        by,
+        distances,
+        merges,
+    )
+
+
+def _trained(
+    local: LocalTraining, key: PRNGKeyArray, clients: ClientData, *, rounds: int
+) -> Params:
+    """The model of all after some rounds of federated averaging."""
+    algorithm = fedavg(local)
+
+    def one_round(number, state):
+        return algorithm.round(keys.for_round(key, number), state, clients)[0]
+
+    start = algorithm.init(keys.for_initial_model(key), clients)
+    state = lax.fori_loop(0, rounds, one_round, start)
+    models = algorithm.models(state)
+    assert models.group is not None
+    return models.group.model(-1, 0)
+
+
+def _seen(
+    local: LocalTraining,
+    key: PRNGKeyArray,
+    model: Params,
+    clients: ClientData,
+    *,
+    all_layers: bool,
+) -> LabelGradients:
+    """Label gradients in parts, ``[N, C, F, …]``."""
+    seen = label_gradients_at(
+        local,
+        key,
+        model,
+        clients,
+        all_layers=all_layers,
+        buckets=BUCKETS,
+        strata=STRATA,
+        folds=FOLDS,
+    )
+    return jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[0], -1, FOLDS, *leaf.shape[2:]), seen)
+
+
+def together(seen: LabelGradients, parts: Float[Array, " F"]) -> LabelGradients:
+    """Label gradients of the examples of some parts, those that are 1 and not 0."""
+    counts = jnp.sum(seen.counts * parts, axis=2)
+    total = jnp.einsum("ncf,ncfd->ncd", seen.counts * parts, seen.mean)
+    mean = total / jnp.maximum(counts, 1.0)[..., None]
+    return LabelGradients(mean, counts, jnp.sum(seen.square * parts, axis=2))
+
+
+def _found(seen: LabelGradients, key: PRNGKeyArray) -> tuple[Any, ...]:
+    method = LINKAGES["average"].make()
+    wanted = Wanted(by_label, method, "xla", True)
+    cut = gap(most_groups=MOST_GROUPS, min_size=LEAST)
+
+    def grouped(parts):
+        distances = by_label(together(seen, parts))
+        merges = linkage(distances, method)
+        return distances, merges, cut.take(merges, distances, wanted).groups[0]
+
+    whole = jnp.ones(FOLDS, jnp.float32)
+    distances, merges, own = grouped(whole)
+    number = jnp.max(own) + 1
+
+    def half(key):
+        order = jax.random.permutation(key, FOLDS)
+        _, merges, found = grouped((order < FOLDS // 2).astype(jnp.float32))
+        kept = merges[jnp.maximum(merges.shape[0] - number, 0), 2]  # the last merge of so many
+        as_many = cut_heights(merges, kept[None], MOST_GROUPS).groups[0]
+        return jnp.where(number > 1, as_many, found), jnp.max(found) + 1
+
+    most = min(MOST_GROUPS, merges.shape[0])
+    told = jumps(merges, distances, wanted, most, LEAST, SURROGATES, DEVIATIONS)
+    halves = lax.map(half, jax.random.split(key, HALVES))
+    labels = _by_label(together(seen, whole), own)
+    return distances, merges, own, halves, told.ratio, told.limit, labels
+
+
+def _by_label(seen: LabelGradients, groups: Int[Array, " N"]) -> Float[Array, " C"]:
+    """Of each label how far clients of different groups differ in parts of those of one."""
+    other = groups[:, None] != groups
+    itself = jnp.eye(groups.size, dtype=bool)
+
+    def one(label):
+        alone = jax.tree.map(lambda leaf: lax.dynamic_slice_in_dim(leaf, label, 1, 1), seen)
+        distances, known = shared_label_distances(alone)
+        between = jnp.mean(distances, where=known & other)
+        return between / jnp.mean(distances, where=known & ~other & ~itself)
+
+    return lax.map(one, jnp.arange(seen.counts.shape[1]))
+
+
+def _jaccard(own: Int[np.ndarray, " N"], other: Int[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    """Of each client those in its group both times, in parts of those that are once or twice."""
+    both = np.zeros((own.max() + 1, other.max() + 1))
+    np.add.at(both, (own, other), 1)
+    shared = both[own, other]
+    return shared / (both.sum(axis=1)[own] + both.sum(axis=0)[other] - shared)
+
+
+def _inputs(
+    local: LocalTraining, model: Params, clients: ClientData, groups: Int[np.ndarray, " N"]
+) -> tuple[Int[np.ndarray, " I"], Float[np.ndarray, " I"]]:
+    """The inputs whose means differ most between groups, label by label, and how much."""
+    if groups.max() == 0:
+        return np.zeros(0, int), np.zeros(0)
+    label_of, labels = labelling(local, model, clients, STRATA)
+    train, size = np.asarray(clients.train), np.asarray(clients.train_size)
+    real = np.arange(train.shape[1]) < size[:, None]
+    examples, owner = train[real], np.nonzero(real)[0]
+    code = groups[owner] * labels + np.asarray(label_of(clients.y[examples]))
+    cells = (int(groups.max()) + 1) * labels
+    x = np.asarray(clients.x)
+    total, square = np.zeros((2, cells, x[0].size))
+    for begin in range(0, len(examples), 4096):
+        some = slice(begin, begin + 4096)
+        values = x[examples[some]].reshape(len(examples[some]), -1).astype(float)
+        hot = (code[some] == np.arange(cells)[:, None]).astype(float)
+        total += hot @ values
+        square += hot @ values**2
+    count = np.bincount(code, minlength=cells).reshape(-1, labels, 1)
+    total, square = (sums.reshape(-1, labels, x[0].size) for sums in (total, square))
+    mean = total / np.maximum(count, 1)
+    of_label = total.sum(axis=0) / np.maximum(count.sum(axis=0), 1)
+    between = np.sum(count * (mean - of_label) ** 2, axis=(0, 1))
+    free = max(np.sum(count > 0) - np.sum(count.sum(axis=0) > 0), 1)
+    within = np.sum(square - count * mean**2, axis=(0, 1))
+    within /= max(len(examples) - np.sum(count > 0), 1)
+    ratio = between / free / np.maximum(within, 1e-6 * max(within.max(), 1e-12))
+    order = np.argsort(-ratio, kind="stable")[:INPUTS]
+    return order, ratio[order]

@@ -61,7 +61,7 @@ def settings(data: str) -> dict[str, Callable[[Any], Any]]:
     }
 
     def add(name: str, **options: Any) -> None:
-        made[name] = lambda local: demjax.demlearn(local, prox=0.002, **options)
+        made[name] = lambda local: demjax.demlearn(local, **{"prox": 0.002, **options})
 
     def control(mix: float) -> None:
         made[f"control-{mix}"] = lambda local: demjax.fedavg(local, mix=mix)
@@ -114,6 +114,15 @@ def settings(data: str) -> dict[str, Callable[[Any], Any]]:
         ("root-gentle", hierarchy.from_root, gentle, "examples"),
     ):
         add(f"ward-updates-{name}", start=start, mix=mix, weighting=weighting, **best)
+    add(
+        "recommended",
+        features=clustering.label_gradients(),
+        cut=clustering.gap(),
+        start=hierarchy.from_parent,
+        mix=(0.2, 0.0),
+        weighting="examples",
+        prox=0.0,
+    )
     add("published-parent", start=hierarchy.from_parent)
     add("published-root", start=hierarchy.from_root, weighting="examples")
     return made

@@ -25,7 +25,7 @@ ALGORITHMS = (
     "demlearn",
     "demlearn-p-amplified",
     "control",
-    "recommended",
+    "by-updates",
     "pfedme",
 )
 RATES = {"pfedme": 0.08}
@@ -39,7 +39,7 @@ def algorithm_named(name: str, local):
     import demjax
     from demjax import clustering, hierarchy
 
-    def recommended():
+    def by_updates():
         return demjax.demlearn(
             local,
             prox=0.002,
@@ -53,7 +53,7 @@ def algorithm_named(name: str, local):
         )
 
     return {
-        "recommended": recommended,
+        "by-updates": by_updates,
         "fedavg": lambda: demjax.fedavg(local),
         "fedprox": lambda: demjax.fedprox(local, prox=0.5),
         "demlearn": lambda: demjax.demlearn(local, levels=3, mix=0.6, prox=0.0),

@@ -30,7 +30,7 @@ NAMES = {
     "demlearn": "DemLearn, no amplification",
     "demlearn-p-amplified": "DemLearn-P, amplified",
     "control": "control: FedAvg, clients mixed with α = 0.6",
-    "recommended": "DemLearn, recommended setting",
+    "by-updates": "DemLearn, grouped by updates",
     "pfedme": "pFedMe, λ = 10, K = 2",
 }
 # Ends after 99 rounds: Nguyen et al., arXiv 2007.03278, and the curves published with it. Those
@@ -60,7 +60,7 @@ COLOURS = {
     "demlearn": "#E69F00",
     "demlearn-p-amplified": "#CC79A7",
     "control": "#009E73",
-    "recommended": "#000000",
+    "by-updates": "#000000",
     "pfedme": "#8C8C8C",
 }
 

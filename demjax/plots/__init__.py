@@ -14,6 +14,7 @@ from demjax.plots.dendrograms import dendrograms as dendrograms
 from demjax.plots.extra_measures import extra_measures as extra_measures
 from demjax.plots.fairness import fairness as fairness
 from demjax.plots.fairness import fairness_of as fairness_of
+from demjax.plots.found_groups import found_groups as found_groups
 from demjax.plots.group_measures import group_sizes as group_sizes
 from demjax.plots.group_measures import rand_index as rand_index
 from demjax.plots.labels_by_client import labels_by_client as labels_by_client

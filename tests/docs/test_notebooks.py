@@ -56,8 +56,8 @@ def quick(monkeypatch):
     plt.close("all")
 
 
-def test_there_are_five():
-    assert [file.name[:2] for file in NOTEBOOKS] == ["01", "02", "03", "04", "05"]
+def test_there_are_six():
+    assert [file.name[:2] for file in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06"]
 
 
 @each

@@ -4,8 +4,10 @@ import normalized
 import tiny
 
 OPTIONS = {name: {"head_layers": ("b",)} for name in ("demlearn_rep", "fedala", "fedper", "fedrep")}
-"""By algorithm: of arrays in no layer, which are its head; and no draw of some examples."""
+"""By algorithm: of arrays in no layer, which are its head; no draw of some examples;
+and clusters that are found within two rounds."""
 OPTIONS["fedala"] |= {"sampled": 100.0}
+OPTIONS["fl_hc"] = {"rounds_before": 1}
 OPTIONS["demlearn_rep"] |= {"whole_rounds": 1}
 TASKS = {"fedbn": normalized.task}
 """By algorithm: a model of several layers, with batch normalization."""

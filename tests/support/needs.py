@@ -8,6 +8,7 @@ OPTIONS = {name: {"head_layers": ("b",)} for name in ("demlearn_rep", "fedala", 
 and clusters that are found within two rounds."""
 OPTIONS["fedala"] |= {"sampled": 100.0}
 OPTIONS["fl_hc"] = {"rounds_before": 1}
+OPTIONS["cfl"] = {"eps1": 9.0, "eps2": 0.0, "split_after": 1}
 OPTIONS["demlearn_rep"] |= {"whole_rounds": 1}
 TASKS = {"fedbn": normalized.task}
 """By algorithm: a model of several layers, with batch normalization."""

@@ -21,6 +21,7 @@ from demjax.backend import policy
 from demjax.backend.flat_store import Flat, Leaves, beside_parameters, form_of
 from demjax.backend.narrow import NARROW, stored_as, widened
 from demjax.backend.rows import put_rows as put_rows
+from demjax.backend.rows import rows_where as rows_where
 from demjax.backend.rows import take_rows as take_rows
 from demjax.base import Params
 

@@ -5,7 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Int
+from jaxtyping import Array, Bool, Int
 
 from demjax.backend import policy
 from demjax.backend.narrow import readable, writable
@@ -38,3 +38,8 @@ def put_rows(stacked: Params, rows: Int[Array, " R"] | Int[Array, ""], new: Para
         return readable(written, old.dtype)
 
     return jax.tree.map(put, stacked, new)
+
+
+def rows_where(yes: Bool[Array, " N"], new: jax.Array, old: jax.Array) -> jax.Array:
+    """An array ``[N, ...]`` with new rows where it says so, and the old ones elsewhere."""
+    return jnp.where(yes.reshape(-1, *[1] * (new.ndim - 1)), new, old)

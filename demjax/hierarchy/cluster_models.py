@@ -69,6 +69,7 @@ class ClusterModels(NamedTuple):
         models: ``(now) -> Models``, as of ``Algorithm``.
         before_scoring: As of ``Algorithm``.
         moment: When clients' models are scored.
+        holds: Whether what clients trained is held.
     """
 
     init: Callable[[Params, Int[Array, " N"]], Clusters]
@@ -79,6 +80,7 @@ class ClusterModels(NamedTuple):
     models: Callable[[Clusters], Models]
     before_scoring: Callable | None
     moment: str
+    holds: bool
 
 
 def cluster_models(
@@ -153,7 +155,7 @@ def cluster_models(
         return Models(client, group, now.hierarchy)
 
     steps = init, start, placed, train, averaged, models
-    return ClusterModels(*steps, scored.before_scoring, scored.moment)
+    return ClusterModels(*steps, scored.before_scoring, scored.moment, holds)
 
 
 def counted(weighting: Weighting, clients: ClientData) -> Int[Array, " N"]:

@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from demjax.base import Algorithm, ClientData, Models, Params
-from demjax.clients.local_training import LocalTraining, TrainingInfo
+from demjax.clients.local_training import LocalTraining
 from demjax.clients.parameters import parameters_alone
 from demjax.clustering.bipartition import second_halves
 from demjax.clustering.distances import cosine
@@ -70,9 +70,9 @@ def cfl(
     All begin in one cluster. In a round everyone trains from its cluster's model, which gives
     updates ``Δ_i``; then, for every cluster ``c``,
 
-    1. where ``‖Σ_{i ∈ c} m_i Δ_i / Σ_{i ∈ c} m_i‖ < ε₁`` and ``max_{i ∈ c} ‖Δ_i‖ > ε₂`` it is parted
-       into the two of which the highest cosine of updates across, ``⟨Δ_i, Δ_j⟩ / ‖Δ_i‖ ‖Δ_j‖``, is
-       least;
+    1. where ``‖Σ_{i ∈ c} m_i Δ_i / Σ_{i ∈ c} m_i‖ < ε₁`` and ``max_{i ∈ c} ‖Δ_i‖ > ε₂`` it is
+       parted into the two of which the highest cosine of updates across,
+       ``⟨Δ_i, Δ_j⟩ / ‖Δ_i‖ ‖Δ_j‖``, is least;
     2. ``θ_c ← θ_c + Σ_{i ∈ c} m_i Δ_i / Σ_{i ∈ c} m_i``, in both parts of one that was parted.
 
     The exact bipartition is that of single linkage, as in the paper's algorithm; its authors'

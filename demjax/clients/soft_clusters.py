@@ -39,9 +39,9 @@ class Mixture(NamedTuple):
 def responsibilities(
     local: LocalTraining, mixture: Mixture, omega: Float[Array, " K"], batch: Batch
 ) -> Float[Array, " K B"]:
-    """What of each example is each model's: ``γ_k ∝ ω_k exp(−f(x, y; φ_k)) / C_{y;k}``.
+    """What of each example is each model's: ``γ_k = ω_k I_k / Σ_n ω_n I_n``.
 
-    Losses ``f`` are those of evaluation mode. Over the models they add up to 1.
+    ``I_k = exp(−f(x, y; φ_k)) / C_{y;k}``, with losses ``f`` of evaluation mode.
 
     Args:
         local: Says what the losses are.

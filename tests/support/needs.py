@@ -11,6 +11,7 @@ and clusters that are found within two rounds."""
 OPTIONS["fedala"] |= {"sampled": 100.0}
 OPTIONS["fl_hc"] = {"rounds_before": 1}
 OPTIONS["cfl"] = {"eps1": 9.0, "eps2": 0.0, "split_after": 1}
+OPTIONS["pacfl"] = {"clusters": 3, "basis": 1}
 OPTIONS["demlearn_rep"] |= {"whole_rounds": 1}
 
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from demjax import keys
 from demjax.base import NO_GROUP, Algorithm, ClientData, Models
 from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining
@@ -130,8 +131,9 @@ def fedrc(
             everyone = below_one_root(jnp.full(count, number), clusters)
             begin = part.start(now._replace(hierarchy=everyone))
             trained, loss = train_part(local, key, begin, old, number, clients, who)
-            form = {"average": average, "reference": now.cluster.model(number), "key": key}
-            mean = server_mean(trained, clients, who, weighting, **form)
+            form = {"average": average, "reference": now.cluster.model(number)}
+            noise = keys.for_part(keys.for_noise(key), number)
+            mean = server_mean(trained, clients, who, weighting, key=noise, **form)
             made = trained if part.holds else (), loss
             return jax.tree.map(partial(rows_where, best == number), made, carry), mean
 

@@ -16,6 +16,7 @@ from demjax.backend.sharding import devices_at_work
 from demjax.base import Algorithm, ClientData, Task
 from demjax.clients.local_training import local_training
 from demjax.experiment.experiment import Experiment, settled
+from demjax.experiment.faults import stragglers_of, under_faults, with_lied_labels
 from demjax.experiment.load_data import check_range, load, partitioned, without_tests
 from demjax.experiment.notes import notes, validation_note
 from demjax.experiment.validation import check_together
@@ -70,9 +71,11 @@ def build(experiment: Experiment) -> Run:
     if experiment.validation is not None:
         found = without_tests(experiment, found)
         about_data.append(validation_note(found.partition))
-    values, dataset = experiment.values, found.dataset
+    values, count = experiment.values, len(found.partition.train)
     if values["clients"] is None:
-        check_together({**values, "clients": len(found.partition.train)}, experiment.given)
+        check_together({**values, "clients": count}, experiment.given)
+    found = with_lied_labels(values, found)
+    dataset = found.dataset
     x, inputs = _inputs(experiment, dataset, found.held)
     parts = policy.divides_examples(x.nbytes, devices_at_work())
     clients = data.client_data(x, dataset.y, found.held, on_host=parts)
@@ -84,7 +87,7 @@ def build(experiment: Experiment) -> Run:
         for name in ("average_layers", "feature_layers", "head_layers")
         if values.get(name)
     ]
-    algorithm = algorithm_for(experiment, task, found.true_clusters)
+    algorithm = algorithm_for(experiment, task, found.true_clusters, count)
     take_measures = measure(
         task,
         clients,
@@ -112,7 +115,10 @@ def build(experiment: Experiment) -> Run:
 
 
 def algorithm_for(
-    experiment: Experiment, task: Task, true_clusters: Int[np.ndarray, " N"] | None = None
+    experiment: Experiment,
+    task: Task,
+    true_clusters: Int[np.ndarray, " N"] | None = None,
+    clients: int | None = None,
 ) -> Algorithm:
     """The algorithm of an experiment, and the local training that it is made of.
 
@@ -120,6 +126,7 @@ def algorithm_for(
         experiment: As ``resolve`` returns it.
         task: What is learned.
         true_clusters: Of each client, for groups that are to be these.
+        clients: Number of clients; by default as the experiment says.
 
     Raises:
         ValueError: If its options do not go together.
@@ -131,18 +138,24 @@ def algorithm_for(
         epochs=experiment.epochs,
         batch_size=experiment.batch_size,
         chunk=experiment.chunk,
+        stragglers=stragglers_of(values),
     )
     choice = ALGORITHMS.find(experiment.algorithm)
-    known: dict[str, Any] = {"local": local, "cohort": experiment.cohort}
+    known: dict[str, Any] = {}
     if values.get("placement") == "true_clusters":
         known["client_groups"] = true_clusters
-    made = call(choice, ALGORITHMS, values, **known)
-    if not isinstance(made, Algorithm):
-        raise ValueError(
-            f"The algorithm {choice.name!r} made {type(made).__name__}; possible is "
-            "demjax.base.Algorithm(init=…, round=…, models=…)."
-        )
-    return made
+
+    def make(**parts: Any) -> Algorithm:
+        made = call(choice, ALGORITHMS, values, **known, **parts)
+        if not isinstance(made, Algorithm):
+            raise ValueError(
+                f"The algorithm {choice.name!r} made {type(made).__name__}; possible is "
+                "demjax.base.Algorithm(init=…, round=…, models=…)."
+            )
+        return made
+
+    count = experiment.clients if clients is None else clients
+    return under_faults(make, local, values, experiment.cohort, count)
 
 
 def parameters(task: Task) -> int:

@@ -32,13 +32,18 @@ _PRESETS = resources.files("demjax.experiment").joinpath("presets")
 WITHOUT = {
     "amplified_rounds": ("amplification", 1.0),
     "beta_decay": ("beta", None),
+    "attackers": ("attack", None),
     "beta_floor": ("beta", None),
+    "dropout_rate": ("dropout_rate", 0.0),
+    "leave_out_nonfinite": ("leave_out_nonfinite", False),
     "nesterov": ("momentum", None),
     "server_nesterov": ("server_momentum", None),
+    "straggler_least": ("straggler_rate", 0.0),
+    "straggler_rate": ("straggler_rate", 0.0),
 }
 """Options that mean nothing while another one has a value; they are not written down then."""
 
-EMPTY = ("average_layers", "extra", "feature_layers", "measures_every")
+EMPTY = ("attacker_clients", "average_layers", "extra", "feature_layers", "measures_every")
 """Lists that say nothing where they are empty."""
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from demjax.data.transforms.layout import Layout
 from demjax.registry import (
     ALGORITHMS,
+    ATTACKS,
     CONFLICTS,
     DATASETS,
     METRICS,
@@ -134,7 +135,41 @@ class Algorithm:
     algorithm: Annotated[str, ALGORITHMS] = "demlearn"
 
 
-TABLES = {"run": Run, "data": Data, "model": Model, "training": Training, "algorithm": Algorithm}
+@dataclass(frozen=True, kw_only=True)
+class Faults:
+    """What goes wrong: clients that are not there, are slow, break or lie.
+
+    Args:
+        dropout_rate: chance that a client drops out of a round
+        trace_file: file with lines client,first,last: the rounds in which each client is there,
+            the first round being 1; whoever has no line always is
+        straggler_rate: chance that a client makes fewer local steps in a round
+        straggler_least: least share of its steps that a straggler makes
+        leave_out_nonfinite: whether a client whose update is not finite is left out of the round:
+            of all means and of the clustering
+        attack: what clients that lie send or train on; by default nobody lies
+        attackers: share of the clients that lie, drawn once by the seed
+        attacker_clients: numbers of clients that lie, beside those or alone
+    """
+
+    dropout_rate: Annotated[float, Range(0, 1)] = 0.0
+    trace_file: str | None = None
+    straggler_rate: Annotated[float, Range(0, 1)] = 0.0
+    straggler_least: Annotated[float, Range(0, 1)] = 0.0
+    leave_out_nonfinite: bool = False
+    attack: Annotated[str | None, Slot(ATTACKS, prefix="attack_")] = None
+    attackers: Annotated[float, Range(0, 1)] = 0.0
+    attacker_clients: Annotated[tuple[int, ...], Range(0, 10**9)] = ()
+
+
+TABLES = {
+    "run": Run,
+    "data": Data,
+    "model": Model,
+    "training": Training,
+    "algorithm": Algorithm,
+    "faults": Faults,
+}
 """The tables by name; what a choice takes can be in further ones, such as ``[clustering]``."""
 
 

@@ -6,7 +6,10 @@ from typing import Any
 from demjax.data.partitions.published import check_published
 from demjax.data.transforms.normalization import PUBLISHED as SCALED
 from demjax.metrics.extra import chosen
-from demjax.registry import ALGORITHMS, METRICS, accepts
+from demjax.registry import ALGORITHMS, ATTACKS, METRICS, accepts
+
+MASKED = ("dropout_rate", "trace_file", "leave_out_nonfinite")
+"""Faults that need an algorithm whose cohorts can be chosen."""
 
 
 def check_together(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -21,6 +24,7 @@ def check_together(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         METRICS.find(str(word))
     _check_data(values)
     _check_cloud(values, given)
+    _check_faults(values)
     if values.get("clients") is not None:
         _check_clients(values, given)
     if values.get("cohort") is not None:
@@ -113,6 +117,42 @@ def _check_clients(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         raise ValueError(
             f"{stands('min_size')}, but {clients} clients make no two such groups; possible is 1 "
             f"to {two}."
+        )
+
+
+def _check_faults(values: Mapping[str, Any]) -> None:
+    """Refuse faults that mean nothing, or that the algorithm cannot have.
+
+    Raises:
+        ValueError: One sentence.
+    """
+    lies, some = values.get("attack"), values.get("attackers") or values.get("attacker_clients")
+    if lies is not None and not some:
+        raise ValueError(
+            f"--attack was given as {lies}, but nobody lies; possible is --attackers with a share "
+            "of the clients, or --attacker-clients with their numbers."
+        )
+    if lies is None and some:
+        raise ValueError(
+            "Attackers were given, but not what they do; possible is --attack with one of "
+            f"{', '.join(ATTACKS)}."
+        )
+    clients = values.get("clients") or 10**9
+    wrong = [one for one in values.get("attacker_clients", ()) if one >= clients]
+    if wrong:
+        raise ValueError(
+            f"--attacker-clients holds {wrong[0]}, but there are {clients} clients; possible is 0 "
+            f"to {clients - 1}."
+        )
+    choice = ALGORITHMS.find(values["algorithm"]) if "algorithm" in values else None
+    if choice is None or accepts(choice.make, "cohort"):
+        return
+    sends = lies is not None and ATTACKS.find(lies).facts.get("changes") != "labels"
+    given = [name for name in MASKED if values.get(name)] + ["attack"] * sends
+    if given:
+        raise ValueError(
+            f"--{given[0].replace('_', '-')} was given, but the algorithm {choice.label!r} takes "
+            "no argument 'cohort': there are no clients in it that train and send on their own."
         )
 
 

@@ -30,6 +30,8 @@ MODELS = Registry(
 )
 OPTIMIZERS = Registry("optimizer", "demjax.clients.optimizers", table="training")
 
+ATTACKS = Registry("attack", "demjax.clients.attacks", table="faults")
+
 METRICS = Registry("extra measure", "demjax.metrics", table="run", given=("task", "outputs", "y"))
 
 FEATURES = Registry("features", "demjax.clustering", table="clustering", given=("select",))

@@ -173,6 +173,8 @@ CLIENTS = (
 
 TOLD = {
     "loss": "training loss in the last round; in metrics.csv its mean over those who trained",
+    "dropped": "clients of the last round's cohort that dropped out of it",
+    "left_out": "clients whose updates in the last round were not finite, and so left out",
     "divergence": "how far the trained models of the last round are from their mean",
 }
 """What fields of a round's info mean that several algorithms have."""

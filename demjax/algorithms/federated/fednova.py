@@ -85,7 +85,7 @@ def fednova(
         key: PRNGKeyArray, state: FedNovaState, clients: ClientData
     ) -> tuple[FedNovaState, TrainingInfo]:
         who = participation.draw(key, clients.n_clients, cohort)
-        steps = cast(Callable, local.batches)(clients)
+        steps = cast(Callable, local.batches)(clients, key=key)
         way = way_of_steps(local.optimizer, steps, prox)
         share = clients.train_size / way
         nearby = near(state.server, clients.n_clients, prox) if drawn else None

@@ -16,14 +16,14 @@ from demjax.backend.sharding import devices_at_work
 from demjax.base import Algorithm, ClientData, Task
 from demjax.clients.local_training import local_training
 from demjax.experiment.experiment import Experiment, settled
-from demjax.experiment.faults import stragglers_of, under_faults, with_lied_labels
+from demjax.experiment.faults import own_options, stragglers_of, under_faults, with_lied_labels
 from demjax.experiment.load_data import check_range, load, partitioned, without_tests
 from demjax.experiment.notes import notes, validation_note
 from demjax.experiment.validation import check_together
 from demjax.metrics import Measures, measure
 from demjax.metrics.selection import TakeMeasures
 from demjax.models.layers import selection_in_words
-from demjax.registry import ALGORITHMS, MODELS, NORMALIZATIONS, OPTIMIZERS, call
+from demjax.registry import ALGORITHMS, MEANS, MODELS, NORMALIZATIONS, OPTIMIZERS, call
 from demjax.tasks.classification import classification
 
 COMPUTE: Mapping[str, Any] = {"bf16": jnp.bfloat16, "float32": jnp.float32, "tf32": jnp.float32}
@@ -142,6 +142,8 @@ def algorithm_for(
     )
     choice = ALGORITHMS.find(experiment.algorithm)
     known: dict[str, Any] = {}
+    if values.get("mean") is not None:
+        known["average"] = call(MEANS.find(values["mean"]), MEANS, own_options(values, "mean_"))
     if values.get("placement") == "true_clusters":
         known["client_groups"] = true_clusters
 

@@ -19,10 +19,10 @@ from demjax.simulation.faults import with_faults
 
 
 def _attack(values: Mapping[str, Any]) -> Attack:
-    return call(ATTACKS.find(values["attack"]), ATTACKS, _without(values, "attack_"))
+    return call(ATTACKS.find(values["attack"]), ATTACKS, own_options(values, "attack_"))
 
 
-def _without(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def own_options(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """Options of a choice by its own names for them."""
     return {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
 

@@ -13,6 +13,7 @@ from demjax.registry import (
     ATTACKS,
     CONFLICTS,
     DATASETS,
+    MEANS,
     METRICS,
     MODELS,
     NORMALIZATIONS,
@@ -136,6 +137,17 @@ class Algorithm:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Aggregation:
+    """How models are averaged, on every level of a hierarchy.
+
+    Args:
+        mean: robust mean in place of the algorithm's own
+    """
+
+    mean: Annotated[str | None, Slot(MEANS, prefix="mean_")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Faults:
     """What goes wrong: clients that are not there, are slow, break or lie.
 
@@ -168,6 +180,7 @@ TABLES = {
     "model": Model,
     "training": Training,
     "algorithm": Algorithm,
+    "aggregation": Aggregation,
     "faults": Faults,
 }
 """The tables by name; what a choice takes can be in further ones, such as ``[clustering]``."""

@@ -6,7 +6,7 @@ from typing import Any
 from demjax.data.partitions.published import check_published
 from demjax.data.transforms.normalization import PUBLISHED as SCALED
 from demjax.metrics.extra import chosen
-from demjax.registry import ALGORITHMS, ATTACKS, METRICS, accepts
+from demjax.registry import ALGORITHMS, ATTACKS, MEANS, METRICS, accepts
 
 MASKED = ("dropout_rate", "trace_file", "leave_out_nonfinite")
 """Faults that need an algorithm whose cohorts can be chosen."""
@@ -25,6 +25,7 @@ def check_together(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     _check_data(values)
     _check_cloud(values, given)
     _check_faults(values)
+    _check_mean(values)
     if values.get("clients") is not None:
         _check_clients(values, given)
     if values.get("cohort") is not None:
@@ -153,6 +154,35 @@ def _check_faults(values: Mapping[str, Any]) -> None:
         raise ValueError(
             f"--{given[0].replace('_', '-')} was given, but the algorithm {choice.label!r} takes "
             "no argument 'cohort': there are no clients in it that train and send on their own."
+        )
+
+
+def _check_mean(values: Mapping[str, Any]) -> None:
+    """Refuse a robust mean that the algorithm does not take, or that cannot bear so many liars."""
+    name = values.get("mean")
+    if name is None or "algorithm" not in values:
+        return
+    algorithm, choice = ALGORITHMS.find(values["algorithm"]), MEANS.find(name)
+    if not accepts(algorithm.make, "average"):
+        raise ValueError(
+            f"--mean was given as {name}, but the algorithm {algorithm.label!r} takes no argument "
+            "'average': nothing is averaged in it that could be replaced."
+        )
+    if values.get("amplification", 1.0) != 1.0:
+        raise ValueError(
+            f"--mean was given as {name}, and --amplification as {values['amplification']:g}; only "
+            "the plain mean can be amplified: possible is --amplification 1."
+        )
+    members, share = values.get("cohort") or values.get("clients"), values.get("mean_liars")
+    if members is None or share is None or "beside" not in choice.facts:
+        return
+    beside, lying = choice.facts["beside"], int(share * members + 1e-3)
+    if members <= 2 * lying + beside:
+        most = max(0, (members - 1 - beside) // 2)
+        raise ValueError(
+            f"--mean {name} bears {most} liars of {members} clients at most, for there have to be "
+            f"more than 2 f{f' + {beside}' if beside else ''}, but --mean-liars {share:g} are "
+            f"{lying}; possible is --mean-liars 0 to {most / members:.3g}."
         )
 
 

@@ -6,10 +6,11 @@ ALGORITHMS = Registry(
     "algorithm",
     "demjax.algorithms",
     table="algorithm",
-    given=("local", "cohort"),
+    given=("local", "cohort", "average"),
     needed=("local",),
 )
 STARTS = Registry("start", "demjax.hierarchy", table="algorithm")
+MEANS = Registry("mean", "demjax.hierarchy.estimators", table="aggregation")
 
 DATASETS = Registry("data set", "demjax.data", table="data", given=("data_dir", "clients", "seed"))
 PARTITIONS = Registry(

@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 from experiments import experiment
 
+from demjax import simulate
 from demjax.cli.main import main
 from demjax.clients.dropouts import read_trace
 from demjax.experiment import build
 from demjax.experiment.config import read_toml, to_toml
 from demjax.experiment.experiment import resolve
 from demjax.experiment.faults import liars
+from demjax.registry import MEANS
 
+KEY = jax.random.key(0)
 SMALL = ["--clients", "8", "--model", "linear", "--rounds", "2", "--levels", "1", "--epochs", "1"]
 
 
@@ -116,5 +119,35 @@ def test_a_trace_that_is_none_is_said(content, words, tmp_path):
     ],
 )
 def test_faults_that_cannot_be_are_said(options, words):
+    with pytest.raises(ValueError, match=words):
+        resolve(options)
+
+
+def test_every_mean_by_name_holds_off_liars_and_the_plain_one_does_not():
+    options = {"clients": 10, "model": "linear", "partition": "iid", "algorithm": "fedavg"}
+    lies = {"attack": "gaussian", "attack_std": 30.0, "attackers": 0.2}
+    scores = {}
+    for mean in (None, *MEANS):
+        built = build.build(experiment(**options, **lies, mean=mean))
+        history = simulate(
+            built.algorithm, built.task, built.clients, rounds=2, key=KEY, eval_every=2
+        )
+        scores[mean] = float(history.measures.global_score[-1])
+    assert scores.pop(None) < 0.5 < min(scores.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"mean": "medain"}, "perhaps 'median' was meant"),
+        ({"mean": "krum", "mean_liars": 0.5}, "krum bears 23 liars of 50 clients at most, .*2 f"),
+        ({"mean": "krum", "cohort": 4, "mean_liars": 0.25}, "bears 0 liars of 4 clients"),
+        ({"mean": "trimmed_mean", "mean_liars": 0.6}, "--mean-liars"),
+        ({"mean": "median", "mean_liars": 0.2}, "takes no --mean-liars, which is for trimmed"),
+        ({"mean": "median", "algorithm": "local_only"}, "takes no argument 'average'"),
+        ({"mean": "median", "amplification": 1.15}, "possible is --amplification 1"),
+    ],
+)
+def test_means_that_cannot_be_are_said(options, words):
     with pytest.raises(ValueError, match=words):
         resolve(options)

@@ -140,7 +140,7 @@ def nan() -> Attack:
 def _of_honest(updates: Params, honest: Bool[Array, " N"]) -> tuple[Params, Params]:
     """Mean and standard deviation of honest clients' updates, leaves ``[...]``.
 
-    The deviation divides by their number, as that of all of them.
+    The deviation divides by one less than their number, as in the attacks' own code.
     """
     count = jnp.maximum(jnp.sum(honest), 1)
 
@@ -150,7 +150,8 @@ def _of_honest(updates: Params, honest: Bool[Array, " N"]) -> tuple[Params, Para
 
     means = jax.tree.map(mean, updates)
     squares = jax.tree.map(lambda u, m: mean(jnp.square(u - m)), updates, means)
-    return means, jax.tree.map(jnp.sqrt, squares)
+    unbiased = count / jnp.maximum(count - 1, 1)
+    return means, jax.tree.map(lambda square: jnp.sqrt(square * unbiased), squares)
 
 
 def attackers(

@@ -27,7 +27,7 @@ def lies(attack):
         (attacks.inner_product(epsilon=0.5), lambda u: -0.5 * u[HONEST].mean(0) + 0 * u),
         (
             attacks.a_little_is_enough(z=2.0),
-            lambda u: u[HONEST].mean(0) - 2 * u[HONEST].std(0) + 0 * u,
+            lambda u: u[HONEST].mean(0) - 2 * u[HONEST].std(0, ddof=1) + 0 * u,
         ),
         (attacks.nan(), lambda u: u * np.nan),
     ],

@@ -101,7 +101,8 @@ def demlearn_rep(
         parts(client, clients)
         group, known = stack_copies(model, levels + 1, slots), unorganized(n)
         memory, last = features.memory(client, cohort), participation.nobody_yet(n, cohort)
-        return DemLearnRepState(client, group, *known, memory, jnp.int32(0), last)
+        more = *known, memory, jnp.int32(0), last
+        return DemLearnRepState(client, group, *more)
 
     def one_round(
         key: PRNGKeyArray, state: DemLearnRepState, clients: ClientData
@@ -122,8 +123,7 @@ def demlearn_rep(
             return start, local.train(key, start, clients, proximal, features.gradients, who)
 
         def by_parts():
-            parent = tree.from_parent(own, group, state.hierarchy)
-            start = given(own, select(part.body, parent, placed))
+            start = given(own, select(part.body, tree.from_parent(own, *state[1:3]), placed))
             options = {"head_epochs": head_epochs, "gradients": features.gradients, "cohort": who}
             return start, trained_by_parts(local, key, start, clients, part, proximal, **options)
 

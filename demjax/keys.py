@@ -95,9 +95,9 @@ def for_attack(of_faults: PRNGKeyArray) -> PRNGKeyArray:
     return jax.random.fold_in(of_faults, _ATTACK)
 
 
-def for_noise(of_round: PRNGKeyArray) -> PRNGKeyArray:
-    """The key of the noise that is added to a round's means, as for differential privacy."""
-    return jax.random.fold_in(of_round, _NOISE)
+def for_noise(of: PRNGKeyArray) -> PRNGKeyArray:
+    """The key of the noise on a round's means, or on a batch's gradient, as for privacy."""
+    return jax.random.fold_in(of, _NOISE)
 
 
 def for_second_stage(of_round: PRNGKeyArray) -> PRNGKeyArray:

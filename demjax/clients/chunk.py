@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from demjax import keys
 from demjax.base import ClientData, Params, Task
 from demjax.clients.batches import batch_of, of_clients, steps_made, through_batches
+from demjax.clients.private_steps import Private, private_gradient
 from demjax.clients.proximal import ProximalTerm, towards
 from demjax.clients.statistics import recomputed
 from demjax.clients.step import Added, ClientStep, loss_and_gradient, stepped
@@ -27,6 +28,13 @@ class Recipe(NamedTuple):
     batch_size: int
     statistics: str
     stragglers: Stragglers | None = None
+    private: Private | None = None
+
+    @property
+    def slope(self) -> Callable:
+        """What gives a batch's loss and gradient, as ``loss_and_gradient``."""
+        how = self.private
+        return loss_and_gradient if how is None else partial(private_gradient, how)
 
 
 def train_chunk(
@@ -42,11 +50,11 @@ def train_chunk(
     gradients: bool,
 ) -> tuple[Params, Float[Array, " ..."], Params]:
     """Train some clients side by side; ``each`` is ``vmap``, or nothing for one client."""
-    task, optimizer, epochs, batch_size, statistics, stragglers = recipe
+    task, optimizer, epochs, batch_size, statistics, stragglers, _ = recipe
     target = each(partial(towards, proximal))(chunk_clients) if proximal is not None else None
 
     def step(now, fixed, batch):
-        loss, gradient, after = loss_and_gradient(task, added, now[0], batch)
+        loss, gradient, after = recipe.slope(task, added, now[0], batch)
         new = stepped(task, optimizer, added, now, gradient, after, *fixed)
         return new, loss, gradient if gradients else None
 
@@ -87,7 +95,7 @@ def step_chunk(
     """Take some clients side by side through their batches, by an algorithm's own step."""
     enter, leave = around or (None, None)
     states = states if enter is None else each(enter)(states)
-    task, _, epochs, batch_size, _, stragglers = recipe
+    task, _, epochs, batch_size, _, stragglers, _ = recipe
     slope = partial(loss_and_gradient, task, Added())
 
     def one(state, _, batch):

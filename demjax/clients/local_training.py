@@ -18,6 +18,7 @@ from demjax.clients.batches import steps_made
 from demjax.clients.chunk import Recipe
 from demjax.clients.device_share import step_some, sum_some, train_some
 from demjax.clients.optimizers import of_gradients
+from demjax.clients.private_steps import Private, check_private
 from demjax.clients.proximal import ProximalTerm
 from demjax.clients.statistics import begin_with, check_statistics
 from demjax.clients.step import Added, ClientStep, features_of
@@ -74,6 +75,8 @@ class LocalTraining(NamedTuple):
         predict: As of the task: ``(model, x[B]) -> outputs[B]`` in evaluation mode, or ``None``.
         features: ``(model, batch) -> float[B, D]``: what a model's last layer is given, in training
             mode, for ``slope(model, batch, of_features)``; ``None`` where a model tells none.
+        private: How gradients of examples are clipped and noised; ``None`` where they are not.
+        epochs: Passes over a client's examples, if a call says nothing else.
     """
 
     init: Callable[[PRNGKeyArray], Params]
@@ -86,6 +89,8 @@ class LocalTraining(NamedTuple):
     optimizer: optax.GradientTransformation | None = None
     predict: Callable[..., Any] | None = None
     features: Callable[..., Float[Array, " B D"]] | None = None
+    private: Private | None = None
+    epochs: int = 1
 
 
 class TrainingInfo(NamedTuple):
@@ -109,6 +114,7 @@ def local_training(
     chunk: int | None = None,
     statistics: str = "average",
     stragglers: Stragglers | None = None,
+    private: Private | None = None,
 ) -> LocalTraining:
     """Mini-batch training of every client on its own examples, in one traced program.
 
@@ -138,6 +144,8 @@ def local_training(
             training examples.
         stragglers: Who makes fewer steps in a round, as ``clients.stragglers.stragglers`` draws it;
             by default nobody.
+        private: Clips and noises the gradients of single examples; by default nothing does. There
+            are no ``steps`` then, whose uses of examples nobody has counted.
 
     Returns:
         The local training, which algorithms are assembled from.
@@ -151,9 +159,11 @@ def local_training(
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("chunk", chunk)):
         check_number("Local training", name, value, 1)
     check_statistics(task, statistics)
+    if private is not None:
+        check_private(task)
 
     optimizer = of_gradients("Local training", cast(optax.GradientTransformation, optimizer))
-    recipe = Recipe(task, optimizer, epochs, batch_size, statistics, stragglers)
+    recipe = Recipe(task, optimizer, epochs, batch_size, statistics, stragglers, private)
 
     def lasting(epochs: int | None) -> Recipe:
         check_number("Local training", "epochs", epochs, 1)
@@ -225,6 +235,12 @@ def local_training(
         epochs: int | None = None,
         around: tuple[Callable, Callable] | None = None,
     ) -> tuple[Any, Float[Array, " N"]]:
+        if private is not None:
+            raise ValueError(
+                "An algorithm with steps of its own, or one that asks clients for their losses, "
+                "cannot be private by example: nobody has counted how often it uses an example, "
+                "or noised what it asks for; possible is one such as fedavg, fedprox or demlearn."
+            )
         if statistics == "recompute":
             raise ValueError(
                 "An algorithm with steps of its own takes no statistics 'recompute'; possible is "
@@ -248,7 +264,8 @@ def local_training(
 
     features = None if task.loss_with_features is None else partial(features_of, task)
     own_steps = steps, batches, optimizer, task.predict, features
-    return LocalTraining(task.init, train, begin, task.state, mean, *own_steps)
+    own = *own_steps, private, epochs
+    return LocalTraining(task.init, train, begin, task.state, mean, *own)
 
 
 def _dealt(

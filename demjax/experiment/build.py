@@ -14,12 +14,15 @@ from demjax.backend import policy
 from demjax.backend.policy import storing_models
 from demjax.backend.sharding import devices_at_work
 from demjax.base import Algorithm, ClientData, Task
-from demjax.clients.local_training import local_training
+from demjax.clients.local_training import LocalTraining, local_training
+from demjax.clients.participation import Who
 from demjax.experiment.experiment import Experiment, settled
 from demjax.experiment.faults import own_options, stragglers_of, under_faults, with_lied_labels
 from demjax.experiment.load_data import check_range, load, partitioned, without_tests
 from demjax.experiment.notes import notes, validation_note
+from demjax.experiment.privacy import clients_private, examples_private, with_privacy
 from demjax.experiment.validation import check_together
+from demjax.hierarchy.private_mean import private_mean
 from demjax.metrics import Measures, measure
 from demjax.metrics.selection import TakeMeasures
 from demjax.models.layers import selection_in_words
@@ -139,10 +142,13 @@ def algorithm_for(
         batch_size=experiment.batch_size,
         chunk=experiment.chunk,
         stragglers=stragglers_of(values),
+        private=examples_private(values),
     )
     choice = ALGORITHMS.find(experiment.algorithm)
     known: dict[str, Any] = {}
-    if values.get("mean") is not None:
+    if values.get("client_clip") is not None:
+        known["average"] = private_mean(clients_private(values, task))
+    elif values.get("mean") is not None:
         known["average"] = call(MEANS.find(values["mean"]), MEANS, own_options(values, "mean_"))
     if values.get("placement") == "true_clusters":
         known["client_groups"] = true_clusters
@@ -157,7 +163,11 @@ def algorithm_for(
         return made
 
     count = experiment.clients if clients is None else clients
-    return under_faults(make, local, values, experiment.cohort, count)
+
+    def faulty(*, local: LocalTraining, cohort: Who) -> Algorithm:
+        return under_faults(make, local, values, cohort, count)
+
+    return with_privacy(faulty, local, values, experiment.cohort)
 
 
 def parameters(task: Task) -> int:

@@ -34,7 +34,9 @@ WITHOUT = {
     "beta_decay": ("beta", None),
     "attackers": ("attack", None),
     "beta_floor": ("beta", None),
+    "client_noise": ("client_clip", None),
     "dropout_rate": ("dropout_rate", 0.0),
+    "example_noise": ("example_clip", None),
     "leave_out_nonfinite": ("leave_out_nonfinite", False),
     "nesterov": ("momentum", None),
     "server_nesterov": ("server_momentum", None),
@@ -122,7 +124,8 @@ def idle(options: Mapping[str, Any]) -> set[str]:
     """Those of some options that have no use beside the others, or say nothing."""
     nothing = {name for name in EMPTY if options.get(name) in ((), [])}
     needs = {name for name, (other, value) in WITHOUT.items() if options.get(other, value) == value}
-    return nothing | needs
+    private = options.get("example_clip") is not None or options.get("client_clip") is not None
+    return nothing | needs | (set() if private else {"delta"})
 
 
 def _parsed(path: Path) -> dict[str, Any]:

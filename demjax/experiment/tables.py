@@ -174,6 +174,29 @@ class Faults:
     attacker_clients: Annotated[tuple[int, ...], Range(0, 10**9)] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Privacy:
+    """What is clipped and noised, so that little can be learned of an example or of a client.
+
+    Args:
+        example_clip: longest gradient of an example in local training; by default examples are not
+            protected
+        example_noise: noise multiplier: the noise on a batch's sum of gradients has this many times
+            the clip as its standard deviation
+        client_clip: longest update of a client, in the means of all levels; by default clients are
+            not protected
+        client_noise: noise multiplier: the noise on a sum of updates has this many times the clip
+            as its standard deviation
+        delta: the chance that is allowed to fail, for which epsilon is told
+    """
+
+    example_clip: Annotated[float | None, Range(1e-6, 1e9)] = None
+    example_noise: Annotated[float, Range(0, 1e6)] = 1.0
+    client_clip: Annotated[float | None, Range(1e-6, 1e9)] = None
+    client_noise: Annotated[float, Range(0, 1e6)] = 1.0
+    delta: Annotated[float, Range(1e-15, 0.5)] = 1e-5
+
+
 TABLES = {
     "run": Run,
     "data": Data,
@@ -182,6 +205,7 @@ TABLES = {
     "algorithm": Algorithm,
     "aggregation": Aggregation,
     "faults": Faults,
+    "privacy": Privacy,
 }
 """The tables by name; what a choice takes can be in further ones, such as ``[clustering]``."""
 

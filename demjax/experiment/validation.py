@@ -26,6 +26,7 @@ def check_together(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     _check_cloud(values, given)
     _check_faults(values)
     _check_mean(values)
+    _check_privacy(values, given)
     if values.get("clients") is not None:
         _check_clients(values, given)
     if values.get("cohort") is not None:
@@ -183,6 +184,40 @@ def _check_mean(values: Mapping[str, Any]) -> None:
             f"--mean {name} bears {most} liars of {members} clients at most, for there have to be "
             f"more than 2 f{f' + {beside}' if beside else ''}, but --mean-liars {share:g} are "
             f"{lying}; possible is --mean-liars 0 to {most / members:.3g}."
+        )
+
+
+def _check_privacy(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Refuse noise without a clip, and clients' privacy where more than means is told of them."""
+    for what in ("example", "client"):
+        if f"{what}_noise" in given and values.get(f"{what}_clip") is None:
+            raise ValueError(
+                f"--{what}-noise was given as {values[f'{what}_noise']:g}, but nothing is clipped, "
+                f"so that no noise would be enough; possible is --{what}-clip beside it."
+            )
+    if values.get("client_clip") is None or "algorithm" not in values:
+        return
+    choice = ALGORITHMS.find(values["algorithm"])
+    if not accepts(choice.make, "average"):
+        raise ValueError(
+            f"--client-clip was given, but the algorithm {choice.label!r} takes no argument "
+            "'average', in which clients' updates would be clipped and noised."
+        )
+    if "tells" in choice.facts:
+        raise ValueError(
+            f"--client-clip was given, but the algorithm {choice.label!r} also tells its server "
+            f"{choice.facts['tells']}, without noise; possible is --example-clip, or one such as "
+            "fedavg, fedprox or fixed_tree."
+        )
+    if values.get("mean") is not None:
+        raise ValueError(
+            f"--mean was given as {values['mean']} beside --client-clip, whose noise is measured "
+            "for the mean of clipped updates; possible is one of them."
+        )
+    if values.get("amplification", 1.0) != 1.0:
+        raise ValueError(
+            "--client-clip was given beside --amplification, but only the plain mean can be "
+            "amplified; possible is --amplification 1."
         )
 
 

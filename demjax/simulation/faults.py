@@ -121,7 +121,7 @@ def with_faults(
         inner, info = make(local=sending, cohort=of_mask(who)).round(key, state.inner, clients)
         anybody = jnp.any(who)
         inner = jax.tree.map(lambda new, old: jnp.where(anybody, new, old), inner, state.inner)
-        return Faulty(inner, state.round + 1), _also(info, told)
+        return Faulty(inner, state.round + 1), also(info, told)
 
     def models(state: Faulty) -> Models:
         return plain.models(state.inner)
@@ -129,7 +129,7 @@ def with_faults(
     return Algorithm(init, one_round, models, plain.before_scoring, plain.moment)
 
 
-def _also(info: Any, told: dict[str, Array]) -> Any:
+def also(info: Any, told: dict[str, Any]) -> Any:
     """A round's info with further fields."""
     fields = info._asdict() if hasattr(info, "_asdict") else dict(info or {})
     return _info_of((*fields, *told))(*fields.values(), *told.values())

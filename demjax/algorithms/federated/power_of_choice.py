@@ -48,7 +48,9 @@ class PowerOfChoiceInfo(NamedTuple):
     bytes_down: Float[Array, ""]
 
 
-@ALGORITHMS.register(label="Power-of-Choice", paper="Cho et al., 2020, arXiv 2010.01243")
+@ALGORITHMS.register(
+    label="Power-of-Choice", paper="Cho et al., 2020, arXiv 2010.01243", tells="clients' losses"
+)
 def power_of_choice(
     local: LocalTraining,
     *,

@@ -35,7 +35,9 @@ class QFedAvgState(NamedTuple):
     server: Params
 
 
-@ALGORITHMS.register(label="q-FedAvg", paper="Li et al., ICLR 2020, arXiv 1905.10497")
+@ALGORITHMS.register(
+    label="q-FedAvg", paper="Li et al., ICLR 2020, arXiv 1905.10497", tells="clients' losses"
+)
 def q_fedavg(
     local: LocalTraining,
     *,

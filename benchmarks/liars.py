@@ -58,6 +58,7 @@ def run(options: dict[str, Any], share: float) -> dict[str, float]:
     groups = last.hierarchy.groups
     if len(groups) > 1:
         found["rand"] = float(last.structure.rand_true[0])
+        found["none"] = float(np.mean(groups[0][who] < 0))
         found["alone"] = float(np.mean([alone(groups[0], who, n) for n in np.flatnonzero(who)]))
     return found
 
@@ -94,17 +95,20 @@ def shown(value: float) -> str:
 def table(rows: list[dict[str, Any]], title: str) -> str:
     """The rows as Markdown."""
     lines = [f"# {title}", ""]
-    lines.append("| system | liars send | mean | Global | Rand, level 1 | alone |")
-    lines.append("|---|---|---|---|---|---|")
+    lines.append("| system | liars send | mean | Global | Rand, level 1 | alone | in none |")
+    lines.append("|---|---|---|---|---|---|---|")
     for row in rows:
-        told = [shown(row[name]) if name in row else "" for name in ("global", "rand", "alone")]
+        told = [
+            shown(row[name]) if name in row else "" for name in ("global", "rand", "alone", "none")
+        ]
         words = [ALGORITHMS[row["system"]].label, row["lie"], row["mean"], *told]
         lines.append("| " + " | ".join(words) + " |")
     lines += [
         "",
         "Rand: adjusted Rand index of the groups of level 1 and who lies, 0 by chance (without "
-        "liars: of the clients who lie in the other rows). Alone: share of the liars whose group of "
-        "level 1 has no honest client.",
+        "liars: of the clients who lie in the other rows). Alone: share of the liars whose group "
+        "of level 1 has no honest client. In none: share of the liars that are in no group of "
+        "level 1, but in one above it.",
         "",
     ]
     return "\n".join(lines)

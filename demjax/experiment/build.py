@@ -91,6 +91,8 @@ def build(experiment: Experiment) -> Run:
         if values.get(name)
     ]
     algorithm = algorithm_for(experiment, task, found.true_clusters, count)
+    if values.get("leave_out_nonfinite") or values.get("example_clip") is not None:
+        _try_a_round(algorithm, clients)
     take_measures = measure(
         task,
         clients,
@@ -174,6 +176,13 @@ def parameters(task: Task) -> int:
     """How many parameters one client's model has, from shapes alone."""
     shapes = jax.eval_shape(task.init, jax.random.key(0))
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+
+
+def _try_a_round(algorithm: Algorithm, clients: ClientData) -> None:
+    """Trace a round, which some algorithms refuse under what is injected into them."""
+    key = jax.random.key(0)
+    state = jax.eval_shape(algorithm.init, key, clients)
+    jax.eval_shape(algorithm.round, key, state, clients)
 
 
 @contextmanager

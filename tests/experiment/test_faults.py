@@ -151,3 +151,21 @@ def test_every_mean_by_name_holds_off_liars_and_the_plain_one_does_not():
 def test_means_that_cannot_be_are_said(options, words):
     with pytest.raises(ValueError, match=words):
         resolve(options)
+
+
+@pytest.mark.parametrize(
+    ("faults", "words"),
+    [
+        (["--algorithm", "scaffold", "--example-clip", "1"], "cannot be private by example"),
+        (["--algorithm", "demlearn_rep", "--leave-out-nonfinite"], "train in a branch"),
+        (["--algorithm", "power_of_choice", "--dropout-rate", "0.2"], "chooses among them itself"),
+        (["--algorithm", "fedbn", "--model", "cnn", "--batch-norm", "--client-clip", "1"], "batch"),
+    ],
+)
+def test_what_an_algorithm_cannot_have_is_said_before_anything_is_written(
+    faults, words, tmp_path, capsys
+):
+    small = ["--clients", "8", "--rounds", "1"]
+    assert main(["run", *small, "--model", "mlp", *faults, "--out", str(tmp_path / "run")]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

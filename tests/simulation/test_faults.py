@@ -6,12 +6,15 @@ import numpy as np
 import optax
 import pytest
 import tiny
+from needs import OPTIONS, task_of
 
 from demjax import demlearn, ditto, fedavg, fednova, fedrep, local_training, scaffold, simulate
 from demjax.algorithms.hierarchical.demlearn_rep import demlearn_rep
 from demjax.clients.attacks import Attack, nan, sign_flip
 from demjax.clients.dropouts import dropouts, trace
 from demjax.clients.participation import from_mask
+from demjax.hierarchy.estimators import median
+from demjax.registry import ALGORITHMS, accepts
 from demjax.simulation.faults import with_faults
 
 CLIENTS, TASK, KEY = tiny.clients(), tiny.task(), jax.random.key(3)
@@ -91,6 +94,35 @@ def test_liars_send_what_the_attack_makes_of_their_updates():
     total = sum(tiny.SIZES)
     mean = tiny.combine(*[(m / total, w) for m, w in zip(tiny.SIZES, sent, strict=True)])
     tiny.close(got.state.inner.server, mean)
+
+
+@pytest.mark.parametrize("name", [n for n in ALGORITHMS if accepts(ALGORITHMS[n].make, "cohort")])
+def test_every_algorithm_has_faults_and_robust_means_or_says_why_not(name):
+    make = ALGORITHMS[name].make
+    more = dict(OPTIONS.get(name, {}))
+    if accepts(make, "average"):
+        more["average"] = median()
+    local = local_training(task_of(name), optax.sgd(tiny.RATE))
+    try:
+        faulty = with_faults(
+            lambda **parts: make(**parts, **more),
+            local,
+            presence=dropouts(0.3),
+            attack=sign_flip(),
+            attackers=BROKEN,
+            leave_out_nonfinite=True,
+        )
+        state = jax.eval_shape(faulty.init, KEY, CLIENTS)
+        after, info = jax.eval_shape(faulty.round, KEY, state, CLIENTS)
+    except ValueError as error:
+        said = str(error)
+    else:
+        assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(
+            lambda leaf: (leaf.shape, leaf.dtype), state
+        )
+        assert info.left_out.shape == info.dropped.shape == ()
+        return
+    assert "; possible is " in said
 
 
 def test_what_cannot_be_is_said():

@@ -12,6 +12,7 @@ from demjax.registry import ALGORITHMS
 from demjax.runs.compare_systems import compare
 from demjax.runs.compared import Comparison
 from demjax.runs.save import save_run
+from demjax.simulation.faults import with_faults
 from demjax.simulation.group_search import Groups, groups
 from demjax.simulation.over_rounds import over_rounds
 from demjax.simulation.plan import Plan, plan
@@ -57,4 +58,5 @@ __all__ = [
     "sweep",
     "use_cores",
     "watch",
+    "with_faults",
 ]

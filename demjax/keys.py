@@ -6,7 +6,7 @@ Keys form a tree. Each is folded in from the one above it, and none is used for 
      ├──── measures
      ├──── fine-tuning
      └──── round r ── cohort
-               ├───── faults
+               ├───── faults ── dropouts, stragglers, attack ── client n
                ├───── noise
                ├───── second stage ── client …
                └───── client n ── statistics
@@ -36,6 +36,10 @@ _FAULTS = np.uint32(2**32 - 2)
 _NOISE = np.uint32(2**32 - 3)
 _SECOND_STAGE = np.uint32(2**32 - 4)
 _STATISTICS = np.uint32(2**32 - 1)  # of a client, among its epochs
+# Of faults.
+_DROPOUTS = 0
+_STRAGGLERS = 1
+_ATTACK = 2
 # Of an epoch.
 _SHUFFLING = 0
 _FIRST_BATCH = 1
@@ -76,9 +80,24 @@ def for_faults(of_round: PRNGKeyArray) -> PRNGKeyArray:
     return jax.random.fold_in(of_round, _FAULTS)
 
 
-def for_noise(of_round: PRNGKeyArray) -> PRNGKeyArray:
-    """The key of the noise that is added to a round's means, as for differential privacy."""
-    return jax.random.fold_in(of_round, _NOISE)
+def for_dropouts(of_faults: PRNGKeyArray) -> PRNGKeyArray:
+    """The key that draws who drops out of a round, from which each client's own follows."""
+    return jax.random.fold_in(of_faults, _DROPOUTS)
+
+
+def for_stragglers(of_faults: PRNGKeyArray) -> PRNGKeyArray:
+    """The key that draws who straggles in a round, and how much, likewise."""
+    return jax.random.fold_in(of_faults, _STRAGGLERS)
+
+
+def for_attack(of_faults: PRNGKeyArray) -> PRNGKeyArray:
+    """The key of what attackers draw in a round, likewise."""
+    return jax.random.fold_in(of_faults, _ATTACK)
+
+
+def for_noise(of: PRNGKeyArray) -> PRNGKeyArray:
+    """The key of the noise on a round's means, or on a batch's gradient, as for privacy."""
+    return jax.random.fold_in(of, _NOISE)
 
 
 def for_second_stage(of_round: PRNGKeyArray) -> PRNGKeyArray:

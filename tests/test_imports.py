@@ -53,7 +53,7 @@ def test_a_registry_read_alone_knows_what_can_be_chosen():
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
     )
-    assert done.stdout.split() == ["14", "2", "True"], done.stderr
+    assert done.stdout.split() == ["16", "2", "True"], done.stderr
 
 
 def test_a_folder_of_the_same_name_is_not_taken_for_the_package(tmp_path):

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from demjax import keys
 from demjax.base import ClientData, Task
 from demjax.clients.step import Batch
+from demjax.clients.stragglers import Stragglers
 
 
 def batch_of(
@@ -62,6 +63,7 @@ def through_batches(
     epochs: int,
     batch_size: int,
     each: Callable,
+    stragglers: Stragglers | None = None,
 ) -> tuple[Any, Float[Array, " ..."], Any]:
     """Take every client of a chunk through all its batches, a step each.
 
@@ -77,42 +79,80 @@ def through_batches(
         epochs: Passes over a client's examples.
         batch_size: Examples in a batch.
         each: ``vmap`` over the chunk, or nothing for one client.
+        stragglers: Who makes fewer steps; its last epoch is the one that it stopped in.
 
     Returns:
         The states; the last epoch's sums of losses and of ``met``, both times a batch's examples.
     """
+    limits = steps_made(key, clients, chunk_clients, epochs, batch_size, each, stragglers)
     batch_size, rows, sizes, steps = of_clients(clients, chunk_clients, batch_size)
     client_keys = each(partial(keys.for_client, key))(chunk_clients)
 
-    def one_step(epoch_key, state, order, size, client, fixed, number):
+    def one_step(epoch_key, state, order, size, client, fixed, limit, number):
         key = keys.for_batch(epoch_key, number)
         batch = batch_of(task, clients, batch_size, number, key, order, size, client)
         count = jnp.sum(batch.weight)
         new, loss, met = step(state, fixed, batch)
         met = jax.tree.map(lambda m: m * count, met)
         active = number * batch_size < size
+        if limit is not None:
+            active = active & (number < limit)
         state = jax.tree.map(lambda new, old: jnp.where(active, new, old), new, state)
         loss = jnp.where(active, loss * count, 0.0)
         return state, loss, jax.tree.map(lambda m: active * m, met)
 
     def epoch(number, carry):
-        state, *_ = carry
+        state, *met = carry
         epoch_keys = each(lambda client_key: keys.for_epoch(client_key, number))(client_keys)
         orders = each(lambda k, r, s: shuffled(keys.for_shuffling(k), r, s))(
             epoch_keys, rows, sizes
         )
 
+        left = (
+            None if limits is None else limits - number * ((sizes + batch_size - 1) // batch_size)
+        )
+
         def one_batch(batch, carry):
             state, total, gathered = carry
-            now = epoch_keys, state, orders, sizes, chunk_clients, fixed
+            now = epoch_keys, state, orders, sizes, chunk_clients, fixed, left
             state, loss, met = each(partial(one_step, number=batch))(*now)
             return state, total + loss, jax.tree.map(jnp.add, gathered, met)
 
-        start = state, jnp.zeros(jnp.shape(sizes)), nothing
-        return lax.fori_loop(0, steps, one_batch, start)
+        start = jnp.zeros(jnp.shape(sizes)), nothing
+        if left is not None:  # who makes no step in this epoch has had its last one
+
+            def of_last(new, old):
+                return jnp.where(
+                    left.reshape(*left.shape, *[1] * (new.ndim - left.ndim)) > 0, new, old
+                )
+
+            start = jax.tree.map(of_last, start, tuple(met))
+        return lax.fori_loop(0, steps, one_batch, (state, *start))
 
     start = state, jnp.zeros(jnp.shape(sizes)), nothing
     return lax.fori_loop(0, epochs, epoch, start)
+
+
+def steps_made(
+    key: PRNGKeyArray,
+    clients: ClientData,
+    chunk_clients: Int[Array, " ..."],
+    epochs: int,
+    batch_size: int,
+    each: Callable,
+    stragglers: Stragglers | None,
+) -> Int[Array, " ..."] | None:
+    """How many steps clients make where some straggle, at least one; ``None`` where nobody does.
+
+    Arguments as of ``through_batches``.
+    """
+    if stragglers is None:
+        return None
+    batch_size = min(batch_size, clients.train.shape[1])
+    sizes = clients.train_size.at[chunk_clients].get(mode="fill", fill_value=0)
+    usual = epochs * ((sizes + batch_size - 1) // batch_size)
+    share = each(partial(stragglers, key))(chunk_clients)
+    return jnp.maximum(1, jnp.ceil(share * usual).astype(jnp.int32))
 
 
 def shuffled(key: PRNGKeyArray, rows: Int[Array, " M"], size: Int[Array, ""]) -> Int[Array, " M"]:

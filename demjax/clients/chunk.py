@@ -11,10 +11,12 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from demjax import keys
 from demjax.base import ClientData, Params, Task
-from demjax.clients.batches import batch_of, of_clients, through_batches
+from demjax.clients.batches import batch_of, of_clients, steps_made, through_batches
+from demjax.clients.private_steps import Private, private_gradient
 from demjax.clients.proximal import ProximalTerm, towards
 from demjax.clients.statistics import recomputed
 from demjax.clients.step import Added, ClientStep, loss_and_gradient, stepped
+from demjax.clients.stragglers import Stragglers
 
 
 class Recipe(NamedTuple):
@@ -25,6 +27,14 @@ class Recipe(NamedTuple):
     epochs: int
     batch_size: int
     statistics: str
+    stragglers: Stragglers | None = None
+    private: Private | None = None
+
+    @property
+    def slope(self) -> Callable:
+        """What gives a batch's loss and gradient, as ``loss_and_gradient``."""
+        how = self.private
+        return loss_and_gradient if how is None else partial(private_gradient, how)
 
 
 def train_chunk(
@@ -40,11 +50,11 @@ def train_chunk(
     gradients: bool,
 ) -> tuple[Params, Float[Array, " ..."], Params]:
     """Train some clients side by side; ``each`` is ``vmap``, or nothing for one client."""
-    task, optimizer, epochs, batch_size, statistics = recipe
+    task, optimizer, epochs, batch_size, statistics, stragglers, _ = recipe
     target = each(partial(towards, proximal))(chunk_clients) if proximal is not None else None
 
     def step(now, fixed, batch):
-        loss, gradient, after = loss_and_gradient(task, added, now[0], batch)
+        loss, gradient, after = recipe.slope(task, added, now[0], batch)
         new = stepped(task, optimizer, added, now, gradient, after, *fixed)
         return new, loss, gradient if gradients else None
 
@@ -63,8 +73,9 @@ def train_chunk(
         epochs=epochs,
         batch_size=batch_size,
         each=each,
+        stragglers=stragglers,
     )
-    sizes = _sizes(clients, chunk_clients)
+    sizes = _sizes(recipe, key, clients, chunk_clients, each)
     gradient = jax.tree.map(
         lambda g: g / sizes.reshape(*sizes.shape, *[1] * (g.ndim - sizes.ndim)), gradient
     )
@@ -84,7 +95,7 @@ def step_chunk(
     """Take some clients side by side through their batches, by an algorithm's own step."""
     enter, leave = around or (None, None)
     states = states if enter is None else each(enter)(states)
-    task, _, epochs, batch_size, _ = recipe
+    task, _, epochs, batch_size, _, stragglers, _ = recipe
     slope = partial(loss_and_gradient, task, Added())
 
     def one(state, _, batch):
@@ -102,14 +113,29 @@ def step_chunk(
         epochs=epochs,
         batch_size=batch_size,
         each=each,
+        stragglers=stragglers,
     )
     states = states if leave is None else each(leave)(states)
-    return states, loss / _sizes(clients, chunk_clients)
+    return states, loss / _sizes(recipe, key, clients, chunk_clients, each)
 
 
-def _sizes(clients: ClientData, chunk_clients: Int[Array, " ..."]) -> Int[Array, " ..."]:
+def _sizes(
+    recipe: Recipe,
+    key: PRNGKeyArray,
+    clients: ClientData,
+    chunk_clients: Int[Array, " ..."],
+    each: Callable,
+) -> Int[Array, " ..."]:
+    """How many examples clients have seen in their last epoch, at least 1."""
     sizes = clients.train_size.at[chunk_clients].get(mode="fill", fill_value=0)
-    return jnp.maximum(sizes, 1)
+    sizes = jnp.maximum(sizes, 1)
+    epochs, batch_size, stragglers = recipe.epochs, recipe.batch_size, recipe.stragglers
+    made = steps_made(key, clients, chunk_clients, epochs, batch_size, each, stragglers)
+    if made is None:
+        return sizes
+    batch_size = min(batch_size, clients.train.shape[1])
+    in_an_epoch = (sizes + batch_size - 1) // batch_size
+    return jnp.minimum(sizes, (made - (made - 1) // in_an_epoch * in_an_epoch) * batch_size)
 
 
 def _statistics_anew(

@@ -14,12 +14,15 @@ from demjax.backend.examples import DividedExamples
 from demjax.backend.sharding import devices_at_work, over_clients, with_rows_for_nobody
 from demjax.base import ClientData, Params, Task
 from demjax.clients import participation
+from demjax.clients.batches import steps_made
 from demjax.clients.chunk import Recipe
 from demjax.clients.device_share import step_some, sum_some, train_some
 from demjax.clients.optimizers import of_gradients
+from demjax.clients.private_steps import Private, check_private
 from demjax.clients.proximal import ProximalTerm
 from demjax.clients.statistics import begin_with, check_statistics
 from demjax.clients.step import Added, ClientStep, features_of
+from demjax.clients.stragglers import Stragglers
 from demjax.pytrees import StackedModels, as_pytree, one_of
 from demjax.registry import OPTIMIZERS, check_made, check_number, configurable
 
@@ -66,12 +69,15 @@ class LocalTraining(NamedTuple):
             the task's loss, its gradient, and the model with its state after the batch. ``around``
             is ``(enter, leave)``: what steps change, of a client's state, and the state again, so
             that what nobody needs between rounds takes the memory of a chunk.
-        batches: ``(clients, epochs=None) -> int[N]``: how many steps each client makes.
+        batches: ``(clients, epochs=None, key=None) -> int[N]``: how many steps each client makes,
+            in the round of a key where some straggle.
         optimizer: What makes a step of a gradient, for an algorithm's own step.
         predict: As of the task: ``(model, x[B]) -> outputs[B]`` in evaluation mode, or ``None``.
         features: ``(model, batch) -> float[B, D]``: what a model's last layer is given, in training
             mode, for ``slope(model, batch, of_features)``; ``None`` where a model tells none.
         losses: As of the task: ``(outputs[B], y[B]) -> float[B]``, or ``None``.
+        private: How gradients of examples are clipped and noised; ``None`` where they are not.
+        epochs: Passes over a client's examples, if a call says nothing else.
     """
 
     init: Callable[[PRNGKeyArray], Params]
@@ -85,6 +91,8 @@ class LocalTraining(NamedTuple):
     predict: Callable[..., Any] | None = None
     features: Callable[..., Float[Array, " B D"]] | None = None
     losses: Callable[..., Float[Array, " B"]] | None = None
+    private: Private | None = None
+    epochs: int = 1
 
 
 class TrainingInfo(NamedTuple):
@@ -107,6 +115,8 @@ def local_training(
     batch_size: int = 10,
     chunk: int | None = None,
     statistics: str = "average",
+    stragglers: Stragglers | None = None,
+    private: Private | None = None,
 ) -> LocalTraining:
     """Mini-batch training of every client on its own examples, in one traced program.
 
@@ -134,6 +144,10 @@ def local_training(
             ``"average"``: averaged and handed out like all else; ``"local"``: each client keeps
             its own; ``"recompute"``: local training starts by taking them anew from the client's
             training examples.
+        stragglers: Who makes fewer steps in a round, as ``clients.stragglers.stragglers`` draws it;
+            by default nobody.
+        private: Clips and noises the gradients of single examples; by default nothing does. There
+            are no ``steps`` then, whose uses of examples nobody has counted.
 
     Returns:
         The local training, which algorithms are assembled from.
@@ -147,9 +161,11 @@ def local_training(
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("chunk", chunk)):
         check_number("Local training", name, value, 1)
     check_statistics(task, statistics)
+    if private is not None:
+        check_private(task)
 
     optimizer = of_gradients("Local training", cast(optax.GradientTransformation, optimizer))
-    recipe = Recipe(task, optimizer, epochs, batch_size, statistics)
+    recipe = Recipe(task, optimizer, epochs, batch_size, statistics, stragglers, private)
 
     def lasting(epochs: int | None) -> Recipe:
         check_number("Local training", "epochs", epochs, 1)
@@ -221,6 +237,12 @@ def local_training(
         epochs: int | None = None,
         around: tuple[Callable, Callable] | None = None,
     ) -> tuple[Any, Float[Array, " N"]]:
+        if private is not None:
+            raise ValueError(
+                "An algorithm with steps of its own, or one that asks clients for their losses, "
+                "cannot be private by example: nobody has counted how often it uses an example, "
+                "or noised what it asks for; possible is one such as fedavg, fedprox or demlearn."
+            )
         if statistics == "recompute":
             raise ValueError(
                 "An algorithm with steps of its own takes no statistics 'recompute'; possible is "
@@ -232,13 +254,20 @@ def local_training(
         new = over_clients(some, (key, clients), divided, nobody=(0, clients.n_clients))
         return participation.put((states, jnp.full(clients.n_clients, jnp.nan)), cohort, new)
 
-    def batches(clients: ClientData, epochs: int | None = None) -> Int[Array, " N"]:
+    def batches(
+        clients: ClientData, epochs: int | None = None, key: PRNGKeyArray | None = None
+    ) -> Int[Array, " N"]:
+        if stragglers is not None and key is not None:
+            everyone = jnp.arange(clients.n_clients)
+            how = lasting(epochs).epochs, batch_size, jax.vmap, stragglers
+            return cast(Array, steps_made(key, clients, everyone, *how))
         size = min(batch_size, clients.train.shape[1])
         return lasting(epochs).epochs * ((clients.train_size + size - 1) // size)
 
     features = None if task.loss_with_features is None else partial(features_of, task)
     own_steps = steps, batches, optimizer, task.predict, features, task.losses
-    return LocalTraining(task.init, train, begin, task.state, mean, *own_steps)
+    own = *own_steps, private, epochs
+    return LocalTraining(task.init, train, begin, task.state, mean, *own)
 
 
 def _dealt(

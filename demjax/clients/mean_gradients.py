@@ -54,7 +54,7 @@ def train_with_mean_gradients(
     )
     steps = cast(Callable, local.steps)
     states, loss = steps(key, begin, clients, step, cohort=cohort, around=around)
-    made = cast(Callable, local.batches)(clients).astype(jnp.float32)
+    made = cast(Callable, local.batches)(clients, key=key).astype(jnp.float32)
 
     def per_step(sums):
         return (sums / made.reshape(-1, *[1] * (sums.ndim - 1))).astype(sums.dtype)

@@ -50,14 +50,23 @@ def draw(key: PRNGKeyArray, clients: int, size: Who) -> Cohort:
     return jnp.sort(jax.random.permutation(own, clients)[:size].astype(jnp.int32))
 
 
-def from_mask(mask: Bool[Array, " N"]) -> Int[Array, " N"]:
-    """The cohort of those whom a mask names, as many places as there are clients.
+def from_mask(mask: Bool[Array, " N"], places: int | None = None) -> Int[Array, " c"]:
+    """The cohort of those whom a mask names.
 
     Args:
         mask: Whether each client takes part; at least one does.
+        places: ``c``, the most that take part; by default all clients.
     """
     count = mask.shape[0]
-    return jnp.nonzero(mask, size=count, fill_value=count)[0].astype(jnp.int32)
+    size = count if places is None else places
+    return jnp.nonzero(mask, size=size, fill_value=count)[0].astype(jnp.int32)
+
+
+def to_mask(cohort: Cohort, clients: int) -> Bool[Array, " N"]:
+    """Whether each client is in a cohort."""
+    if cohort is None:
+        return jnp.ones(clients, bool)
+    return jnp.zeros(clients, bool).at[cohort].set(True, mode="drop")
 
 
 def numbers(clients: int, cohort: Cohort) -> Int[Array, " c"]:

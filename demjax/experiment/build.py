@@ -15,14 +15,18 @@ from demjax.backend.policy import storing_models
 from demjax.backend.sharding import devices_at_work
 from demjax.base import Algorithm, ClientData, Task
 from demjax.clients.local_training import LocalTraining, local_training
+from demjax.clients.participation import Who
 from demjax.experiment.experiment import Experiment, settled
+from demjax.experiment.faults import own_options, stragglers_of, under_faults, with_lied_labels
 from demjax.experiment.load_data import check_range, load, partitioned, without_tests
 from demjax.experiment.notes import notes, validation_note
+from demjax.experiment.privacy import clients_private, examples_private, with_privacy
 from demjax.experiment.validation import check_together
+from demjax.hierarchy.private_mean import private_mean
 from demjax.metrics import Measures, measure
 from demjax.metrics.selection import TakeMeasures
 from demjax.models.layers import selection_in_words
-from demjax.registry import ALGORITHMS, MODELS, NORMALIZATIONS, OPTIMIZERS, call
+from demjax.registry import ALGORITHMS, MEANS, MODELS, NORMALIZATIONS, OPTIMIZERS, call
 from demjax.tasks.classification import classification
 
 COMPUTE: Mapping[str, Any] = {"bf16": jnp.bfloat16, "float32": jnp.float32, "tf32": jnp.float32}
@@ -70,9 +74,11 @@ def build(experiment: Experiment) -> Run:
     if experiment.validation is not None:
         found = without_tests(experiment, found)
         about_data.append(validation_note(found.partition))
-    values, dataset = experiment.values, found.dataset
+    values, count = experiment.values, len(found.partition.train)
     if values["clients"] is None:
-        check_together({**values, "clients": len(found.partition.train)}, experiment.given)
+        check_together({**values, "clients": count}, experiment.given)
+    found = with_lied_labels(values, found)
+    dataset = found.dataset
     x, inputs = _inputs(experiment, dataset, found.held)
     parts = policy.divides_examples(x.nbytes, devices_at_work())
     clients = data.client_data(x, dataset.y, found.held, on_host=parts)
@@ -84,7 +90,9 @@ def build(experiment: Experiment) -> Run:
         for name in ("average_layers", "feature_layers", "head_layers")
         if values.get(name)
     ]
-    algorithm = algorithm_for(experiment, task, found.true_clusters)
+    algorithm = algorithm_for(experiment, task, found.true_clusters, count)
+    if values.get("leave_out_nonfinite") or values.get("example_clip") is not None:
+        _try_a_round(algorithm, clients)
     take_measures = measure(
         task,
         clients,
@@ -112,7 +120,10 @@ def build(experiment: Experiment) -> Run:
 
 
 def algorithm_for(
-    experiment: Experiment, task: Task, true_clusters: Int[np.ndarray, " N"] | None = None
+    experiment: Experiment,
+    task: Task,
+    true_clusters: Int[np.ndarray, " N"] | None = None,
+    clients: int | None = None,
 ) -> Algorithm:
     """The algorithm of an experiment, and the local training that it is made of.
 
@@ -120,22 +131,37 @@ def algorithm_for(
         experiment: As ``resolve`` returns it.
         task: What is learned.
         true_clusters: Of each client, for groups that are to be these.
+        clients: Number of clients; by default as the experiment says.
 
     Raises:
         ValueError: If its options do not go together.
     """
     values = experiment.values
+    local = local_of(experiment, task)
     choice = ALGORITHMS.find(experiment.algorithm)
-    known: dict[str, Any] = {"local": local_of(experiment, task), "cohort": experiment.cohort}
+    known: dict[str, Any] = {}
+    if values.get("client_clip") is not None:
+        known["average"] = private_mean(clients_private(values, task))
+    elif values.get("mean") is not None:
+        known["average"] = call(MEANS.find(values["mean"]), MEANS, own_options(values, "mean_"))
     if values.get("placement") == "true_clusters":
         known["client_groups"] = true_clusters
-    made = call(choice, ALGORITHMS, values, **known)
-    if not isinstance(made, Algorithm):
-        raise ValueError(
-            f"The algorithm {choice.name!r} made {type(made).__name__}; possible is "
-            "demjax.base.Algorithm(init=…, round=…, models=…)."
-        )
-    return made
+
+    def make(**parts: Any) -> Algorithm:
+        made = call(choice, ALGORITHMS, values, **known, **parts)
+        if not isinstance(made, Algorithm):
+            raise ValueError(
+                f"The algorithm {choice.name!r} made {type(made).__name__}; possible is "
+                "demjax.base.Algorithm(init=…, round=…, models=…)."
+            )
+        return made
+
+    count = experiment.clients if clients is None else clients
+
+    def faulty(*, local: LocalTraining, cohort: Who) -> Algorithm:
+        return under_faults(make, local, values, cohort, count)
+
+    return with_privacy(faulty, local, values, experiment.cohort)
 
 
 def local_of(experiment: Experiment, task: Task) -> LocalTraining:
@@ -146,6 +172,8 @@ def local_of(experiment: Experiment, task: Task) -> LocalTraining:
         epochs=experiment.epochs,
         batch_size=experiment.batch_size,
         chunk=experiment.chunk,
+        stragglers=stragglers_of(experiment.values),
+        private=examples_private(experiment.values),
     )
 
 
@@ -153,6 +181,13 @@ def parameters(task: Task) -> int:
     """How many parameters one client's model has, from shapes alone."""
     shapes = jax.eval_shape(task.init, jax.random.key(0))
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+
+
+def _try_a_round(algorithm: Algorithm, clients: ClientData) -> None:
+    """Trace a round, which some algorithms refuse under what is injected into them."""
+    key = jax.random.key(0)
+    state = jax.eval_shape(algorithm.init, key, clients)
+    jax.eval_shape(algorithm.round, key, state, clients)
 
 
 @contextmanager

@@ -32,13 +32,20 @@ _PRESETS = resources.files("demjax.experiment").joinpath("presets")
 WITHOUT = {
     "amplified_rounds": ("amplification", 1.0),
     "beta_decay": ("beta", None),
+    "attackers": ("attack", None),
     "beta_floor": ("beta", None),
+    "client_noise": ("client_clip", None),
+    "dropout_rate": ("dropout_rate", 0.0),
+    "example_noise": ("example_clip", None),
+    "leave_out_nonfinite": ("leave_out_nonfinite", False),
     "nesterov": ("momentum", None),
     "server_nesterov": ("server_momentum", None),
+    "straggler_least": ("straggler_rate", 0.0),
+    "straggler_rate": ("straggler_rate", 0.0),
 }
 """Options that mean nothing while another one has a value; they are not written down then."""
 
-EMPTY = ("average_layers", "extra", "feature_layers", "measures_every")
+EMPTY = ("attacker_clients", "average_layers", "extra", "feature_layers", "measures_every")
 """Lists that say nothing where they are empty."""
 
 
@@ -117,7 +124,8 @@ def idle(options: Mapping[str, Any]) -> set[str]:
     """Those of some options that have no use beside the others, or say nothing."""
     nothing = {name for name in EMPTY if options.get(name) in ((), [])}
     needs = {name for name, (other, value) in WITHOUT.items() if options.get(other, value) == value}
-    return nothing | needs
+    private = options.get("example_clip") is not None or options.get("client_clip") is not None
+    return nothing | needs | (set() if private else {"delta"})
 
 
 def _parsed(path: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from demjax.registry import (
     slot_of,
 )
 
-PATHS = ("data_dir", "partition_file", "edges_file", "tree_file")
+PATHS = ("data_dir", "partition_file", "edges_file", "tree_file", "trace_file")
 """Options that are paths, which are kept absolute, so that a run can be repeated from anywhere."""
 
 CLIENTS = 50
@@ -156,13 +156,16 @@ def not_taken(name: str, given: Mapping[str, Any], options: Mapping[str, Option]
     for option in options.values():
         slot = slot_of(option)
         chosen = given.get(option.name, option.default)
-        if slot is None or not any(_takes(slot.registry, other, name) for other in slot.registry):
+        if slot is None or not (slot.inferred or name.startswith(slot.prefix)):
             continue
-        if chosen in slot.registry and _takes(slot.registry, chosen, name):
+        own = name if slot.inferred else name[len(slot.prefix) :]
+        if not any(_takes(slot.registry, other, own) for other in slot.registry):
+            continue
+        if chosen in slot.registry and _takes(slot.registry, chosen, own):
             continue  # it would, under another choice that is made further inside
         if slot.inferred and option.name not in given:
             return _not_together(slot, given)
-        takers = ", ".join(one for one in slot.registry if _takes(slot.registry, one, name))
+        takers = ", ".join(one for one in slot.registry if _takes(slot.registry, one, own))
         if chosen is None:
             return f"Without {option.flag} a run takes no {flag}; possible is one of {takers}."
         mine = slot.options(chosen, given) if isinstance(chosen, str) else {}

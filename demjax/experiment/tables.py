@@ -10,8 +10,10 @@ from typing import Annotated, Any, Literal
 from demjax.data.transforms.layout import Layout
 from demjax.registry import (
     ALGORITHMS,
+    ATTACKS,
     CONFLICTS,
     DATASETS,
+    MEANS,
     METRICS,
     MODELS,
     NORMALIZATIONS,
@@ -134,7 +136,77 @@ class Algorithm:
     algorithm: Annotated[str, ALGORITHMS] = "demlearn"
 
 
-TABLES = {"run": Run, "data": Data, "model": Model, "training": Training, "algorithm": Algorithm}
+@dataclass(frozen=True, kw_only=True)
+class Aggregation:
+    """How models are averaged, on every level of a hierarchy.
+
+    Args:
+        mean: robust mean in place of the algorithm's own
+    """
+
+    mean: Annotated[str | None, Slot(MEANS, prefix="mean_")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faults:
+    """What goes wrong: clients that are not there, are slow, break or lie.
+
+    Args:
+        dropout_rate: chance that a client drops out of a round
+        trace_file: file with lines client,first,last: the rounds in which each client is there,
+            the first round being 1; whoever has no line always is
+        straggler_rate: chance that a client makes fewer local steps in a round
+        straggler_least: least share of its steps that a straggler makes
+        leave_out_nonfinite: whether a client whose update is not finite is left out of the round:
+            of all means and of the clustering
+        attack: what clients that lie send or train on; by default nobody lies
+        attackers: share of the clients that lie, drawn once by the seed
+        attacker_clients: numbers of clients that lie, beside those or alone
+    """
+
+    dropout_rate: Annotated[float, Range(0, 1)] = 0.0
+    trace_file: str | None = None
+    straggler_rate: Annotated[float, Range(0, 1)] = 0.0
+    straggler_least: Annotated[float, Range(0, 1)] = 0.0
+    leave_out_nonfinite: bool = False
+    attack: Annotated[str | None, Slot(ATTACKS, prefix="attack_")] = None
+    attackers: Annotated[float, Range(0, 1)] = 0.0
+    attacker_clients: Annotated[tuple[int, ...], Range(0, 10**9)] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Privacy:
+    """What is clipped and noised, so that little can be learned of an example or of a client.
+
+    Args:
+        example_clip: longest gradient of an example in local training; by default examples are not
+            protected
+        example_noise: noise multiplier: the noise on a batch's sum of gradients has this many times
+            the clip as its standard deviation
+        client_clip: longest update of a client, in the means of all levels; by default clients are
+            not protected
+        client_noise: noise multiplier: the noise on a sum of updates has this many times the clip
+            as its standard deviation
+        delta: the chance that is allowed to fail, for which epsilon is told
+    """
+
+    example_clip: Annotated[float | None, Range(1e-6, 1e9)] = None
+    example_noise: Annotated[float, Range(0, 1e6)] = 1.0
+    client_clip: Annotated[float | None, Range(1e-6, 1e9)] = None
+    client_noise: Annotated[float, Range(0, 1e6)] = 1.0
+    delta: Annotated[float, Range(1e-15, 0.5)] = 1e-5
+
+
+TABLES = {
+    "run": Run,
+    "data": Data,
+    "model": Model,
+    "training": Training,
+    "algorithm": Algorithm,
+    "aggregation": Aggregation,
+    "faults": Faults,
+    "privacy": Privacy,
+}
 """The tables by name; what a choice takes can be in further ones, such as ``[clustering]``."""
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from demjax.data.partitions.published import check_published
 from demjax.data.transforms.normalization import PUBLISHED as SCALED
+from demjax.experiment.injected import check_injected
 from demjax.metrics.extra import chosen
 from demjax.registry import ALGORITHMS, METRICS, accepts
 
@@ -21,6 +22,7 @@ def check_together(values: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         METRICS.find(str(word))
     _check_data(values)
     _check_cloud(values, given)
+    check_injected(values)
     if values.get("clients") is not None:
         _check_clients(values, given)
     if values.get("cohort") is not None:

@@ -137,10 +137,30 @@ def mean_by_examples(
     """
     examples = participation.counted(clients.train_size.astype(jnp.float32), cohort)
     sent = participation.rows(models, cohort)
+    return mean_by_weight(sent, examples, average=average, reference=reference, key=key)
+
+
+def mean_by_weight(
+    models: Params,
+    weight: Float[Array, " c"],
+    *,
+    average: Average | None,
+    reference: Params,
+    key: PRNGKeyArray,
+) -> Params:
+    """One model of some, ``Σ_n v_n w_n / Σ_n v_n``, a plain pytree.
+
+    Args:
+        models: Models that were sent, leaves ``[c, ...]``.
+        weight: ``v``, 0 in the place of nobody.
+        average: What takes the place of the mean; ``None`` for the mean.
+        reference: The single model that is replaced.
+        key: The round's.
+    """
     if average is None:
-        return mean_of_all(sent, examples)
+        return mean_of_all(models, weight)
     one = like(models, jax.tree.map(lambda leaf: leaf[None], reference), exact=True)
-    mean = average(exactly(sent), examples[None], reference=one, key=keys.for_noise(key))
+    mean = average(exactly(models), weight[None], reference=one, key=keys.for_noise(key))
     return jax.tree.map(lambda leaf: leaf[0], as_pytree(mean))
 
 

@@ -15,6 +15,7 @@ from demjax.registry.calls import configurable
 from demjax.registry.choices import Choice, Registry, Slot, call, expand, slot_of
 from demjax.registry.kinds import (
     ALGORITHMS,
+    ATTACKS,
     CLUSTERINGS,
     CONFLICTS,
     CUTS,
@@ -22,6 +23,7 @@ from demjax.registry.kinds import (
     DISTANCES,
     FEATURES,
     LINKAGES,
+    MEANS,
     METRICS,
     MODELS,
     NORMALIZATIONS,
@@ -35,6 +37,7 @@ from demjax.registry.values import check_made, check_value, read_word
 
 __all__ = [
     "ALGORITHMS",
+    "ATTACKS",
     "CLUSTERINGS",
     "CONFLICTS",
     "CUTS",
@@ -42,6 +45,7 @@ __all__ = [
     "DISTANCES",
     "FEATURES",
     "LINKAGES",
+    "MEANS",
     "METRICS",
     "MODELS",
     "NORMALIZATIONS",

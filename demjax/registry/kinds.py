@@ -6,10 +6,11 @@ ALGORITHMS = Registry(
     "algorithm",
     "demjax.algorithms",
     table="algorithm",
-    given=("local", "cohort"),
+    given=("local", "cohort", "average"),
     needed=("local",),
 )
 STARTS = Registry("start", "demjax.hierarchy", table="algorithm")
+MEANS = Registry("mean", "demjax.hierarchy.estimators", table="aggregation")
 
 DATASETS = Registry("data set", "demjax.data", table="data", given=("data_dir", "clients", "seed"))
 PARTITIONS = Registry(
@@ -29,6 +30,8 @@ MODELS = Registry(
     "model", "demjax.models", table="model", given=("classes", "conv"), needed=("classes",)
 )
 OPTIMIZERS = Registry("optimizer", "demjax.clients.optimizers", table="training")
+
+ATTACKS = Registry("attack", "demjax.clients.attacks", table="faults")
 
 METRICS = Registry("extra measure", "demjax.metrics", table="run", given=("task", "outputs", "y"))
 

@@ -118,7 +118,8 @@ def check(plan: Plan) -> None:
     ]
     built = build.build(first)
     for experiment in others:
-        build.algorithm_for(experiment, built.task, built.true_clusters)
+        count = built.clients.n_clients
+        build.algorithm_for(experiment, built.task, built.true_clusters, count)
 
 
 def carried_out(

@@ -11,6 +11,7 @@ from demjax.data import Partition
 from demjax.metrics import Measures
 from demjax.runs.schema import (
     CLIENTS,
+    LARGEST,
     LEVEL,
     METRICS,
     ORGANIZED,
@@ -69,7 +70,8 @@ def metrics_values(source: Measured) -> dict[str, Any]:
                 "of metrics.csv or clients.csv; possible is any other name."
             )
         finite = values[np.isfinite(values)]
-        row[name] = finite.mean() if source.round and finite.size else math.nan
+        middle = np.max if name in LARGEST else np.mean
+        row[name] = middle(finite) if source.round and finite.size else math.nan
     if source.model_bytes is not None:
         row |= {column.name: column.value(source) for column in SENT}
     return row

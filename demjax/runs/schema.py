@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from demjax.metrics import Measures, bytes_in_a_round
+from demjax.simulation.privacy import Spent, epsilons
 
 
 class Measured(NamedTuple):
@@ -173,9 +174,17 @@ CLIENTS = (
 
 TOLD = {
     "loss": "training loss in the last round; in metrics.csv its mean over those who trained",
+    "dropped": "clients of the last round's cohort that dropped out of it",
+    "left_out": "clients whose updates in the last round were not finite, and so left out",
+    "example_epsilon": "epsilon spent so far of a client's examples; in metrics.csv the largest",
+    "client_epsilon": "epsilon spent so far of a client; in metrics.csv the largest",
     "divergence": "how far the trained models of the last round are from their mean",
 }
 """What fields of a round's info mean that several algorithms have."""
+
+
+LARGEST = ("example_epsilon", "client_epsilon")
+"""Of these ``metrics.csv`` has the largest of all clients, not the mean."""
 
 
 def told(info: Any, clients: int) -> dict[str, np.ndarray]:
@@ -197,4 +206,5 @@ def told(info: Any, clients: int) -> dict[str, np.ndarray]:
         number = jnp.issubdtype(value.dtype, jnp.number) or value.dtype == bool
         if number and np.shape(value) in ((), (clients,)):
             found[str(name)] = np.asarray(value).astype(np.float64)
-    return found
+    spent = getattr(info, "privacy", None)
+    return found | (epsilons(spent) if isinstance(spent, Spent) else {})

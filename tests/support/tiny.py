@@ -172,10 +172,12 @@ def learn_and_slope(
     epochs=EPOCHS,
     batch=BATCH,
     rate=RATE,
+    steps=10**6,
 ):
     """One client's local training; ``anchors`` are pairs of a strength and a model.
 
-    Only the leaves named in ``chosen`` are drawn, if there are any. Returns the model, and the
+    A straggler makes only so many ``steps``; its last epoch is the one that it stops in. Only the
+    leaves named in ``chosen`` are drawn, if there are any. Returns the model, and the
     means over the examples of the last epoch of the loss and of its gradient, without the term.
     """
     x, y = np.asarray(clients.x, np.float64), np.asarray(clients.y)
@@ -183,17 +185,22 @@ def learn_and_slope(
     rows = np.asarray(clients.train)[client, :size]
     for epoch in range(epochs):
         draw, seen = map(np.asarray, _draws(key, client, epoch))
-        order, total = rows[np.argsort(draw[:size], kind="stable")], 0.0
+        if steps == 0:
+            break
+        order, total, met = rows[np.argsort(draw[:size], kind="stable")], 0.0, 0
         gathered = combine((0, model))
         for number, start in enumerate(range(0, size, batch)):
+            if steps == 0:
+                break
             some = order[start : start + batch]
+            steps, met = steps - 1, met + len(some)
             loss, slope = gradient(model, x[some], y[some], seen[number] if dropout else 1)
             gathered = combine((1, gathered), (len(some), slope))
             for strength, anchor in anchors:
                 drawn = combine((1, slope), (strength, model), (-strength, anchor))
                 slope = {k: drawn[k] if not chosen or k in chosen else slope[k] for k in slope}
             model, total = combine((1, model), (-rate, slope)), total + loss * len(some)
-    return model, total / size, combine((1 / size, gathered))
+    return model, total / met, combine((1 / met, gathered))
 
 
 def answers(model, clients, rows):

@@ -39,7 +39,11 @@ class FedDynState(NamedTuple):
     drift_of_all: Params
 
 
-@ALGORITHMS.register(label="FedDyn", paper="Acar et al., ICLR 2021, arXiv 2111.04263")
+@ALGORITHMS.register(
+    label="FedDyn",
+    paper="Acar et al., ICLR 2021, arXiv 2111.04263",
+    tells="the mean of clients' drifts",
+)
 def feddyn(
     local: LocalTraining,
     *,

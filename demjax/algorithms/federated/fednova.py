@@ -18,6 +18,7 @@ from demjax.clients.parameters import state_from
 from demjax.clients.proximal import near
 from demjax.clients.step_lengths import way_of_steps
 from demjax.hierarchy.global_model import Held, global_model
+from demjax.hierarchy.robust_means import Average
 from demjax.hierarchy.server import Epochs, ServerMoment
 from demjax.pytrees import interpolate
 from demjax.registry import ALGORITHMS, Number, Range
@@ -41,6 +42,7 @@ def fednova(
     *,
     prox: Annotated[Number, Range(0, 1e6)] = 0.0,
     cohort: int | None = None,
+    average: Average | None = None,
     measure_at: ServerMoment = "averaged",
     fine_tune_epochs: Epochs | None = None,
 ) -> Algorithm:
@@ -64,6 +66,8 @@ def fednova(
         prox: ``μ`` of a proximal term ``μ/2 ‖w − x‖²``, 0 or more; by default there is none.
         cohort: Clients that train in a round and whose mean is taken, 1 to ``N``; by default
             everyone.
+        average: What takes the place of the mean with weights ``p_n / ‖a_n‖₁``, such as a robust
+            one, as in ``hierarchy.robust_means``.
         measure_at: When clients' models are scored, as in ``hierarchy.server.scored_at``; by
             default the global model for each, ``averaged``, and no client model is kept.
         fine_tune_epochs: Epochs of fine-tuning, at least 1; by default 1.
@@ -74,7 +78,9 @@ def fednova(
     Raises:
         ValueError: If ``prox`` is out of its range.
     """
-    trained = global_model(local, measure_at=measure_at, fine_tune_epochs=fine_tune_epochs)
+    trained = global_model(
+        local, measure_at=measure_at, fine_tune_epochs=fine_tune_epochs, average=average
+    )
     drawn = not (isinstance(prox, Real) and prox == 0)
 
     def init(key: PRNGKeyArray, clients: ClientData) -> FedNovaState:
@@ -85,7 +91,7 @@ def fednova(
         key: PRNGKeyArray, state: FedNovaState, clients: ClientData
     ) -> tuple[FedNovaState, TrainingInfo]:
         who = participation.draw(key, clients.n_clients, cohort)
-        steps = cast(Callable, local.batches)(clients)
+        steps = cast(Callable, local.batches)(clients, key=key)
         way = way_of_steps(local.optimizer, steps, prox)
         share = clients.train_size / way
         nearby = near(state.server, clients.n_clients, prox) if drawn else None

@@ -48,7 +48,9 @@ class PowerOfChoiceInfo(NamedTuple):
     bytes_down: Float[Array, ""]
 
 
-@ALGORITHMS.register(label="Power-of-Choice", paper="Cho et al., 2020, arXiv 2010.01243")
+@ALGORITHMS.register(
+    label="Power-of-Choice", paper="Cho et al., 2020, arXiv 2010.01243", tells="clients' losses"
+)
 def power_of_choice(
     local: LocalTraining,
     *,
@@ -90,6 +92,12 @@ def power_of_choice(
     Raises:
         ValueError: If there are fewer candidates than the cohort, or more of either than clients.
     """
+    if callable(cohort):
+        raise ValueError(
+            "Power-of-Choice asks clients for their losses and chooses among them itself, so that "
+            "nobody can be taken out of its rounds beforehand; possible is a number as its cohort, "
+            "and no dropouts."
+        )
     trained = global_model(
         local, measure_at=measure_at, fine_tune_epochs=fine_tune_epochs, average=average
     )

@@ -17,7 +17,7 @@ from demjax.clients.parameters import parameters_alone, state_from
 from demjax.clients.sending import sent
 from demjax.clients.step_lengths import way_of_steps
 from demjax.hierarchy.global_model import Held, global_model
-from demjax.hierarchy.means import mean_of_all
+from demjax.hierarchy.robust_means import Average, mean_by_weight
 from demjax.hierarchy.server import Epochs, ServerMoment
 from demjax.pytrees import difference, interpolate, stack_copies
 from demjax.registry import ALGORITHMS, Number, Range
@@ -35,13 +35,16 @@ class QFedAvgState(NamedTuple):
     server: Params
 
 
-@ALGORITHMS.register(label="q-FedAvg", paper="Li et al., ICLR 2020, arXiv 1905.10497")
+@ALGORITHMS.register(
+    label="q-FedAvg", paper="Li et al., ICLR 2020, arXiv 1905.10497", tells="clients' losses"
+)
 def q_fedavg(
     local: LocalTraining,
     *,
     q: Annotated[Number, Range(0, 1e3)] = 1.0,
     lipschitz: Annotated[Number | None, Range(1e-6, 1e9)] = None,
     cohort: int | None = None,
+    average: Average | None = None,
     measure_at: ServerMoment = "averaged",
     fine_tune_epochs: Epochs | None = None,
 ) -> Algorithm:
@@ -66,6 +69,8 @@ def q_fedavg(
             local optimizer's first step from a gradient of 1, which for SGD is its rate.
         cohort: Clients that train in a round, 1 to ``N``, drawn alike; by default everyone. (The
             paper draws them by their examples.)
+        average: What takes the place of ``Σ_n F_n^q w_n / Σ_n F_n^q``, such as a robust mean, as in
+            ``hierarchy.robust_means``.
         measure_at: When clients' models are scored, as in ``hierarchy.server.scored_at``; by
             default the global model for each, ``averaged``, and no client model is kept.
         fine_tune_epochs: Epochs of fine-tuning, at least 1; by default 1.
@@ -108,7 +113,7 @@ def q_fedavg(
             for leaf in jax.tree.leaves(way)
         ]
         share = shares(participation.rows(before, who), jnp.sum(jnp.stack(squares), 0), there)
-        mean = mean_of_all(some, share)
+        mean = mean_by_weight(some, share, average=average, reference=server, key=key)
         model = state_from(local, interpolate(server, mean, jnp.sum(share)), mean)
         return QFedAvgState(trained.keep(state.held, client), model), TrainingInfo(loss)
 

@@ -57,7 +57,11 @@ class ScaffoldInfo(NamedTuple):
     bytes_down: Float[Array, ""]
 
 
-@ALGORITHMS.register(label="SCAFFOLD", paper="Karimireddy et al., ICML 2020, arXiv 1910.06378")
+@ALGORITHMS.register(
+    label="SCAFFOLD",
+    paper="Karimireddy et al., ICML 2020, arXiv 1910.06378",
+    tells="control variates",
+)
 def scaffold(
     local: LocalTraining,
     *,

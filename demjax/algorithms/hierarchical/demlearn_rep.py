@@ -17,9 +17,10 @@ from demjax.base import Algorithm, ClientData, Hierarchy, Models, Organization, 
 from demjax.clients import LocalTraining, ProximalTerm, TrainingInfo, participation
 from demjax.clients.representation import Parts, parts_of, trained_by_parts, zeroed
 from demjax.clustering import self_organization
+from demjax.hierarchy.aggregation import by_any_average
 from demjax.hierarchy.anchors import guide
 from demjax.hierarchy.layered_mixing import mix_down_layers
-from demjax.pytrees import interpolate, select, stack_copies
+from demjax.pytrees import select, stack_copies
 from demjax.registry import ALGORITHMS, Number, Passes, Range, Share
 
 
@@ -49,6 +50,7 @@ def demlearn_rep(
     head_epochs: Annotated[int, Range(1)] = 1,
     cohort: int | None = None,
     recency: Share = 0.5,
+    average: tree.Average | None = None,
     measure_at: Literal["mixed"] = "mixed",
     **organization: Annotated[Any, Passes(self_organization, table="clustering")],
 ) -> Algorithm:
@@ -76,6 +78,7 @@ def demlearn_rep(
         head_epochs: Epochs of the head's training, at least 1.
         cohort: Clients that train in a round; who has not trained yet is in the root alone.
         recency: Factor on what a client counts in means for each round since it trained, 0 to 1.
+        average: In place of the mean of groups, as in ``hierarchy.robust_means``.
         measure_at: Client models are scored once they were ``mixed`` in step 4.
         **organization: Step 2: features (feature_layers, sketch), metric, linkage,
             linkage_backend, clustering, cut (levels, groups, heights, slots, min_size).
@@ -123,8 +126,7 @@ def demlearn_rep(
             return start, local.train(key, start, clients, proximal, features.gradients, who)
 
         def by_parts():
-            parent = tree.from_parent(own, group, state.hierarchy)
-            start = given(own, select(part.body, parent, placed))
+            start = given(own, select(part.body, tree.from_parent(own, *state[1:3]), placed))
             options = {"head_epochs": head_epochs, "gradients": features.gradients, "cohort": who}
             return start, trained_by_parts(local, key, start, clients, part, proximal, **options)
 
@@ -132,18 +134,18 @@ def demlearn_rep(
         start, (client, loss, *slopes) = lax.cond(whole, all_layers, by_parts)
         memory, looked_at = features.before(state.memory, seen(start), who), [*map(seen, slopes)]
         looked_at += features.observe(local, key, group.model(-1, 0), clients, who, regroup)
-        options = {"cohort": who, "regroup": regroup}
-        looks, memory = features.after(memory, seen(client), *looked_at, **options)
+        after = partial(features.after, cohort=who, regroup=regroup)
+        looks, memory = after(memory, seen(client), *looked_at)
         last = participation.attended(state.last, who, state.round)
         hierarchy, known = lax.cond(regroup, organize, lambda _, *now: now[:2], looks, *old, last)
         counts = participation.recency(jnp.ones(clients.n_clients), last, recency)
-        means = tree.group_means(client, hierarchy, counts)
-        group = interpolate(group, means, jnp.where(regroup, 1.0, soft))
+        aggregate = partial(by_any_average, average, mix=None, weight=counts, key=key)
+        _, group = aggregate(client, group, hierarchy, soft=jnp.where(regroup, 1.0, soft))
         everywhere = partial(tree.mix_down, mix=mix)
         in_layers = partial(mix_down_layers, mix=mix, reached=part.reached)
         mixed, group = lax.cond(whole, everywhere, in_layers, client, group, hierarchy)
-        now = hierarchy, known, memory, state.round + 1, last
-        return DemLearnRepState(given(client, mixed), group, *now), TrainingInfo(loss)
+        now = group, hierarchy, known, memory, state.round + 1, last
+        return DemLearnRepState(given(client, mixed), *now), TrainingInfo(loss)
 
     def models(state: DemLearnRepState) -> Models:
         client = participation.placed(state.client, state.last, state.group)

@@ -84,7 +84,9 @@ def run_one(name: str, seed: int, data_dir: str, rounds: int, out: Path) -> None
     clients = demjax.data.client_data(x, mnist.y, demjax.data.published_mnist(mnist.y))
     task = demjax.classification(demjax.models.CNN(classes=10), clients.x[0])
     rate = RATES.get(name, 0.05)
-    local = demjax.local_training(task, optax.sgd(rate), epochs=2, batch_size=10)
+    # pFedMe's two local rounds are of one batch each, as in its algorithm 1.
+    passes = {"epochs": 1, "batches_per_epoch": 2} if name == "pfedme" else {"epochs": 2}
+    local = demjax.local_training(task, optax.sgd(rate), **passes, batch_size=10)
     measured = [number for number in MEASURED if number <= rounds]
     algorithm = algorithm_named(name, local)
     found = curve(algorithm, task, clients, rounds=rounds, seed=seed, measured=measured, name=name)

@@ -64,6 +64,7 @@ def through_batches(
     batch_size: int,
     each: Callable,
     stragglers: Stragglers | None = None,
+    most: int | None = None,
 ) -> tuple[Any, Float[Array, " ..."], Any]:
     """Take every client of a chunk through all its batches, a step each.
 
@@ -80,12 +81,14 @@ def through_batches(
         batch_size: Examples in a batch.
         each: ``vmap`` over the chunk, or nothing for one client.
         stragglers: Who makes fewer steps; its last epoch is the one that it stopped in.
+        most: How many batches an epoch has at most, the first of its order; by default all.
 
     Returns:
         The states; the last epoch's sums of losses and of ``met``, both times a batch's examples.
     """
-    limits = steps_made(key, clients, chunk_clients, epochs, batch_size, each, stragglers)
-    batch_size, rows, sizes, steps = of_clients(clients, chunk_clients, batch_size)
+    limits = steps_made(key, clients, chunk_clients, epochs, batch_size, each, stragglers, most)
+    batch_size, rows, all_, steps = of_clients(clients, chunk_clients, batch_size)
+    sizes, steps = seen(all_, batch_size, most), seen(steps, 1, most)
     client_keys = each(partial(keys.for_client, key))(chunk_clients)
 
     def one_step(epoch_key, state, order, size, client, fixed, limit, number):
@@ -104,9 +107,7 @@ def through_batches(
     def epoch(number, carry):
         state, *met = carry
         epoch_keys = each(lambda client_key: keys.for_epoch(client_key, number))(client_keys)
-        orders = each(lambda k, r, s: shuffled(keys.for_shuffling(k), r, s))(
-            epoch_keys, rows, sizes
-        )
+        orders = each(lambda k, r, s: shuffled(keys.for_shuffling(k), r, s))(epoch_keys, rows, all_)
 
         left = (
             None if limits is None else limits - number * ((sizes + batch_size - 1) // batch_size)
@@ -141,6 +142,7 @@ def steps_made(
     batch_size: int,
     each: Callable,
     stragglers: Stragglers | None,
+    most: int | None = None,
 ) -> Int[Array, " ..."] | None:
     """How many steps clients make where some straggle, at least one; ``None`` where nobody does.
 
@@ -150,9 +152,14 @@ def steps_made(
         return None
     batch_size = min(batch_size, clients.train.shape[1])
     sizes = clients.train_size.at[chunk_clients].get(mode="fill", fill_value=0)
-    usual = epochs * ((sizes + batch_size - 1) // batch_size)
+    usual = epochs * ((seen(sizes, batch_size, most) + batch_size - 1) // batch_size)
     share = each(partial(stragglers, key))(chunk_clients)
     return jnp.maximum(1, jnp.ceil(share * usual).astype(jnp.int32))
+
+
+def seen(sizes: Int[Array, " ..."], batch_size: int, most: int | None) -> Int[Array, " ..."]:
+    """How many examples clients see in an epoch that has so many batches at most."""
+    return sizes if most is None else jnp.minimum(sizes, most * batch_size)
 
 
 def shuffled(key: PRNGKeyArray, rows: Int[Array, " M"], size: Int[Array, ""]) -> Int[Array, " M"]:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from demjax import keys
 from demjax.base import ClientData, Params, Task
-from demjax.clients.batches import batch_of, of_clients, steps_made, through_batches
+from demjax.clients.batches import batch_of, of_clients, seen, steps_made, through_batches
 from demjax.clients.private_steps import Private, private_gradient
 from demjax.clients.proximal import ProximalTerm, towards
 from demjax.clients.statistics import recomputed
@@ -29,6 +29,7 @@ class Recipe(NamedTuple):
     statistics: str
     stragglers: Stragglers | None = None
     private: Private | None = None
+    batches_per_epoch: int | None = None
 
     @property
     def slope(self) -> Callable:
@@ -50,7 +51,7 @@ def train_chunk(
     gradients: bool,
 ) -> tuple[Params, Float[Array, " ..."], Params]:
     """Train some clients side by side; ``each`` is ``vmap``, or nothing for one client."""
-    task, optimizer, epochs, batch_size, statistics, stragglers, _ = recipe
+    task, optimizer, epochs, batch_size, statistics, stragglers, _, most = recipe
     target = each(partial(towards, proximal))(chunk_clients) if proximal is not None else None
 
     def step(now, fixed, batch):
@@ -74,6 +75,7 @@ def train_chunk(
         batch_size=batch_size,
         each=each,
         stragglers=stragglers,
+        most=most,
     )
     sizes = _sizes(recipe, key, clients, chunk_clients, each)
     gradient = jax.tree.map(
@@ -95,7 +97,7 @@ def step_chunk(
     """Take some clients side by side through their batches, by an algorithm's own step."""
     enter, leave = around or (None, None)
     states = states if enter is None else each(enter)(states)
-    task, _, epochs, batch_size, _, stragglers, _ = recipe
+    task, _, epochs, batch_size, _, stragglers, _, most = recipe
     slope = partial(loss_and_gradient, task, Added())
 
     def one(state, _, batch):
@@ -114,6 +116,7 @@ def step_chunk(
         batch_size=batch_size,
         each=each,
         stragglers=stragglers,
+        most=most,
     )
     states = states if leave is None else each(leave)(states)
     return states, loss / _sizes(recipe, key, clients, chunk_clients, each)
@@ -130,10 +133,12 @@ def _sizes(
     sizes = clients.train_size.at[chunk_clients].get(mode="fill", fill_value=0)
     sizes = jnp.maximum(sizes, 1)
     epochs, batch_size, stragglers = recipe.epochs, recipe.batch_size, recipe.stragglers
-    made = steps_made(key, clients, chunk_clients, epochs, batch_size, each, stragglers)
+    most = recipe.batches_per_epoch
+    made = steps_made(key, clients, chunk_clients, epochs, batch_size, each, stragglers, most)
+    batch_size = min(batch_size, clients.train.shape[1])
+    sizes = seen(sizes, batch_size, most)
     if made is None:
         return sizes
-    batch_size = min(batch_size, clients.train.shape[1])
     in_an_epoch = (sizes + batch_size - 1) // batch_size
     return jnp.minimum(sizes, (made - (made - 1) // in_an_epoch * in_an_epoch) * batch_size)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Annotated, Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,10 @@ from demjax.backend.examples import DividedExamples
 from demjax.backend.sharding import devices_at_work, over_clients, with_rows_for_nobody
 from demjax.base import ClientData, Params, Task
 from demjax.clients import participation
-from demjax.clients.batches import steps_made
+from demjax.clients.batches import seen, steps_made
 from demjax.clients.chunk import Recipe
+from demjax.clients.contract import LocalTraining as LocalTraining
+from demjax.clients.contract import TrainingInfo as TrainingInfo
 from demjax.clients.device_share import step_some, sum_some, train_some
 from demjax.clients.optimizers import of_gradients
 from demjax.clients.private_steps import Private, check_private
@@ -27,85 +29,6 @@ from demjax.pytrees import StackedModels, as_pytree, one_of
 from demjax.registry import OPTIMIZERS, check_made, check_number, configurable
 
 
-class LocalTraining(NamedTuple):
-    """How clients learn on their own.
-
-    Attributes:
-        init: ``(key) -> model``: the model that all clients start from.
-        train: ``(key, models, clients, proximal=None, gradients=False, cohort=None, *,
-            correction=None, trained=None, extra_loss=None, epochs=None) -> (models, loss[N])``:
-            local training
-            of every client from its row of the stacked ``models``, which come back as the kind of
-            thing that was given; the loss is the task's mean over the examples of the last epoch,
-            as met during training. What an algorithm may add, all of it or nothing:
-
-            - ``proximal``: a ``ProximalTerm`` towards anchors;
-            - ``correction``: added to every gradient: stacked models, a row for each client
-              (SCAFFOLD, FedDyn), or one model for all;
-            - ``trained``: which leaves train, a pytree of plain truth values (FedRep); all others
-              keep their bits;
-            - ``extra_loss``: ``(model, x[B], y[B], weight[B], key, client) -> scalar``, added to
-              the task's loss of a batch (MOON, distillation);
-            - ``epochs``: passes over a client's examples, in place of the usual number.
-
-            With ``gradients=True`` a third result, stacked like ``models``: the gradient of the
-            loss and the extra loss, averaged as the loss is, without proximal term and
-            correction. With ``cohort``, as in ``clients.participation``, only its clients train;
-            the others' models come back as they were, with a loss of NaN and a gradient of 0.
-        begin: ``(own, given) -> models``: what clients hold who are given another's models,
-            stacked as theirs: these, but with their own batch statistics where they keep them.
-            Algorithms ask it wherever a client starts from, or takes on, what is not its own.
-        state: As of the task: which leaves are state, which a server averages but does not step.
-        mean: ``(key, model, clients, weight[N], cohort=None, own=None) -> (model, loss[N])``: the
-            weighted mean of what clients make of one model that all start from, in the memory of
-            a chunk: for systems that need no more of a client's training. ``own`` are the models
-            whose state they keep, as in ``begin``.
-        steps: ``(key, states, clients, step, *, cohort=None, epochs=None, around=None) -> (states,
-            loss[N])``:
-            the same batches by an algorithm's own ``step``, for systems whose clients do more in a
-            step than descend (pFedMe, Per-FedAvg, APFL). States are any pytree of stacked models
-            and of arrays ``[N, ...]``; ``step(state, batch, slope) -> (state, loss)`` is of one
-            client, whose stacked models it sees as plain pytrees; ``slope(model, batch)`` gives
-            the task's loss, its gradient, and the model with its state after the batch. ``around``
-            is ``(enter, leave)``: what steps change, of a client's state, and the state again, so
-            that what nobody needs between rounds takes the memory of a chunk.
-        batches: ``(clients, epochs=None, key=None) -> int[N]``: how many steps each client makes,
-            in the round of a key where some straggle.
-        optimizer: What makes a step of a gradient, for an algorithm's own step.
-        predict: As of the task: ``(model, x[B]) -> outputs[B]`` in evaluation mode, or ``None``.
-        features: ``(model, batch) -> float[B, D]``: what a model's last layer is given, in training
-            mode, for ``slope(model, batch, of_features)``; ``None`` where a model tells none.
-        losses: As of the task: ``(outputs[B], y[B]) -> float[B]``, or ``None``.
-        private: How gradients of examples are clipped and noised; ``None`` where they are not.
-        epochs: Passes over a client's examples, if a call says nothing else.
-    """
-
-    init: Callable[[PRNGKeyArray], Params]
-    train: Callable[..., tuple[Any, ...]]
-    begin: Callable[[Params, Params], Params] = lambda own, given: given
-    state: Callable[[Params], Params] | None = None
-    mean: Callable[..., tuple[Params, Float[Array, " N"]]] | None = None
-    steps: Callable[..., tuple[Any, Float[Array, " N"]]] | None = None
-    batches: Callable[..., Int[Array, " N"]] | None = None
-    optimizer: optax.GradientTransformation | None = None
-    predict: Callable[..., Any] | None = None
-    features: Callable[..., Float[Array, " B D"]] | None = None
-    losses: Callable[..., Float[Array, " B"]] | None = None
-    private: Private | None = None
-    epochs: int = 1
-
-
-class TrainingInfo(NamedTuple):
-    """What algorithms tell of a round in which nothing but training is to be told.
-
-    Attributes:
-        loss: Mean training loss of each client in its last epoch, of the personal model where it
-            has one, without proximal terms; NaN outside the cohort.
-    """
-
-    loss: Float[Array, " N"]
-
-
 @configurable
 def local_training(
     task: Task,
@@ -115,6 +38,7 @@ def local_training(
     batch_size: int = 10,
     chunk: int | None = None,
     statistics: str = "average",
+    batches_per_epoch: int | None = None,
     stragglers: Stragglers | None = None,
     private: Private | None = None,
 ) -> LocalTraining:
@@ -144,6 +68,9 @@ def local_training(
             ``"average"``: averaged and handed out like all else; ``"local"``: each client keeps
             its own; ``"recompute"``: local training starts by taking them anew from the client's
             training examples.
+        batches_per_epoch: Batches that an epoch of a round has at most, the first of its random
+            order, at least 1; by default all. Passes over all examples that an algorithm asks for
+            by itself, as for losses or fine-tuning, stay whole.
         stragglers: Who makes fewer steps in a round, as ``clients.stragglers.stragglers`` draws it;
             by default nobody.
         private: Clips and noises the gradients of single examples; by default nothing does. There
@@ -160,16 +87,21 @@ def local_training(
     check_made("Local training needs task as", task, Task, made)
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("chunk", chunk)):
         check_number("Local training", name, value, 1)
+    check_number("Local training", "batches_per_epoch", batches_per_epoch, 1)
     check_statistics(task, statistics)
     if private is not None:
         check_private(task)
 
     optimizer = of_gradients("Local training", cast(optax.GradientTransformation, optimizer))
-    recipe = Recipe(task, optimizer, epochs, batch_size, statistics, stragglers, private)
+    recipe = Recipe(
+        task, optimizer, epochs, batch_size, statistics, stragglers, private, batches_per_epoch
+    )
 
     def lasting(epochs: int | None) -> Recipe:
         check_number("Local training", "epochs", epochs, 1)
-        return recipe if epochs is None else recipe._replace(epochs=epochs)
+        if epochs is None:
+            return recipe
+        return recipe._replace(epochs=epochs, batches_per_epoch=None)
 
     def train(
         key: PRNGKeyArray,
@@ -259,10 +191,12 @@ def local_training(
     ) -> Int[Array, " N"]:
         if stragglers is not None and key is not None:
             everyone = jnp.arange(clients.n_clients)
-            how = lasting(epochs).epochs, batch_size, jax.vmap, stragglers
-            return cast(Array, steps_made(key, clients, everyone, *how))
-        size = min(batch_size, clients.train.shape[1])
-        return lasting(epochs).epochs * ((clients.train_size + size - 1) // size)
+            how = lasting(epochs)
+            made = how.epochs, batch_size, jax.vmap, stragglers, how.batches_per_epoch
+            return cast(Array, steps_made(key, clients, everyone, *made))
+        size, how = min(batch_size, clients.train.shape[1]), lasting(epochs)
+        count = seen(clients.train_size, size, how.batches_per_epoch)
+        return how.epochs * ((count + size - 1) // size)
 
     features = None if task.loss_with_features is None else partial(features_of, task)
     own_steps = steps, batches, optimizer, task.predict, features, task.losses

@@ -171,6 +171,7 @@ def local_of(experiment: Experiment, task: Task) -> LocalTraining:
         call(OPTIMIZERS.find(experiment.optimizer), OPTIMIZERS, experiment.values),
         epochs=experiment.epochs,
         batch_size=experiment.batch_size,
+        batches_per_epoch=experiment.batches_per_epoch,
         chunk=experiment.chunk,
         stragglers=stragglers_of(experiment.values),
         private=examples_private(experiment.values),

@@ -108,6 +108,8 @@ class Training:
         optimizer: local optimizer
         epochs: local epochs in a round
         batch_size: examples in a batch
+        batches_per_epoch: batches of an epoch at most, the first of its random order; by default
+            all
         chunk: clients trained at once; by default chosen by the backend
         cohort: clients drawn to train in each round; by default all
         precision: of training and measuring: float32; tf32, products of 19 bits where the device
@@ -119,6 +121,7 @@ class Training:
     optimizer: Annotated[str, Slot(OPTIMIZERS)] = "sgd"
     epochs: Annotated[int, Range(1)] = 2
     batch_size: Annotated[int, Range(1)] = 10
+    batches_per_epoch: Annotated[int | None, Range(1)] = None
     chunk: Annotated[int | None, Range(1)] = None
     cohort: Annotated[int | None, Range(1)] = None
     precision: Literal["bf16", "float32", "tf32"] = "float32"

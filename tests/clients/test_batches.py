@@ -46,6 +46,28 @@ def test_descending_by_hand_is_local_training(chunk, cohort):
     np.testing.assert_allclose(loss, seen, rtol=1e-6)
 
 
+def test_an_epoch_may_have_the_first_of_its_batches_alone():
+    local = training(epochs=1, batches_per_epoch=2)
+    models = stack_copies(local.init(KEY), 8)
+    state = models, jax.vmap(local.optimizer.init)(models)
+    trained, loss = jax.jit(lambda k: local.train(k, models, CLIENTS))(KEY)
+    step = descent(local.optimizer)
+    (stepped, _), seen = jax.jit(lambda k: local.steps(k, state, CLIENTS, step))(KEY)
+    tiny.close(stepped, trained, 1e-6)
+    np.testing.assert_allclose(seen, loss, rtol=1e-6)
+    for client, found in enumerate(tiny.unstack(trained)):
+        begin = tiny.float64(local.init(KEY))
+        wanted, met = tiny.learn(KEY, begin, CLIENTS, client, epochs=1, steps=2)
+        tiny.close(found, wanted)
+        np.testing.assert_allclose(loss[client], met, rtol=1e-5)
+    sizes = np.asarray(CLIENTS.train_size)
+    all_ = -(-sizes // tiny.BATCH)
+    np.testing.assert_array_equal(local.batches(CLIENTS), np.minimum(all_, 2))
+    twice = training(epochs=2, batches_per_epoch=2)
+    np.testing.assert_array_equal(twice.batches(CLIENTS), 2 * np.minimum(all_, 2))
+    np.testing.assert_array_equal(twice.batches(CLIENTS, epochs=3), 3 * all_)  # whole passes
+
+
 def test_the_state_may_be_models_of_any_store_and_arrays_beside_them():
     """A running mean of losses, how many batches were seen, and two models of each client."""
     local = training(epochs=1)

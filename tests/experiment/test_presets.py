@@ -39,7 +39,14 @@ def test_the_published_femnist_preset_draws_fifty_owners_and_pools_nothing():
 
 def test_the_published_pfedme_preset_differs_from_the_published_one_in_the_algorithm_and_its_rate():
     resolved, other = (resolve(read_preset(name)) for name in ("published_pfedme", "published"))
-    own = {"algorithm": "pfedme", "lr": 0.08, "prox": 10.0, "personal_lr": 0.04}
+    own = {
+        "algorithm": "pfedme",
+        "epochs": 1,
+        "batches_per_epoch": 2,
+        "lr": 0.08,
+        "prox": 10.0,
+        "personal_lr": 0.04,
+    }
     own |= {"personal_steps": 2, "server_optimizer": "sgd", "server_lr": 2.0}
     assert {name: resolved.values[name] for name in own} == own
     shared = {"run", "data", "model", "training"}

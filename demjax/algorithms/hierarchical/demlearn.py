@@ -16,6 +16,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from demjax import hierarchy as tree
 from demjax.base import Algorithm, ClientData, Hierarchy, Models, Organization, Params
 from demjax.clients import LocalTraining, ProximalTerm, TrainingInfo, participation
+from demjax.clients.participation import nobody_yet
 from demjax.clustering import self_organization
 from demjax.hierarchy.aggregation import by_any_average
 from demjax.hierarchy.anchors import guide
@@ -110,10 +111,9 @@ def demlearn(
     keeps, top_down = measure_at == "trained", mix if schedule is None else None
 
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnState:
-        client = stack_copies(model := local.init(key), clients.n_clients)
-        group, known = stack_copies(model, levels + 1, slots), unorganized(n := clients.n_clients)
-        memory = features.memory(client, cohort, local, clients)
-        last = participation.nobody_yet(n, cohort)
+        client = stack_copies(model := local.init(key), n := clients.n_clients)
+        group, known = stack_copies(model, levels + 1, slots), unorganized(n)
+        memory, last = features.memory(client, cohort, local, clients), nobody_yet(n, cohort)
         more = *known, memory, jnp.int32(0), last, client if keeps else ()
         return DemLearnState(client, group, *more)
 
@@ -137,16 +137,14 @@ def demlearn(
         factor = jnp.where(state.round < amplified_rounds, amplification, 1.0)
         counts = participation.recency(jnp.where(by_examples, clients.train_size, 1), last, recency)
         every = {"weight": counts, "amplification": factor, "cohort": who, "chosen": chosen}
-        aggregate = partial(by_any_average, average, mix=top_down, key=key, **every)
-        rate = jnp.where(regroup, 1.0, soft)
-        client, group = aggregate(trained := client, group, hierarchy, soft=rate)
+        every |= {"mix": top_down, "key": key, "soft": jnp.where(regroup, 1.0, soft)}
+        client, group = by_any_average(average, trained := client, group, hierarchy, **every)
         client, trained = local.begin(trained, client), trained if keeps else ()
         now = hierarchy, known, memory, state.round + 1, last, trained
         return DemLearnState(client, group, *now), TrainingInfo(loss)
 
     def models(state: DemLearnState) -> Models:
-        own = state.trained if keeps else state.client
-        client = participation.placed(own, state.last, state.group)
+        client = participation.placed(state.trained if keeps else state[0], state.last, state[1])
         return Models(client, *state[1:3], state.organization._replace(known=()))
 
     return Algorithm(init, one_round, models, moment=measure_at)

@@ -1,7 +1,6 @@
 """DemLearn-Rep: DemLearn whose clients, after some rounds, share representations and keep heads.
 
-The authors' own variant of DemLearn: Nguyen et al., *Self-organizing Democratized Learning*, IEEE
-TNNLS 2022, arXiv 2007.03278.
+The authors' own variant of DemLearn: Nguyen et al., IEEE TNNLS 2022, arXiv 2007.03278.
 """
 
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from demjax import hierarchy as tree
 from demjax.base import Algorithm, ClientData, Hierarchy, Models, Organization, Params
 from demjax.clients import LocalTraining, ProximalTerm, TrainingInfo, participation
+from demjax.clients.participation import nobody_yet
 from demjax.clients.representation import Parts, parts_of, trained_by_parts, zeroed
 from demjax.clustering import self_organization
 from demjax.hierarchy.aggregation import by_any_average
@@ -100,10 +100,7 @@ def demlearn_rep(
         client = stack_copies(model := local.init(key), n := clients.n_clients)
         parts(client, clients)
         group, known = stack_copies(model, levels + 1, slots), unorganized(n)
-        memory, last = (
-            features.memory(client, cohort, local, clients),
-            participation.nobody_yet(n, cohort),
-        )
+        memory, last = features.memory(client, cohort, local, clients), nobody_yet(n, cohort)
         more = *known, memory, jnp.int32(0), last
         return DemLearnRepState(client, group, *more)
 

@@ -67,7 +67,8 @@ def pfedme(
 
     Args:
         local: How clients train: the epochs and batches they go through, and the optimizer of
-            ``w_n``; the paper's is SGD, on MNIST at .005.
+            ``w_n``; the paper's is SGD, on MNIST at .005. Its ``R`` local rounds are of one batch
+            each: one epoch with ``batches_per_epoch=R``; 20 in the paper.
         prox: ``λ``, 0 or more; the paper's on MNIST by default.
         personal_lr: ``ρ``, the rate of personal models, 0 or more; the paper's is .1 on MNIST.
         personal_steps: ``K``, at least 1.

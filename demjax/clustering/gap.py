@@ -46,15 +46,16 @@ def gap(
     most_groups: Annotated[int, Range(2)] = 16,
     min_size: Annotated[int, Range(1)] = 2,
     surrogates: Annotated[int, Range(8)] = 39,
-    deviations: Annotated[Number, Range(0)] = 3.0,
+    margin: Annotated[Number, Range(1)] = 1.1,
 ) -> Cut:
     """As many groups as there are: where merge heights jump, and one where they do not.
 
     With ``h_k`` the height of the merge that leaves ``k`` groups of ``k + 1``, ``k`` groups jump
     by ``q_k = h_{k−1} / h_k``. The largest of these that leaves two groups or more of
     ``min_size`` is compared with those of ``S`` surrogates, clients from one normal distribution
-    of the same covariance: it counts if ``log q_k`` is above their mean by so many standard
-    deviations. So the threshold follows from the distances alone, whatever their noise. With
+    of the same covariance: it counts if it is above the largest of theirs, by a margin. So the
+    threshold follows from the distances alone, whatever their noise: among clients like these it is
+    met by chance in less than one of ``S + 1`` draws. With
     several levels, each is cut at a jump of its own, the lowest level at the lowest; a level for
     which none is left has one group of everyone.
 
@@ -63,7 +64,7 @@ def gap(
         most_groups: Most groups on a level, ``G``.
         min_size: Fewest clients of a group; smaller ones join the nearest.
         surrogates: ``S``; with more clients than ``SAMPLE`` they are of so many of these.
-        deviations: How far above chance a jump has to be, in standard deviations.
+        margin: In parts of the largest jump of all surrogates, how far one has to be above it.
 
     Returns:
         The cut.
@@ -80,7 +81,7 @@ def gap(
         if count < 3:
             return from_groups(jnp.zeros((levels + 1, count), jnp.int32), most_groups)
         most = min(most_groups, count - 1)
-        found = jumps(merges, distances, wanted, most, min_size, surrogates, deviations)
+        found = jumps(merges, distances, wanted, most, min_size, surrogates, margin)
         counted = jnp.where(found.ratio > found.limit, found.ratio, 0.0)
         best, at = lax.top_k(counted, min(levels, most - 1))
         # A cut into k groups keeps all merges but the last k − 1.
@@ -100,7 +101,7 @@ def jumps(
     most_groups: int,
     min_size: int,
     surrogates: int,
-    deviations: Number,
+    margin: Number,
 ) -> Jumps:
     """How far a dendrogram's heights jump, and how far they would by chance.
 
@@ -111,7 +112,7 @@ def jumps(
         most_groups: Most groups that are looked at, 2 to ``N − 1``.
         min_size: Fewest clients of a group that counts.
         surrogates: How many.
-        deviations: How far above their mean the limit is, in standard deviations.
+        margin: The limit in parts of the largest jump of these.
     """
     method = "average" if wanted is None else wanted.method
     rooted = wanted is not None and wanted.kind is not None and wanted.kind.root
@@ -130,7 +131,7 @@ def jumps(
         return jnp.log(jnp.max(ratios(tree, min(most_groups, tree.shape[0]), min_size)))
 
     chance = lax.map(one, jax.random.split(keys.for_surrogates(), surrogates))
-    limit = jnp.exp(jnp.mean(chance) + deviations * jnp.std(chance, ddof=1))
+    limit = margin * jnp.exp(jnp.max(chance))
     return Jumps(ratios(merges, most_groups, min_size), limit, jnp.exp(chance))
 
 

@@ -23,7 +23,7 @@ from demjax.registry import LINKAGES, check_number
 
 BUCKETS, STRATA, FOLDS, HALVES = 257, 4, 8, 20
 """Numbers in a sketch, strata of targets, parts of examples, and how many halves are drawn."""
-MOST_GROUPS, LEAST, SURROGATES, DEVIATIONS = 16, 2, 39, 3.0
+MOST_GROUPS, LEAST, SURROGATES, MARGIN = 16, 2, 39, 1.1
 """As the defaults of the cut by gap."""
 INPUTS = 5
 """How many of the inputs that differ most are told."""
@@ -192,7 +192,7 @@ def _found(seen: LabelGradients, key: PRNGKeyArray) -> tuple[Any, ...]:
         return jnp.where(number > 1, as_many, found), jnp.max(found) + 1
 
     most = min(MOST_GROUPS, merges.shape[0])
-    told = jumps(merges, distances, wanted, most, LEAST, SURROGATES, DEVIATIONS)
+    told = jumps(merges, distances, wanted, most, LEAST, SURROGATES, MARGIN)
     halves = lax.map(half, jax.random.split(key, HALVES))
     labels = _by_label(together(seen, whole), own)
     return distances, merges, own, halves, told.ratio, told.limit, labels

@@ -108,7 +108,7 @@ def test_more_clients_than_surrogates_are_made_of_are_sampled():
     apart = squares(points)
     found = np.asarray(cut(apart).groups[0])
     assert [*np.bincount(found)] == [150, 150, 50]
-    all_ = jumps(linkage(apart), apart, WANTED, 16, 2, 9, 3.0)
+    all_ = jumps(linkage(apart), apart, WANTED, 16, 2, 9, 1.1)
     assert all_.chance.shape == (9,)
 
 

@@ -5,9 +5,7 @@ A folder of checkpoints holds for each a folder of arrays, ``round-10``, and bes
 without it, or whose files are not those that it names, is not taken for one.
 """
 
-import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,13 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from demjax.backend.array_files import read_arrays, remove_arrays, shape_of, write_arrays
+from demjax.backend.file_digests import digests_of, files_in, write_whole
 
 FORM = 1
 """Which form of checkpoints this is; another one is not read."""
 NAME = re.compile(r"round-(0|[1-9][0-9]{0,17})")
 LARGEST = 2**24
 """Bytes that the JSON of a checkpoint may have."""
-BLOCK = 2**20
 
 
 class Checkpoint(NamedTuple):
@@ -103,9 +101,9 @@ def write(
             "round": number,
             "about": about,
             "trees": {name: _declared(tree) for name, tree in trees.items()},
-            "files": _digests(arrays),
+            "files": digests_of(arrays),
         }
-        _write_whole(folder / f"round-{number}.json", json.dumps(said, indent=1) + "\n")
+        write_whole(folder / f"round-{number}.json", json.dumps(said, indent=1) + "\n")
     except BaseException:
         if writes:
             _remove(folder, number)
@@ -147,12 +145,36 @@ def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     return None, said
 
 
+def said_last(folder: Path) -> Mapping[str, Any]:
+    """What the newest checkpoint says of itself, be it whole or not; nothing where none does."""
+    for number in numbered(folder):
+        with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+            about = _said(folder, number)["about"]
+            if isinstance(about, dict):
+                return about
+    return {}
+
+
 def _whole(folder: Path, number: int) -> Checkpoint:
     """A checkpoint, whose files are those that were written.
 
     Raises:
         ValueError: What is wrong with it.
     """
+    said = _said(folder, number)
+    if not isinstance(said["about"], dict) or not isinstance(said["trees"], dict):
+        raise TypeError
+    arrays = folder / f"round-{number}"
+    sizes = {name: size for name, (size, _) in said["files"].items()}
+    if sizes != {name: file.stat().st_size for name, file in files_in(arrays).items()}:
+        raise ValueError("files are missing, or not as long as they were")
+    if {name: list(of) for name, of in said["files"].items()} != digests_of(arrays):
+        raise ValueError("files are not what was written")
+    return Checkpoint(number, arrays, said["about"], said["trees"])
+
+
+def _said(folder: Path, number: int) -> Any:
+    """What the JSON of a checkpoint holds."""
     path = folder / f"round-{number}.json"
     if path.is_symlink() or not path.is_file() or path.stat().st_size > LARGEST:
         raise ValueError(f"{path.name} is no file of a checkpoint")
@@ -162,52 +184,7 @@ def _whole(folder: Path, number: int) -> Checkpoint:
         raise ValueError(f"{path.name} is damaged") from None
     if said["form"] != FORM or said["round"] != number:
         raise ValueError(f"{path.name} is of another form of checkpoints")
-    if not isinstance(said["about"], dict) or not isinstance(said["trees"], dict):
-        raise TypeError
-    arrays = folder / f"round-{number}"
-    sizes = {name: size for name, (size, _) in said["files"].items()}
-    if sizes != {name: file.stat().st_size for name, file in _files(arrays).items()}:
-        raise ValueError("files are missing, or not as long as they were")
-    if {name: list(of) for name, of in said["files"].items()} != _digests(arrays):
-        raise ValueError("files are not what was written")
-    return Checkpoint(number, arrays, said["about"], said["trees"])
-
-
-def _files(arrays: Path) -> dict[str, Path]:
-    """All files below a folder by their place in it; links are not followed but refused."""
-    found = {}
-    for path in sorted(arrays.rglob("*")):
-        if path.is_symlink():
-            raise ValueError("there is a link in it")
-        if not path.is_dir():
-            found[path.relative_to(arrays).as_posix()] = path
-    return found
-
-
-def _digests(arrays: Path) -> dict[str, list]:
-    """The length and the SHA-256 of each file."""
-    found = {}
-    for name, path in _files(arrays).items():
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(BLOCK):
-                digest.update(block)
-        found[name] = [path.stat().st_size, digest.hexdigest()]
-    return found
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file that is there when it is whole, also after a loss of power."""
-    partial = path.with_suffix(".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    with suppress(OSError):  # not every system lets folders be flushed
-        handle = os.open(path.parent, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
+    return said
 
 
 def _remove(folder: Path, number: int) -> None:

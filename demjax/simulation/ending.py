@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -62,6 +63,25 @@ def interruptible() -> Iterator[Stop]:
         yield stop
     finally:
         as_ever()
+
+
+@contextmanager
+def whole() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until everything about a measurement is written."""
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.getsignal(number) for number in MEANT}
+        before = {number: one for number, one in handlers.items() if callable(one)}
+    pressed: list[Any] = []
+    for number in before:
+        signal.signal(number, lambda *about: pressed.append(about))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if pressed:
+        before[pressed[0][0]](*pressed[0])
 
 
 def divergence(moment: Moment, clients: int) -> str:

@@ -4,12 +4,16 @@ An array is a folder in Zarr's format, so that nothing that is read can run code
 aside and renames, so that a folder of arrays is whole or not there.
 """
 
+import errno
 import json
 import logging
+import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,8 @@ import numpy as np
 
 DECLARED = ".zarray"
 """The file that says which shape an array has."""
+A_FILE, BESIDE = 2**12, 2**15
+"""Bytes that a small file takes of a disk, and what is written beside arrays."""
 LARGEST_DECLARATION = 2**16
 """Bytes that such a file may have."""
 OF_ALL = re.compile(r"_METADATA|_CHECKPOINT_METADATA|_sharding|commit_success\.txt|array_metadatas")
@@ -37,6 +43,7 @@ def write_arrays(folder: Path, arrays: Mapping[str, Any]) -> None:
     Raises:
         Exception: Whatever keeps it from being written; nothing of the name is there then.
     """
+    _check_room(folder, arrays)
     with _orbax() as (ocp, checkpointer):
         checkpointer.save(folder.absolute(), args=ocp.args.PyTreeSave(dict(arrays)), force=True)
 
@@ -77,6 +84,15 @@ def read_arrays(folder: Path, wanted: Mapping[str, Any]) -> dict[str, np.ndarray
     return found
 
 
+def _check_room(folder: Path, arrays: Mapping[str, Any]) -> None:
+    """Refuse to begin to write what the disk has no room for; several processes just try."""
+    if jax.process_count() > 1:
+        return
+    needed = sum(leaf.nbytes + 2 * A_FILE for leaf in arrays.values()) + BESIDE
+    if shutil.disk_usage(folder.parent).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
 def _check_declared(array: Path, shape: tuple[int, ...]) -> None:
     """Refuse an array that declares another shape, or parts that are larger than itself."""
     file = array / DECLARED
@@ -100,6 +116,7 @@ def _orbax() -> Iterator[tuple[Any, Any]]:
     log = logging.getLogger("absl")
     before = log.level
     log.setLevel(logging.CRITICAL)
+    _without_traces()
     try:
         import orbax.checkpoint as ocp  # here, for it reads much
 
@@ -107,6 +124,23 @@ def _orbax() -> Iterator[tuple[Any, Any]]:
             yield ocp, checkpointer
     finally:
         log.setLevel(before)
+
+
+@cache
+def _without_traces() -> None:
+    """Let nobody but its caller be told that Orbax failed, whose threads may hear of it later."""
+    before = sys.excepthook
+
+    def hook(kind: Any, error: Any, trace: Any) -> None:
+        if not (kind is RuntimeError and str(error) == "Event loop is closed"):
+            before(kind, error, trace)
+
+    def is_anothers(record: logging.LogRecord) -> bool:
+        said = record.getMessage()
+        return not ("exception was never retrieved" in said and "orbax" in said)
+
+    sys.excepthook = hook
+    logging.getLogger("asyncio").addFilter(is_anothers)
 
 
 def shape_of(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -15,17 +15,22 @@ from demjax.runs.resume import devices_before, rounds_left_to
 from demjax.runs.reuse import differences
 
 
-def add_flags(run: argparse.ArgumentParser) -> None:
-    """The flags that say when the state is saved, and which run goes on."""
-    run.add_argument(
+def add_checkpoints(parser: argparse.ArgumentParser) -> None:
+    """The flags that say when the state is saved."""
+    parser.add_argument(
         "--checkpoint-every",
         type=int,
         metavar="N",
         help="save the state every N rounds and at the end [only where the run is stopped]",
     )
-    run.add_argument(
+    parser.add_argument(
         "--keep", type=int, metavar="N", help=f"checkpoints to keep, the newest [{KEEP}]"
     )
+
+
+def add_flags(run: argparse.ArgumentParser) -> None:
+    """The flags that say when the state is saved, and which run goes on."""
+    add_checkpoints(run)
     run.add_argument(
         "--resume",
         type=Path,
@@ -34,8 +39,8 @@ def add_flags(run: argparse.ArgumentParser) -> None:
     )
 
 
-def check_flags(parsed: argparse.Namespace) -> None:
-    """Refuse numbers out of range, and flags that do not go together.
+def check_checkpoints(parsed: argparse.Namespace) -> None:
+    """Refuse numbers out of range.
 
     Raises:
         ValueError: One sentence.
@@ -44,6 +49,15 @@ def check_flags(parsed: argparse.Namespace) -> None:
         value = getattr(parsed, flag[2:].replace("-", "_"))
         if value is not None and value < 1:
             raise ValueError(f"{flag} can be 1 or more, but {value} was given.")
+
+
+def check_flags(parsed: argparse.Namespace) -> None:
+    """Refuse numbers out of range, and flags that do not go together.
+
+    Raises:
+        ValueError: One sentence.
+    """
+    check_checkpoints(parsed)
     if parsed.resume is None:
         return
     for flag, value in (

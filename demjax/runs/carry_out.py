@@ -19,7 +19,7 @@ from demjax.metrics import label_sets
 from demjax.runs import folder as run_folder
 from demjax.runs.beside import of_data, of_sample
 from demjax.runs.environment import settings
-from demjax.runs.exits import FAILED, INTERRUPTED, TERMINATED, first_line, say
+from demjax.runs.exits import DONE, FAILED, INTERRUPTED, TERMINATED, first_line, say
 from demjax.runs.resume import checkpoint_of, cut_back, read, saved_with
 from demjax.runs.tensorboard import Row
 from demjax.runs.writer import Recorder
@@ -155,6 +155,8 @@ def carry_out(
             )
             plan |= {"compiled": compiled, "resumed": before and before.point, **shown}
             code = recorder.record(moments(built.algorithm, task, clients, **plan))
+            if here and code == DONE and every is None:  # of an interruption that is made up for
+                run_folder.forget_checkpoints(out)
             if alone or not stop():
                 return code
             return TERMINATED if stop.terminated() else INTERRUPTED

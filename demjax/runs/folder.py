@@ -131,11 +131,16 @@ def discard(out: Path, made: Iterable[Path] = ()) -> None:
     """
     for name in WRITTEN:
         (out / name).unlink(missing_ok=True)
-    if not (out / CHECKPOINTS).is_symlink():
-        shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+    forget_checkpoints(out)
     for folder in (out, *made):
         with suppress(OSError):  # it is another's as well, or gone
             folder.rmdir()
+
+
+def forget_checkpoints(out: Path) -> None:
+    """Remove all checkpoints of a run; what cannot be removed stays."""
+    if not (out / CHECKPOINTS).is_symlink():
+        shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
 
 
 def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -96,11 +96,12 @@ class Recorder:
             self.organized = self.before.organized
             self.round_seconds = self.before.round_seconds[:]
             self.measure_seconds = self.before.measure_seconds[:]
-        shown = self.progress is None
-        progress = self.progress = self.progress or Progress(self.resolved.rounds)
+        if self.progress is None:
+            self.progress = Progress(self.resolved.rounds)
+            moments = self.progress.follow(moments)
         try:
-            with progress:
-                ending = self._follow(progress.follow(moments) if shown else moments, begin)
+            with self.progress:
+                ending = self._follow(moments, begin)
         except KeyboardInterrupt as error:
             terminated = isinstance(error, Terminated)
             if not self.rows and self.before is None and self.writes:

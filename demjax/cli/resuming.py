@@ -11,7 +11,7 @@ from demjax.experiment.experiment import Experiment, resolve
 from demjax.runs import folder as run_folder
 from demjax.runs.carry_out import KEEP
 from demjax.runs.exits import DONE, FAILED
-from demjax.runs.resume import devices_before, rounds_left_to
+from demjax.runs.resume import asked_before, rounds_left_to
 from demjax.runs.reuse import differences
 
 
@@ -101,8 +101,9 @@ def as_begun(
             "--rounds, or a new run."
         )
     if parsed.devices is None and parsed.coordinator is None and not parsed.distributed:
-        before = devices_before(out)
-        parsed.devices = before if before and before <= (os.cpu_count() or 1) else None
+        before = asked_before(out)
+        if before.get("processes") == 1 and before.get("devices", 0) <= (os.cpu_count() or 1):
+            parsed.devices = before.get("devices")
     done = rounds_left_to(out, resolved.rounds)
     if not done:
         return resolved, None

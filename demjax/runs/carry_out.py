@@ -11,6 +11,7 @@ import numpy as np
 from demjax.backend import memory
 from demjax.backend.compilation import compile_once
 from demjax.backend.processes import Together
+from demjax.backend.sharding import devices_at_work
 from demjax.data.client_data import widened
 from demjax.experiment import build, config
 from demjax.experiment.experiment import Experiment
@@ -20,16 +21,22 @@ from demjax.runs import folder as run_folder
 from demjax.runs.beside import of_data, of_sample
 from demjax.runs.environment import settings
 from demjax.runs.exits import DONE, FAILED, INTERRUPTED, TERMINATED, first_line, say
-from demjax.runs.resume import checkpoint_of, cut_back, read, saved_with
+from demjax.runs.resume import (
+    asked_before,
+    checkpoint_of,
+    cut_back,
+    holds_row,
+    read,
+    write_asked,
+)
 from demjax.runs.tensorboard import Row
 from demjax.runs.writer import Recorder
-from demjax.simulation.checkpoint import Checkpoint
 from demjax.simulation.ending import Stop, interruptible
 from demjax.simulation.programs import programs
 from demjax.simulation.progress import Progress
-from demjax.simulation.rounds import moments
+from demjax.simulation.rounds import Resumed, moments
 from demjax.simulation.saving import Checkpoints, Saver, check_identity, identity
-from demjax.simulation.schedule import schedule
+from demjax.simulation.schedule import Schedule, schedule
 
 KEEP = 2
 """Checkpoints that are kept by default: where the newest is broken, there is the one before."""
@@ -113,18 +120,23 @@ def carry_out(
             needs, present, clients=count, examples=memory.whole(clients.x, clients.y)
         )
         progress.say(f"needs {memory.gigabytes(needs)} of memory")
-        every = every or saved_with(point, "every")
-        keep = keep or saved_with(point, "keep") or KEEP
+        known = asked_before(out) if resume else {}
+        every, keep = every or known.get("every"), keep or known.get("keep", KEEP)
+        asked = {"every": every, "keep": keep, "devices": devices_at_work()}
+        asked |= {"processes": jax.process_count()}
         own = identity(plan["key"], built.clients)
-        about = {"identity": own, "settings": settings(), "every": every, "keep": keep}
         before = None
         if point is not None:
             check_identity(point, own, resolved.rounds)
             before = read(point, compiled)
+            if seen is None and _known(out, point.round, plan):
+                before = before._replace(point=before.point._replace(measured=True))
         if here:
             if not resume:
                 stack.enter_context(run_folder.alone(out))
-            _prepare(out, built, point, plan, anew=resume)
+            _prepare(out, built, before and before.point, plan, anew=resume)
+            if every is not None:
+                write_asked(out, **asked)
         saver = Saver(
             Checkpoints(out / run_folder.CHECKPOINTS, every, keep),
             resolved.rounds,
@@ -149,7 +161,7 @@ def carry_out(
                 told=alone,
                 terminated=stop.terminated,
                 saver=saver,
-                about={**about, "processes": jax.process_count()},
+                about={"identity": own, "settings": settings(), **asked},
                 before=before,
                 **shown,
             )
@@ -162,8 +174,20 @@ def carry_out(
             return TERMINATED if stop.terminated() else INTERRUPTED
 
 
+def _planned(plan: Mapping[str, Any]) -> Schedule:
+    """When what is measured."""
+    when = {name: plan[name] for name in ("rounds", "eval_every", "measures_every")}
+    return schedule(**when, take=plan["take_measures"])
+
+
+def _known(out: Path, number: int, plan: Mapping[str, Any]) -> bool:
+    """Whether what a run measures after a round is written down already, and nothing else."""
+    due = number < plan["rounds"] and number in _planned(plan).rounds
+    return due and not plan["measures_every"] and holds_row(out, number)
+
+
 def _prepare(
-    out: Path, built: build.Run, point: Checkpoint | None, plan: Mapping[str, Any], *, anew: bool
+    out: Path, built: build.Run, point: Resumed | None, plan: Mapping[str, Any], *, anew: bool
 ) -> None:
     """Make a run's folder ready: a new one, one that is begun anew, or one that goes on.
 
@@ -176,9 +200,8 @@ def _prepare(
     """
     text = config.to_toml(built.experiment)
     if point is not None:
-        when = {name: plan[name] for name in ("rounds", "eval_every", "measures_every")}
-        planned = schedule(**when, take=plan["take_measures"])
-        cut_back(out, point.round, [done for done in planned.rounds if done < point.round])
+        first = point.round + point.measured
+        cut_back(out, first, [done for done in _planned(plan).rounds if done < first])
         run_folder.write_config(out, text)
     elif anew:
         run_folder.discard(out)

@@ -1,20 +1,28 @@
 """A run that is resumed in its folder: from which checkpoint, and what is cut off behind it."""
 
+import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
+from demjax.backend.file_digests import write_whole
 from demjax.runs import folder as run_folder
 from demjax.runs.environment import settings
 from demjax.runs.reuse import ended
 from demjax.simulation.checkpoint import Checkpoint, newest, said_last
 from demjax.simulation.programs import Programs
 from demjax.simulation.rounds import Resumed
+
+ASKED = "asked.json"
+"""The file among a run's checkpoints that says how often it is saved."""
+LARGEST_ASKED = 2**12
+"""Bytes that it may have."""
 
 
 class Before(NamedTuple):
@@ -25,24 +33,28 @@ class Before(NamedTuple):
         round_seconds: What each round took.
         measure_seconds: What each measurement took.
         seconds: Seconds since the run began, compiling left out.
-        organized: How often clients had grouped themselves when their dendrogram was last written.
+        organized: How often clients had grouped themselves when their dendrogram was last written,
+            before the state was saved and after what was measured then was written down.
     """
 
     point: Resumed
     round_seconds: list[float]
     measure_seconds: list[float]
     seconds: float
-    organized: int
+    organized: tuple[int, int]
 
 
 def state_at(
-    round_seconds: ArrayLike, measure_seconds: ArrayLike, seconds: float, organized: int
+    round_seconds: ArrayLike,
+    measure_seconds: ArrayLike,
+    seconds: float = 0.0,
+    organized: tuple[int, int] = (0, 0),
 ) -> dict[str, Float[np.ndarray, " n"]]:
     """What is saved beside a run's state, by the names of ``Before``."""
     return {
         "round_seconds": np.asarray(round_seconds, np.float64),
         "measure_seconds": np.asarray(measure_seconds, np.float64),
-        "other": np.array([seconds, organized], np.float64),
+        "other": np.array([seconds, *organized], np.float64),
     }
 
 
@@ -55,7 +67,7 @@ def read(point: Checkpoint, compiled: Programs) -> Before:
     measured = point.about.get("measured")
     if not isinstance(measured, int) or not 0 <= measured <= point.round:
         raise ValueError(f"The checkpoint {point.arrays} is not of a run of demjax run.")
-    shapes = state_at(np.zeros(point.round), np.zeros(measured), 0.0, 0)
+    shapes = state_at(np.zeros(point.round), np.zeros(measured))
     found = point.read(state=compiled.state, info=compiled.info, beside=shapes)
     beside = found["beside"]
     return Before(
@@ -63,7 +75,7 @@ def read(point: Checkpoint, compiled: Programs) -> Before:
         round_seconds=beside["round_seconds"].tolist(),
         measure_seconds=beside["measure_seconds"].tolist(),
         seconds=float(beside["other"][0]),
-        organized=int(beside["other"][1]),
+        organized=(int(beside["other"][1]), int(beside["other"][2])),
     )
 
 
@@ -100,7 +112,7 @@ def cut_back(out: Path, number: int, measured: Sequence[int]) -> None:
     Args:
         out: The run's folder.
         number: The round.
-        measured: The rounds before it that were measured.
+        measured: The rounds before it that must have been measured.
 
     Raises:
         ValueError: If a row of these is missing; nothing is changed then.
@@ -123,6 +135,11 @@ def cut_back(out: Path, number: int, measured: Sequence[int]) -> None:
             os.truncate(out / name, end)
 
 
+def holds_row(out: Path, number: int) -> bool:
+    """Whether all is written of what was measured after a round; its row is written last."""
+    return number in _end_of(out / run_folder.METRICS, number + 1)[1]
+
+
 def _end_of(path: Path, number: int) -> tuple[int, set[int]]:
     """Where the rows of earlier rounds end in a table, and which rounds these are.
 
@@ -143,18 +160,22 @@ def _end_of(path: Path, number: int) -> tuple[int, set[int]]:
     return end, rounds
 
 
-def saved_with(point: Checkpoint | None, name: str) -> int | None:
-    """After how many rounds each, or how many of which, were saved, if a checkpoint says it."""
-    value = point.about.get(name) if point is not None else None
-    return value if isinstance(value, int) and value > 0 else None
+def write_asked(out: Path, **asked: int | None) -> None:
+    """Write down how often a run is saved, for whoever resumes it before it was."""
+    (out / run_folder.CHECKPOINTS).mkdir(exist_ok=True)
+    write_whole(out / run_folder.CHECKPOINTS / ASKED, json.dumps(asked) + "\n")
 
 
-def devices_before(out: Path) -> int | None:
-    """How many devices a run of one process was spread over when its state was last saved."""
-    about = said_last(out / run_folder.CHECKPOINTS)
-    known = about.get("settings")
-    devices = known.get("devices") if isinstance(known, dict) else None
-    return devices if about.get("processes") == 1 and isinstance(devices, int) else None
+def asked_before(out: Path) -> dict[str, int]:
+    """How often the run in a folder was saved, and on how many devices and processes it was."""
+    path = out / run_folder.CHECKPOINTS / ASKED
+    said: Any = said_last(out / run_folder.CHECKPOINTS)
+    with suppress(OSError, ValueError, RecursionError):
+        if path.stat().st_size < LARGEST_ASKED:
+            said = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(said, dict):
+        return {}
+    return {name: value for name, value in said.items() if type(value) is int and value > 0}
 
 
 def rounds_left_to(out: Path, asked: int) -> str:

@@ -1,6 +1,5 @@
 """Follows a run, shows it, and writes it down as it happens, however it ends."""
 
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -26,7 +25,7 @@ from demjax.runs.resume import Before, state_at
 from demjax.runs.rows import clients_rows, dendrogram_rows, metrics_row
 from demjax.runs.tensorboard import Row
 from demjax.runs.waiting_rows import WaitingRows
-from demjax.simulation.ending import MEANT, divergence, whole
+from demjax.simulation.ending import divergence, undisturbed, whole
 from demjax.simulation.history import Moment
 from demjax.simulation.progress import Progress
 from demjax.simulation.saving import Saver
@@ -93,7 +92,7 @@ class Recorder:
         begin = time.perf_counter()
         if self.before is not None:
             begin -= self.before.seconds
-            self.organized = self.before.organized
+            self.organized = self.before.organized[self.before.point.measured]
             self.round_seconds = self.before.round_seconds[:]
             self.measure_seconds = self.before.measure_seconds[:]
         if self.progress is None:
@@ -103,12 +102,12 @@ class Recorder:
             with self.progress:
                 ending = self._follow(moments, begin)
         except KeyboardInterrupt as error:
-            terminated = isinstance(error, Terminated)
+            ending = self._interrupted(isinstance(error, Terminated))
             if not self.rows and self.before is None and self.writes:
                 run_folder.discard(self.out)
-                sentence = "Interrupted before anything was measured; nothing is kept."
-                return say(sentence, TERMINATED if terminated else INTERRUPTED)
-            ending = self._interrupted(terminated)
+                return say(
+                    "Interrupted before anything was measured; nothing is kept.", ending.code
+                )
         except Exception as error:  # whatever it is, what was measured gets its summary
             nothing = len(self.rows) < 2 and self.before is None
             if isinstance(error, OSError) and nothing and self.writes:
@@ -155,10 +154,7 @@ class Recorder:
         return self._interrupted(self.terminated()) if stopped else Ending()
 
     def _interrupted(self, terminated: bool) -> Ending:
-        # Another signal shall not keep the summary from being written.
-        for number, meant in MEANT.items():
-            if number == signal.SIGINT or signal.getsignal(number) is meant:
-                signal.signal(number, signal.SIG_IGN)
+        undisturbed()  # so that the summary is written
         done = len(self.round_seconds)
         sentence = f"Interrupted after {done} rounds; what was measured is kept in {self.out}."
         if self.told and self.saver is not None and self.saver.saved is not None:
@@ -172,7 +168,9 @@ class Recorder:
         # A run cannot go on from a state whose rows are not there.
         if self.together is None and not self.tables.write():
             return
-        own = state_at(self.round_seconds, self.measure_seconds, seconds, self.organized)
+        made = getattr(moment.measures, "organization", None)
+        organized = self.organized, max(self.organized, int(made.times) if made else 0)
+        own = state_at(self.round_seconds, self.measure_seconds, seconds, organized)
         about = {**self.about, "measured": len(self.measure_seconds)}
         if not saver.save(moment, {"beside": own}, about):
             kept = "none" if saver.saved is None else f"that after round {saver.saved}"

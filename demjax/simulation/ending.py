@@ -65,6 +65,13 @@ def interruptible() -> Iterator[Stop]:
         as_ever()
 
 
+def undisturbed() -> None:
+    """Let no further Ctrl-C end the process, nor SIGTERM where it is the command line's."""
+    for number, meant in MEANT.items():
+        if number == signal.SIGINT or signal.getsignal(number) is meant:
+            signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def whole() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM wait until everything about a measurement is written."""

@@ -31,11 +31,13 @@ class Resumed(NamedTuple):
         round: Rounds done.
         state: The algorithm's state then, with a row for each client.
         info: What the algorithm told of the last of them.
+        measured: Whether it is known already what is measured then.
     """
 
     round: int
     state: Any
     info: Any
+    measured: bool = False
 
 
 def moments(
@@ -114,7 +116,7 @@ def _moments(
     stop: Callable[[], bool] | None,
 ) -> Iterator[Moment]:
     """A moment before the first round and one after each, measured by what is due then."""
-    (first, state, info), last = begin, max(due)
+    (first, state, info, measured), last = begin, max(due)
     round_seconds, seconds = 0.0, 0.0
     for number in range(first, last + 1):
         if number > first:
@@ -122,7 +124,8 @@ def _moments(
             state, info = _finished(parts.round, key, jnp.int32(number - 1), state, clients)
             round_seconds = time.perf_counter() - start
         stopped = number < last and stop is not None and stop()
-        measures, measure_seconds, take = None, 0.0, due.get(number)
+        known = measured and number == first
+        measures, measure_seconds, take = None, 0.0, None if known else due.get(number)
         if stopped:
             take = parts.measures if seconds < QUICK else None
         if take is not None:

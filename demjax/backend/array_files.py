@@ -12,7 +12,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def read_arrays(folder: Path, wanted: Mapping[str, Any]) -> dict[str, np.ndarray
     """
     for path in folder.iterdir():
         if path.name not in wanted and not OF_ALL.fullmatch(path.name):
-            raise ValueError(f"{folder} holds {path.name}, which is no array of it")
+            raise ValueError(f"{folder} holds {path.name}, which is no array of it.")
     for name, one in wanted.items():
         _check_declared(folder / name, tuple(one.shape))
     if not wanted:
@@ -80,7 +80,7 @@ def read_arrays(folder: Path, wanted: Mapping[str, Any]) -> dict[str, np.ndarray
     for name, one in wanted.items():
         array = found.get(name)
         if array is None or array.shape != tuple(one.shape) or array.dtype != one.dtype:
-            raise ValueError(f"{folder / name} is not of the type {one.dtype}")
+            raise ValueError(f"{folder / name} is not of the type {one.dtype}.")
     return found
 
 
@@ -97,8 +97,10 @@ def _check_declared(array: Path, shape: tuple[int, ...]) -> None:
     """Refuse an array that declares another shape, or parts that are larger than itself."""
     file = array / DECLARED
     if not file.is_file() or file.stat().st_size > LARGEST_DECLARATION:
-        raise ValueError(f"{array} is no array")
-    declared = json.loads(file.read_text(encoding="utf-8"))
+        raise ValueError(f"{array} is no array.")
+    declared: Any = None
+    with suppress(ValueError, RecursionError):
+        declared = json.loads(file.read_text(encoding="utf-8"))
     chunks = declared.get("chunks") if isinstance(declared, dict) else None
     fits = (
         isinstance(chunks, list)
@@ -108,7 +110,7 @@ def _check_declared(array: Path, shape: tuple[int, ...]) -> None:
         and all(isinstance(c, int) and 1 <= c <= n for c, n in zip(chunks, shape, strict=True))
     )
     if not fits:
-        raise ValueError(f"{array} does not declare the shape {shape}")
+        raise ValueError(f"{array} does not declare the shape {shape}.")
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """One experiment carried out: built, compiled, run, and written down into its folder as it goes."""
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -136,7 +136,8 @@ def carry_out(
                 stack.enter_context(run_folder.alone(out))
             _prepare(out, built, before and before.point, plan, anew=resume)
             if every is not None:
-                write_asked(out, **asked)
+                with suppress(OSError):  # the run can do without
+                    write_asked(out, **asked)
         saver = Saver(
             Checkpoints(out / run_folder.CHECKPOINTS, every, keep),
             resolved.rounds,

@@ -83,8 +83,15 @@ def checkpoint_of(out: Path, rounds: int) -> tuple[Checkpoint | None, list[str]]
     """The checkpoint that a run in a folder goes on from, and what is to be said of it.
 
     Raises:
-        ValueError: If the run has ended, and has no checkpoint to go on from to a later round.
+        ValueError: If the run has ended, and has no checkpoint to go on from to a later round, or
+            a file of it is a link, through which it would write elsewhere.
     """
+    links = [out / name for name in run_folder.OWN if (out / name).is_symlink()]
+    if links:
+        raise ValueError(
+            f"{links[0]} is a link, through which the run would write elsewhere; possible is the "
+            "file itself in its place."
+        )
     point, said = newest(out / run_folder.CHECKPOINTS)
     if point is None and ended(out):
         raise ValueError(

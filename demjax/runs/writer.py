@@ -157,8 +157,8 @@ class Recorder:
         undisturbed()  # so that the summary is written
         done = len(self.round_seconds)
         sentence = f"Interrupted after {done} rounds; what was measured is kept in {self.out}."
-        if self.told and self.saver is not None and self.saver.saved is not None:
-            sentence += f" demjax run --resume {self.out} goes on from round {self.saver.saved}."
+        if self.told and self.saver is not None and self.saver.last is not None:
+            sentence += f" demjax run --resume {self.out} goes on from round {self.saver.last}."
         return Ending("interrupted", TERMINATED if terminated else INTERRUPTED, sentence)
 
     def _save(self, moment: Moment, seconds: float) -> None:
@@ -173,7 +173,7 @@ class Recorder:
         own = state_at(self.round_seconds, self.measure_seconds, seconds, organized)
         about = {**self.about, "measured": len(self.measure_seconds)}
         if not saver.save(moment, {"beside": own}, about):
-            kept = "none" if saver.saved is None else f"that after round {saver.saved}"
+            kept = "none" if saver.last is None else f"that after round {saver.last}"
             self._lose(f"{saver.failed} The run goes on; the last whole checkpoint is {kept}.")
 
     def _keep(self, moment: Moment, seconds: float) -> None:

@@ -110,11 +110,15 @@ def write(
         raise
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Remove all checkpoints but the newest so many, and what is left of half-written ones."""
-    numbers = numbered(folder)
-    for number in numbers[keep:]:
-        _remove(folder, number)
+def prune(folder: Path, keep: int, last: int) -> None:
+    """Remove all checkpoints but the newest so many, and what is left of half-written ones.
+
+    Args:
+        folder: Of all checkpoints of the run.
+        keep: How many are kept.
+        last: The round that was saved last: those of later ones were broken when the run went on.
+    """
+    numbers = [number for number in numbered(folder) if number <= last][:keep]
     for path in folder.glob("round-*"):
         stem = path.name.partition(".")[0]
         found = NAME.fullmatch(stem)

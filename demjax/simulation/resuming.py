@@ -2,12 +2,13 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
@@ -108,11 +109,12 @@ def kept(
         yield Kept()
         return
     settings = checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
-    try:
-        settings.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"{settings.path} cannot be written: {error.strerror}.") from None
-    with held(settings.path):
+    with ExitStack() as stack:
+        try:
+            settings.path.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(held(settings.path))
+        except OSError as error:
+            raise ValueError(f"{settings.path} cannot be written: {error.strerror}.") from None
         point, broken = newest(settings.path)
         for sentence in broken:
             warnings.warn(sentence, RuntimeWarning, stacklevel=4)
@@ -126,7 +128,12 @@ def kept(
 
 
 def _stacked(rows: Sequence[Any]) -> Any:
-    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *rows)
+    def stack(*leaves: Any) -> Any:
+        if jax.dtypes.issubdtype(leaves[0].dtype, jax.dtypes.prng_key):
+            return jnp.stack(leaves)
+        return np.stack([np.asarray(leaf) for leaf in leaves])
+
+    return jax.tree.map(stack, *rows)
 
 
 def _several(tree: Any, count: int) -> Any:

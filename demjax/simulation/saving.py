@@ -1,6 +1,8 @@
 """When a run's state is saved, what is saved with it, and where a run goes on from."""
 
+import errno
 import hashlib
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -78,6 +80,11 @@ class Saver:
     saved: int | None = None
     seconds: list[float] = field(default_factory=list)
 
+    @property
+    def last(self) -> int | None:
+        """The round of the last whole checkpoint."""
+        return self.known if self.saved is None else self.saved
+
     def due(self, number: int, *, stopped: bool = False) -> bool:
         """Whether a state is to be saved after so many rounds."""
         if number == self.known:
@@ -99,7 +106,7 @@ class Saver:
         try:
             write(folder, moment.round, given, about, writes=self.writes)
             if self.writes:
-                prune(folder, self.settings.keep)
+                prune(folder, self.settings.keep, moment.round)
         except Exception as error:  # a disk that is full, in whatever words the library has
             reason = getattr(error, "strerror", None) or _short(error)
             self.failed = (
@@ -115,7 +122,8 @@ class Saver:
 def _short(error: Exception) -> str:
     """What an error of a library says, without where in the library it was."""
     said = next(iter(str(error).splitlines()), "") or type(error).__name__
-    for words in ("No space left on device", "File too large", "Permission denied"):
+    known = (errno.ENOSPC, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.ENOENT)
+    for words in map(os.strerror, known):
         if words in str(error):
             return words
     return said.rstrip(".")

@@ -113,6 +113,11 @@ def test_on_other_devices_a_run_goes_on_to_rounding(begun, tmp_path, capsys):
                 assert float(mine[name]) == pytest.approx(float(value), abs=2e-3)
 
 
+def linked(out):
+    (out / "metrics.csv").rename(out / "m")
+    (out / "metrics.csv").symlink_to("m")
+
+
 WRONG = {
     "no run": (lambda out: (out / "config.toml").unlink(), [], "There is no run to resume in"),
     "other options": (None, ["--lr", 3], "but lr is 0.05 there and 3.0 here"),
@@ -120,6 +125,7 @@ WRONG = {
     "a file": (None, ["--config", "x"], "so it takes no --config"),
     "too seldom": (None, ["--checkpoint-every", 0], "--checkpoint-every can be 1 or more"),
     "none kept": (None, ["--keep", 0], "--keep can be 1 or more, but 0 was given"),
+    "a link": (linked, ["--rounds", 9], "metrics.csv is a link, through which the run would"),
     "no checkpoint": (
         lambda out: [path.unlink() for path in (out / "checkpoints").glob("*.json")],
         ["--rounds", 9],

@@ -144,6 +144,7 @@ def kill_again_and_again(
         "failed": 0,
         "differences": [],
         "moments": [],
+        "cost": [],
     }
     goes_on = False
     while found["kills"] < kills or goes_on:

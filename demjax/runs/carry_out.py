@@ -138,6 +138,8 @@ def carry_out(
             if every is not None:
                 with suppress(OSError):  # the run can do without
                     write_asked(out, **asked)
+        # Nothing here keeps the state that was read, once it lies on the devices.
+        states, before = [before and before.point], before and before.without_state()
         saver = Saver(
             Checkpoints(out / run_folder.CHECKPOINTS, every, keep),
             resolved.rounds,
@@ -166,8 +168,9 @@ def carry_out(
                 before=before,
                 **shown,
             )
-            plan |= {"compiled": compiled, "resumed": before and before.point, **shown}
-            code = recorder.record(moments(built.algorithm, task, clients, **plan))
+            plan |= {"compiled": compiled, **shown}
+            found_there = moments(built.algorithm, task, clients, **plan, resumed=states.pop())
+            code = recorder.record(found_there)
             if here and code == DONE and every is None:  # of an interruption that is made up for
                 run_folder.forget_checkpoints(out)
             if alone or not stop():

@@ -43,6 +43,10 @@ class Before(NamedTuple):
     seconds: float
     organized: tuple[int, int]
 
+    def without_state(self) -> "Before":
+        """The same without arrays as large as the models."""
+        return self._replace(point=self.point._replace(state=None, info=None))
+
 
 def state_at(
     round_seconds: ArrayLike,

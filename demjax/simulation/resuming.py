@@ -56,6 +56,11 @@ class Kept:
         if moment.measures is not None:
             self.rows.append((moment.round, moment.measures, moment.info))
 
+    def take_over(self) -> Resumed | None:
+        """Where the run goes on, which is then kept here no longer."""
+        resumed, self.resumed = self.resumed, None
+        return resumed
+
     def _measured(self, number: int) -> list[list]:
         assert self.planned is not None
         plan = zip(self.planned.rounds, self.planned.taken, strict=True)

@@ -95,8 +95,9 @@ def moments(
         if state is None:
             state = _finished(parts.init, keys.for_initial_model(key), clients)
         due = {n: looks[names] for n, names in zip(planned.rounds, planned.taken, strict=True)}
-        begin = Resumed(done, state, parts.info) if resumed is None else resumed
-        found = _moments(parts, due, key, begin._replace(state=state), clients, shown, stop)
+        begin = (resumed or Resumed(done, None, parts.info))._replace(state=state)
+        resumed = None  # what was read is no longer needed
+        found = _moments(parts, due, key, begin, clients, shown, stop)
         yield from shown.follow(found, task.score_name) if shown else found
 
 

@@ -118,9 +118,9 @@ def simulate(
         known = kept(checkpoint, compiled, planned=planned, key=key, clients=clients)
         with interruptible() as stop, known as found:
             plan |= {"compiled": compiled, "progress": shown or False, "state": state}
-            plan |= {"resumed": found.resumed, "stop": stop}
             warned = ""
-            for moment in moments(algorithm, task, clients, **plan):
+            begun = moments(algorithm, task, clients, **plan, stop=stop, resumed=found.take_over())
+            for moment in begun:
                 measured = moment.measures is not None
                 if measured and not warned and (warned := divergence(moment, clients.n_clients)):
                     warnings.warn(warned, RuntimeWarning, stacklevel=2)

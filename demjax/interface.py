@@ -17,6 +17,7 @@ from demjax.simulation.group_search import Groups, groups
 from demjax.simulation.over_rounds import over_rounds
 from demjax.simulation.plan import Plan, plan
 from demjax.simulation.run import History, simulate, watch
+from demjax.simulation.saving import Checkpoints
 from demjax.simulation.sweep import grid, sweep
 from demjax.tasks.classification import classification
 from demjax.tasks.regression import regression
@@ -24,6 +25,7 @@ from demjax.tasks.regression import regression
 __all__ = [
     *ALGORITHMS,
     "Algorithm",
+    "Checkpoints",
     "ClientData",
     "Comparison",
     "Groups",

@@ -9,7 +9,7 @@ import pytest
 
 import demjax
 
-HEAVY = ("tensorflow", "tensorflow_datasets", "matplotlib", "sklearn", "tensorboardX")
+HEAVY = ("tensorflow", "tensorflow_datasets", "matplotlib", "sklearn", "tensorboardX", "orbax")
 
 
 def test_imports_run_one_way():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from demjax.cli import resuming
 from demjax.cli.parsing import Commands, help_of, pairs, take_options
 from demjax.cli.run import devices_here, devices_of_run
 from demjax.experiment.config import read_preset, read_toml
@@ -69,6 +70,7 @@ def add(commands: Commands, summary: str) -> None:
     parser.add_argument(
         "--devices", type=int, metavar="N", help="devices to spread clients over [all; CPU cores]"
     )
+    resuming.add_checkpoints(parser)
     parser.add_argument(
         "--no-compile-cache", action="store_true", help="compile anew what an earlier run compiled"
     )
@@ -88,8 +90,18 @@ def _compare(parsed: argparse.Namespace, words: Sequence[str]) -> int | str:
 def _check_runs(parsed: argparse.Namespace, words: Sequence[str]) -> None:
     """Refuse options that belong to a comparison of systems."""
     flags = [word.partition("=")[0] for word in words if word.startswith("--")]
-    given = ("seeds", "out", "grid", "validation", "config", "preset", "devices")
-    own = [f"--{name}" for name in given if getattr(parsed, name) is not None]
+    given = [
+        "seeds",
+        "out",
+        "grid",
+        "validation",
+        "config",
+        "preset",
+        "devices",
+        "checkpoint_every",
+        "keep",
+    ]
+    own = [f"--{name.replace('_', '-')}" for name in given if getattr(parsed, name) is not None]
     if flags or own:
         flag = (own or flags)[0]
         known = list(parsed.parser._option_string_actions)
@@ -148,6 +160,7 @@ def _systems(parsed: argparse.Namespace, words: Sequence[str]) -> int | str:
         raise ValueError("The option --out is needed: a folder for the comparison.")
     if parsed.validation is not None and not parsed.grid:
         raise ValueError("The option --validation needs --grid beside it: the values to choose of.")
+    resuming.check_checkpoints(parsed)
     plan = planned(
         wanted,
         seeds=_seeds(parsed.seeds),
@@ -163,7 +176,8 @@ def _systems(parsed: argparse.Namespace, words: Sequence[str]) -> int | str:
         print(note, file=sys.stderr)
     devices = devices_here(parsed.devices)
     with devices_of_run(devices, alone=True):
-        plan, code = carried_out(plan, cached=not parsed.no_compile_cache)
+        saved = {"every": parsed.checkpoint_every, "keep": parsed.keep}
+        plan, code = carried_out(plan, cached=not parsed.no_compile_cache, **saved)
     return _shown(plan) if code == DONE else _ended_early(plan, code)
 
 

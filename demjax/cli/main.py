@@ -14,7 +14,8 @@ from typing import Any, NoReturn, TextIO
 
 from demjax import __version__
 from demjax.backend.plain_letters import PLAIN
-from demjax.runs.exits import DONE, FAILED, INTERRUPTED, WRONG, first_line, say
+from demjax.backend.signals import Terminated, terminate
+from demjax.runs.exits import DONE, FAILED, INTERRUPTED, TERMINATED, WRONG, first_line, say
 
 COMMANDS = {
     "run": "run one experiment",
@@ -44,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says.
 
     Returns:
-        0 done; 1 the run itself failed; 2 wrong arguments or data; 130 interrupted.
+        0 done; 1 the run itself failed; 2 wrong arguments or data; 130 interrupted; 143 likewise,
+        by SIGTERM.
     """
     try:
         outcome = _do(sys.argv[1:] if arguments is None else arguments)
@@ -52,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return outcome  # how a run ended
         print(outcome)
         return DONE
+    except Terminated:
+        return say("Interrupted.", TERMINATED)
     except KeyboardInterrupt:
         return say("Interrupted.", INTERRUPTED)
     except Exception as error:
@@ -80,9 +84,10 @@ def entry() -> NoReturn:
     """What the shell's ``demjax`` calls: ``main``, and an end that leaves no trace of threads.
 
     A compiler that is interrupted at work can crash while Python takes everything down in order,
-    so an interrupted run ends at once. SIGTERM, which schedulers send, stops a run as Ctrl-C does.
+    so an interrupted run ends at once. SIGTERM, which schedulers send, stops a run as Ctrl-C does,
+    and has an exit code of its own.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, terminate)
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # what it warns of is no user's affair
     logging.getLogger("jax._src.xla_bridge").addFilter(_in_one_line)
     sys.stdout, sys.stderr = (_able(stream) for stream in (sys.stdout, sys.stderr))
@@ -97,7 +102,7 @@ def entry() -> NoReturn:
         with suppress(OSError):
             say(f"The output cannot be written: {error.strerror}.", FAILED)
         os._exit(FAILED)
-    if code == INTERRUPTED or (code and _joined()):
+    if code in (INTERRUPTED, TERMINATED) or (code and _joined()):
         os._exit(code)
     sys.exit(code)
 

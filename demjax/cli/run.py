@@ -12,7 +12,7 @@ import jax
 from demjax.backend import policy
 from demjax.backend.processes import Together
 from demjax.backend.sharding import spread_over, use_cores
-from demjax.cli import processes
+from demjax.cli import processes, resuming
 from demjax.cli.parsing import Commands, help_of, read_given, take_options
 from demjax.data.sources.cache import default_folder
 from demjax.experiment.experiment import Experiment, resolve, with_defaults
@@ -32,7 +32,8 @@ def add(commands: Commands, summary: str) -> None:
         "run",
         help=summary,
         add_help=False,
-        usage="demjax run --out DIR [--config FILE] [--preset NAME] [OPTION VALUE …]",
+        usage="demjax run --out DIR [--config FILE] [--preset NAME] [OPTION VALUE …]\n"
+        "       demjax run --resume DIR [--rounds N]",
         description="Run one experiment. What is chosen says which options there are: --algorithm "
         "fedavg --help shows FedAvg's.",
     )
@@ -47,6 +48,7 @@ def add(commands: Commands, summary: str) -> None:
         help="whether each of several devices has a part of the examples in place of all of them "
         "[auto: where they are more than a tenth of its memory]",
     )
+    resuming.add_flags(run)
     processes.add_flags(run)
     run.add_argument(
         "--tensorboard", action="store_true", help="also write a TensorBoard event file"
@@ -58,12 +60,18 @@ def add(commands: Commands, summary: str) -> None:
 
 
 def _run(parsed: argparse.Namespace, words: Sequence[str]) -> int | str:
-    given = read_given(parsed, words)
-    if parsed.help:
-        return help_of(parsed.parser, all_options(with_defaults(given.options)))
-    if parsed.out is None:
-        raise ValueError("The option --out is needed: a new folder for the results.")
-    resolved = resolve(given.options)
+    resuming.check_flags(parsed)
+    if parsed.resume is not None and not parsed.help:
+        resolved, done = resuming.as_begun(parsed, words)
+        if done:
+            return say(*done)
+    else:
+        given = read_given(parsed, words)
+        if parsed.help:
+            return help_of(parsed.parser, all_options(with_defaults(given.options)))
+        if parsed.out is None:
+            raise ValueError("The option --out is needed: a new folder for the results.")
+        resolved = resolve(given.options)
     joined, local = processes.asked_for(parsed), devices_here(parsed.devices)
     with joined as seen:
         here = seen is None or seen.writes
@@ -78,12 +86,13 @@ def _spread(
     seen: Together | None,
 ) -> int:
     """A run on all devices, written down by the process that is here to do so."""
-    if here:
-        run_folder.check_free(parsed.out)
+    out = parsed.out if parsed.resume is None else parsed.resume
+    if here and parsed.resume is None:
+        run_folder.check_free(out)
     wanted = parsed.tensorboard and here
     stream = None if here else processes.nowhere()
     with (
-        event_file(parsed.out, wanted=wanted) as also,
+        event_file(out, wanted=wanted) as also,
         devices_of_run(devices, alone=seen is None),
         policy.dividing_examples(DIVIDE[parsed.divide_examples]),
     ):
@@ -91,7 +100,17 @@ def _spread(
             say(differing, DONE)
         kept = None if parsed.no_compile_cache else default_folder()
         kept = kept and kept / "programs"
-        return carry_out(resolved, parsed.out, stream=stream, kept=kept, also=also, seen=seen)
+        return carry_out(
+            resolved,
+            out,
+            stream=stream,
+            kept=kept,
+            also=also,
+            seen=seen,
+            every=parsed.checkpoint_every,
+            keep=parsed.keep,
+            resume=parsed.resume is not None,
+        )
 
 
 def _cores() -> int:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from demjax.backend.signals import Terminated
 from demjax.data.sources.cache import default_folder
 from demjax.experiment import build
 from demjax.experiment.config import read_preset, read_toml
@@ -17,13 +18,13 @@ from demjax.experiment.grids import VALIDATION
 from demjax.experiment.load_data import load, partitioned
 from demjax.experiment.overriding import override
 from demjax.experiment.systems import specified, word_read
-from demjax.runs import folder as run_folder
 from demjax.runs.carry_out import carry_out
 from demjax.runs.compared import Comparison, compared
 from demjax.runs.comparison_plan import Job, Plan
-from demjax.runs.exits import DONE, FAILED, INTERRUPTED
+from demjax.runs.exits import DONE, FAILED, INTERRUPTED, TERMINATED
 from demjax.runs.planning import planned, tuned
 from demjax.runs.reuse import ended, state_of
+from demjax.simulation.ending import MEANT
 
 
 class RunFailedError(RuntimeError):
@@ -41,6 +42,7 @@ def compare(
     preset: str | None = None,
     config: str | Path | None = None,
     progress: bool = True,
+    checkpoint_every: int | None = None,
     **options: Any,
 ) -> Comparison:
     """Run systems under several seeds, and compare them.
@@ -66,6 +68,8 @@ def compare(
         preset: Name of options that go together.
         config: TOML file of options, which win over the preset.
         progress: Whether to show how far each run is.
+        checkpoint_every: Rounds between two checkpoints of a run, from which the same call goes on
+            with it; by default there is one where it is stopped by Ctrl-C.
         **options: Those of ``demjax run``, which win over both. Each system gets those it takes.
 
     Returns:
@@ -99,8 +103,9 @@ def compare(
             validation=validation,
             read=read,
         )
-        plan, code = carried_out(plan, stream=None if progress else io.StringIO())
-        if code == INTERRUPTED:
+        stream = None if progress else io.StringIO()
+        plan, code = carried_out(plan, stream=stream, every=checkpoint_every)
+        if code in (INTERRUPTED, TERMINATED):
             raise KeyboardInterrupt(f"The comparison was interrupted; {how_far(plan)}")
         if code == FAILED:
             raise RunFailedError(f"A run of the comparison failed; {how_far(plan)}")
@@ -123,7 +128,12 @@ def check(plan: Plan) -> None:
 
 
 def carried_out(
-    plan: Plan, *, cached: bool = True, stream: TextIO | None = None
+    plan: Plan,
+    *,
+    cached: bool = True,
+    stream: TextIO | None = None,
+    every: int | None = None,
+    keep: int | None = None,
 ) -> tuple[Plan, int]:
     """Run what is missing of a comparison, first what is tuned.
 
@@ -132,6 +142,8 @@ def carried_out(
         cached: Whether programs are kept between runs, so that those of seeds are compiled once
             where they are the same.
         stream: Where progress is shown; by default the standard error stream.
+        every: Rounds between two checkpoints, as in ``carry_out``.
+        keep: How many of them are kept.
 
     Returns:
         The plan with the values that were chosen, and the exit code of what ended it.
@@ -144,14 +156,16 @@ def carried_out(
     plan.write()
     kept = default_folder() if cached else None
     count, before = len(plan.tuning) + len(plan.jobs), len(plan.tuning)
+    programs = kept and kept / "programs"
+    same: dict[str, Any] = {"kept": programs, "stream": stream, "every": every, "keep": keep}
     with _ctrl_c_as_before():
         for number, job in enumerate(plan.tuning, 1):
-            if (code := _run(job, f"{number} of {count}", kept, stream)) != DONE:
+            if (code := _run(job, f"{number} of {count}", **same)) != DONE:
                 return plan, code
         plan = tuned(plan)
         widths = _widths(plan) if kept and not all(ended(job.out) for job in plan.jobs) else None
         for number, job in enumerate(plan.jobs, before + 1):
-            if (code := _run(job, f"{number} of {count}", kept, stream, widths)) != DONE:
+            if (code := _run(job, f"{number} of {count}", widths=widths, **same)) != DONE:
                 return plan, code
     return plan, DONE
 
@@ -179,30 +193,16 @@ def _widths(plan: Plan) -> tuple[int, int] | None:
     return max(train for train, _ in sizes), max(test for _, test in sizes)
 
 
-def _run(
-    job: Job,
-    number: str,
-    kept: Path | None,
-    stream: TextIO | None,
-    widths: tuple[int, int] | None = None,
-) -> int:
-    """Run a job unless it has been; its exit code, where diverging is an end like others."""
+def _run(job: Job, number: str, **options: Any) -> int:
+    """Run a job unless it has been, or go on with it; its exit code, where diverging is an end."""
     state = state_of(job.out, job.experiment)
     if state == "whole":
         return DONE
-    if state == "half":
-        run_folder.discard(job.out)
-    heading = f"run {number}: {job.label}"
+    options |= {"heading": f"run {number}: {job.label}", "alone": False}
     try:
-        code = carry_out(
-            job.experiment,
-            job.out,
-            heading=heading,
-            stream=stream,
-            kept=kept and kept / "programs",
-            widths=widths,
-            alone=False,
-        )
+        code = carry_out(job.experiment, job.out, resume=state == "half", **options)
+    except Terminated:
+        return TERMINATED
     except KeyboardInterrupt:
         return INTERRUPTED
     return DONE if code == FAILED and ended(job.out) else code
@@ -224,8 +224,9 @@ def _ctrl_c_as_before() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in MEANT}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

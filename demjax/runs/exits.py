@@ -1,9 +1,18 @@
 """How a command ends: its exit codes, and the one sentence that tells why."""
 
 import sys
+from typing import NamedTuple
 
-DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes: done; the run itself failed; wrong arguments or data; stopped by hand."""
+DONE, FAILED, WRONG, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+"""Exit codes: done; the run itself failed; wrong arguments or data; stopped by hand; by SIGTERM."""
+
+
+class Ending(NamedTuple):
+    """How a run ended: its status, the exit code, and what to say of it, if anything."""
+
+    status: str = "done"
+    code: int = DONE
+    sentence: str = ""
 
 
 def say(sentence: str, code: int) -> int:

@@ -8,14 +8,17 @@
 - `dendrograms.csv`: the merges of each dendrogram that clients were grouped by, likewise
 - `summary.json`: how the run ended, its last row, times, device and versions
 - `events.out.tfevents.*`: the rows of `metrics.csv` for TensorBoard, if asked for
+- `checkpoints`: the state after some rounds, from which the run can go on
+- `run.lock`: held by the process that writes, as long as it does
 """
 
 import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +27,17 @@ import numpy as np
 from demjax.data import Partition, save_partition
 from demjax.runs.new_files import check_folder, is_there, whole_file
 from demjax.runs.rows import labels_rows
+from demjax.simulation.lock import LOCK, held
 
 PINNED = ("round", "c_spe", "c_gen", "global")
 CONFIG, METRICS, CLIENTS, SUMMARY = "config.toml", "metrics.csv", "clients.csv", "summary.json"
 PARTITION, LABELS, DENDROGRAMS = "partition.npz", "labels.csv", "dendrograms.csv"
 WRITTEN = (CONFIG, METRICS, CLIENTS, DENDROGRAMS, SUMMARY, PARTITION, LABELS)
 """All files of a run folder."""
+CHECKPOINTS = "checkpoints"
+"""The folder in it of states that the run can go on from."""
+OWN = (*WRITTEN, CHECKPOINTS, LOCK)
+"""All that a run may have left in its folder."""
 
 
 def check_free(out: Path) -> None:
@@ -43,7 +51,8 @@ def check_free(out: Path) -> None:
     if is_there(out) and out.is_file():
         raise ValueError(f"The output {out} is a file; possible is a new or empty folder.")
     try:
-        holds = out.is_dir() and any(out.iterdir())
+        # A lock alone is what a run leaves that was killed before it wrote anything.
+        holds = out.is_dir() and any(path.name != LOCK for path in out.iterdir())
     except OSError as error:
         raise ValueError(f"The output folder {out} cannot be read: {error.strerror}.") from None
     if holds:
@@ -53,6 +62,27 @@ def check_free(out: Path) -> None:
             "possible is a new or empty folder."
         )
     check_folder(out)
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Make a run's folder if need be, and let no other process write into it meanwhile.
+
+    A folder in which nothing stays goes, too, and with it those that were made for it.
+
+    Raises:
+        ValueError: If another process writes into it.
+        OSError: If it cannot be made or held.
+    """
+    made = [folder for folder in (out, *out.absolute().parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with held(out):
+            yield
+    finally:
+        for folder in made or [out]:
+            with suppress(OSError):  # something is in it
+                folder.rmdir()
 
 
 def create(
@@ -71,11 +101,17 @@ def create(
         OSError: If it cannot be written after all, as when the disk is full; nothing stays.
     """
     check_free(out)
+    fill(out, config, partition, y)
+
+
+def fill(
+    out: Path, config: str, partition: Partition | None = None, y: np.ndarray | None = None
+) -> None:
+    """Write what ``create`` does, whatever else the folder holds; arguments and errors likewise."""
     made = [folder for folder in (out, *out.absolute().parents) if not folder.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with (out / CONFIG).open("x", encoding="utf-8") as file:
-            file.write(config)
+        write_config(out, config)
         if partition is not None and y is not None:
             save_partition(partition, out / PARTITION, y=y)
             append(out / LABELS, labels_rows(partition, y))
@@ -95,9 +131,16 @@ def discard(out: Path, made: Iterable[Path] = ()) -> None:
     """
     for name in WRITTEN:
         (out / name).unlink(missing_ok=True)
+    forget_checkpoints(out)
     for folder in (out, *made):
         with suppress(OSError):  # it is another's as well, or gone
             folder.rmdir()
+
+
+def forget_checkpoints(out: Path) -> None:
+    """Remove all checkpoints of a run; what cannot be removed stays."""
+    if not (out / CHECKPOINTS).is_symlink():
+        shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
 
 
 def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -120,6 +163,12 @@ def append(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         else:
             path.unlink(missing_ok=True)
         raise
+
+
+def write_config(out: Path, config: str) -> None:
+    """Write ``config.toml``, all of it or nothing."""
+    with whole_file(out / CONFIG) as partial:
+        partial.write_text(config, encoding="utf-8")
 
 
 def write_summary(out: Path, summary: Mapping[str, Any]) -> None:

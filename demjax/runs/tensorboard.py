@@ -42,15 +42,20 @@ def event_file(out: Path, *, wanted: bool) -> Iterator[Callable[[Row], None]]:
     opened: list[Any] = []
 
     def add(row: Row) -> None:
+        step = int(row["round"] or 0)
         if not opened:
+            again = any(out.glob("events.out.tfevents.*"))
             opened.append(EventsWriter(str(out.absolute() / "events")))
+            if again:  # of a run that goes on: TensorBoard forgets what it had from there
+                start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+                opened[0].write_event(event_pb2.Event(step=step, session_log=start))
         values = [
             summary_pb2.Summary.Value(tag=tag(name), simple_value=value)
             for name, value in row.items()
             if name != "round" and value is not None
         ]
         summary = summary_pb2.Summary(value=values)
-        event = event_pb2.Event(wall_time=time.time(), step=int(row["round"] or 0), summary=summary)
+        event = event_pb2.Event(wall_time=time.time(), step=step, summary=summary)
         opened[0].write_event(event)
         opened[0].flush()
 

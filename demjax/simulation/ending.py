@@ -2,42 +2,93 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
+from demjax.backend.signals import terminate
 from demjax.simulation.history import Moment
 
 HUGE_LOSS = 1e6
 """A mean training loss above which nothing is learned any more."""
 
 
-@contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Take note of the first Ctrl-C, so that a run can end in order; the next one is as ever.
+MEANT = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: terminate}
+"""The signals that end a run, where they mean what they do in the command line."""
 
-    Where Ctrl-C means something else than Python's own interruption, it goes on meaning that.
+
+class Stop:
+    """Whether a run was asked to end, and by what."""
+
+    def __init__(self) -> None:
+        self.signals: list[int] = []
+
+    def __call__(self) -> bool:
+        """Whether it was asked to end at all."""
+        return bool(self.signals)
+
+    def terminated(self) -> bool:
+        """Whether it was SIGTERM, as of a scheduler."""
+        return signal.SIGTERM in self.signals
+
+
+@contextmanager
+def interruptible() -> Iterator[Stop]:
+    """Take note of the first Ctrl-C or SIGTERM, so that a run ends in order; the next is as ever.
+
+    Where Ctrl-C means something else than Python's own interruption, it goes on meaning that, and
+    SIGTERM wherever it is not that of the command line.
 
     Yields:
         Whether there was one.
     """
-    pressed: list[int] = []
-    ever = signal.default_int_handler
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not ever:
-        yield lambda: False
-        return
+    stop = Stop()
+    ever = {number: meant for number, meant in MEANT.items() if signal.getsignal(number) is meant}
+    if threading.current_thread() is not threading.main_thread():
+        ever = {}
 
     def note(number: int, frame: object) -> None:
-        pressed.append(number)
-        signal.signal(signal.SIGINT, ever)
+        stop.signals.append(number)
+        as_ever()
 
-    signal.signal(signal.SIGINT, note)
+    def as_ever() -> None:
+        for number, meant in ever.items():
+            signal.signal(number, meant)
+
+    for number in ever:
+        signal.signal(number, note)
     try:
-        yield lambda: bool(pressed)
+        yield stop
     finally:
-        signal.signal(signal.SIGINT, ever)
+        as_ever()
+
+
+def undisturbed() -> None:
+    """Let no further Ctrl-C end the process, nor SIGTERM where it is the command line's."""
+    for number, meant in MEANT.items():
+        if number == signal.SIGINT or signal.getsignal(number) is meant:
+            signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def whole() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until everything about a measurement is written."""
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.getsignal(number) for number in MEANT}
+        before = {number: one for number, one in handlers.items() if callable(one)}
+    pressed: list[Any] = []
+    for number in before:
+        signal.signal(number, lambda *about: pressed.append(about))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if pressed:
+        before[pressed[0][0]](*pressed[0])
 
 
 def divergence(moment: Moment, clients: int) -> str:

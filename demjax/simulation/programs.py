@@ -40,6 +40,7 @@ class Programs(NamedTuple):
         info: What is told of a round before there was one.
         model_bytes: Bytes of one model as it travels; 0 without a server.
         state: The shapes of a state as it is read.
+        measured: Those of all measures.
     """
 
     init: jax.stages.Compiled
@@ -50,6 +51,7 @@ class Programs(NamedTuple):
     info: Any = None
     model_bytes: int = 0
     state: Any = None
+    measured: Any = None
 
 
 def programs(
@@ -130,6 +132,7 @@ def programs(
         # What takes the measures may be written for models of another form.
         model_bytes=model_bytes(models) if isinstance(models, Models) else 0,
         state=shapes,
+        measured=looks[0].out_info,
     )
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,22 @@ QUICK = 10.0
 """Seconds up to which a run that is stopped is measured once more."""
 
 
+class Resumed(NamedTuple):
+    """Where a run goes on that ended early.
+
+    Attributes:
+        round: Rounds done.
+        state: The algorithm's state then, with a row for each client.
+        info: What the algorithm told of the last of them.
+        measured: Whether it is known already what is measured then.
+    """
+
+    round: int
+    state: Any
+    info: Any
+    measured: bool = False
+
+
 def moments(
     algorithm: Algorithm,
     task: Task,
@@ -39,11 +55,18 @@ def moments(
     state: Any = None,
     done: int = 0,
     stop: Callable[[], bool] | None = None,
+    resumed: Resumed | None = None,
 ) -> Iterator[Moment]:
-    """The moments of a run; arguments and errors as in ``watch``."""
+    """The moments of a run; arguments and errors as in ``watch``.
+
+    Of one that is resumed they are those from there on, the first of which is measured if it would
+    have been in a run that never ended.
+    """
     check_arguments("A run", algorithm=algorithm, task=task, clients=clients, key=key)
     planned = schedule(rounds, eval_every, measures_every, take=take_measures, done=done)
     clients = placed(clients)
+    if resumed is not None:
+        state = resumed.state
     if state is not None:
         check_state(state, state_shapes(algorithm, clients, keys.for_initial_model(key)))
         state = store(state, clients.n_clients)  # a copy, for a round takes its memory over
@@ -72,7 +95,9 @@ def moments(
         if state is None:
             state = _finished(parts.init, keys.for_initial_model(key), clients)
         due = {n: looks[names] for n, names in zip(planned.rounds, planned.taken, strict=True)}
-        found = _moments(parts, due, key, state, clients, shown, stop)
+        begin = (resumed or Resumed(done, None, parts.info))._replace(state=state)
+        resumed = None  # what was read is no longer needed
+        found = _moments(parts, due, key, begin, clients, shown, stop)
         yield from shown.follow(found, task.score_name) if shown else found
 
 
@@ -86,21 +111,22 @@ def _moments(
     parts: Programs,
     due: Mapping[int, Callable[..., Measures]],
     key: PRNGKeyArray,
-    state: Any,
+    begin: Resumed,
     clients: ClientData,
     shown: Progress | None,
     stop: Callable[[], bool] | None,
 ) -> Iterator[Moment]:
     """A moment before the first round and one after each, measured by what is due then."""
-    first, last = min(due), max(due)
-    info, round_seconds, seconds = parts.info, 0.0, 0.0
+    (first, state, info, measured), last = begin, max(due)
+    round_seconds, seconds = 0.0, 0.0
     for number in range(first, last + 1):
         if number > first:
             start = time.perf_counter()
             state, info = _finished(parts.round, key, jnp.int32(number - 1), state, clients)
             round_seconds = time.perf_counter() - start
         stopped = number < last and stop is not None and stop()
-        measures, measure_seconds, take = None, 0.0, due.get(number)
+        known = measured and number == first
+        measures, measure_seconds, take = None, 0.0, None if known else due.get(number)
         if stopped:
             take = parts.measures if seconds < QUICK else None
         if take is not None:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,7 +18,9 @@ from demjax.simulation.ending import divergence, interruptible
 from demjax.simulation.history import History, Moment, ScoreName, nan_is_no_value
 from demjax.simulation.programs import Programs, programs
 from demjax.simulation.progress import Progress
+from demjax.simulation.resuming import kept
 from demjax.simulation.rounds import moments
+from demjax.simulation.saving import Checkpoints
 from demjax.simulation.schedule import schedule
 from demjax.simulation.whole import being_traced, whole_run
 
@@ -35,6 +38,7 @@ def simulate(
     progress: bool | Progress = False,
     state: Any = None,
     done: int = 0,
+    checkpoint: str | Path | Checkpoints | None = None,
 ) -> History:
     """Run an algorithm to its last round, and keep all measures.
 
@@ -67,13 +71,19 @@ def simulate(
             ``algorithm.init``.
         done: Rounds that the state has behind it, from which rounds, and so keys, count on: with
             the same key, and ``done=history.round[-1]``, the run goes on as if it had not ended.
+        checkpoint: A folder where the state is saved every 10 rounds, at the end, and on Ctrl-C;
+            or ``Checkpoints(folder, every=…, keep=…)``. Where there is a checkpoint in it, the run
+            goes on from there, also to a later round than was asked for then, and gives what it
+            would have if it had never ended. Where one cannot be written, there is a
+            ``RuntimeWarning``, and the run goes on. Not under ``jit``.
 
     Returns:
         The history.
 
     Raises:
         ValueError: One sentence, if an argument is not what it should be, such as a factory in
-            place of an algorithm, or ``progress`` is asked for under ``jit`` or ``vmap``.
+            place of an algorithm, ``progress`` or ``checkpoint`` is asked for under ``jit`` or
+            ``vmap``, or the newest checkpoint is of another run.
         KeyboardInterrupt: On Ctrl-C; with the attribute ``history`` from the first round on.
     """
     check_arguments("A run", algorithm=algorithm, task=task, clients=clients, key=key)
@@ -86,6 +96,11 @@ def simulate(
             raise ValueError(
                 "A run that is itself compiled cannot show its progress, but progress was asked "
                 "for under jit or vmap; possible is progress=False."
+            )
+        if checkpoint is not None:
+            raise ValueError(
+                "A run that is itself compiled cannot be saved, but checkpoint was given under jit "
+                "or vmap; possible is checkpoint=None."
             )
         whole = whole_run(algorithm, clients, planned=planned, key=key, take=take, state=state)
         return whole._replace(score=score)
@@ -100,16 +115,17 @@ def simulate(
     shown = Progress(done + rounds) if progress is True else (progress or None)
     with shown if shown and progress is True else nullcontext():
         compiled = programs(algorithm, task, clients, **plan, progress=shown)
-        with interruptible() as stop:
+        known = kept(checkpoint, compiled, planned=planned, key=key, clients=clients)
+        with interruptible() as stop, known as found:
             plan |= {"compiled": compiled, "progress": shown or False, "state": state}
-            kept, warned = [], ""
-            for moment in moments(algorithm, task, clients, **plan, stop=stop):
-                if moment.measures is None:
-                    continue
-                kept.append((moment.round, moment.measures, moment.info))
-                if not warned and (warned := divergence(moment, clients.n_clients)):
+            warned = ""
+            begun = moments(algorithm, task, clients, **plan, stop=stop, resumed=found.take_over())
+            for moment in begun:
+                measured = moment.measures is not None
+                if measured and not warned and (warned := divergence(moment, clients.n_clients)):
                     warnings.warn(warned, RuntimeWarning, stacklevel=2)
-    numbers, measures, info = zip(*kept, strict=True)
+                found.add(moment, stopped=stop())
+    numbers, measures, info = zip(*found.rows, strict=True)
     history = History(np.array(numbers), _stacked(measures), moment.state, _stacked(info), score)
     if moment.round < done + rounds:
         stopped = KeyboardInterrupt(

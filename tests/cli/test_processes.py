@@ -40,9 +40,9 @@ def rows(out):
     return found.read_text().splitlines()[1:] if found.exists() else []
 
 
-def test_two_processes_write_one_folder(tmp_path):
+def test_two_processes_write_one_folder_and_one_goes_on_from_what_both_saved(tmp_path):
     out = tmp_path / "finished"
-    processes = begun(out, 2, tmp_path, "--divide-examples", "yes")
+    processes = begun(out, 2, tmp_path, "--divide-examples", "yes", "--checkpoint-every", "2")
     assert [process.wait(timeout=300) for process in processes] == [DONE, DONE]
     assert len(rows(out)) == 3
     summary = json.loads((out / "summary.json").read_text())
@@ -50,6 +50,14 @@ def test_two_processes_write_one_folder(tmp_path):
     assert summary["device"]["count"] == 2
     assert "C-SPE" in (tmp_path / "out0").read_text()
     assert "C-SPE" not in (tmp_path / "out1").read_text()
+    parts = list((out / "checkpoints" / "round-2").glob("state-*/1.*"))
+    assert parts  # of the clients of the second process
+    one = ["--rounds", "4", "--devices", "1"]
+    assert main(["run", "--resume", str(out), *one]) == DONE
+    assert main([*RUN, *one, "--out", str(tmp_path / "alone")]) == DONE
+    for mine, alone in zip(rows(out), rows(tmp_path / "alone"), strict=True):
+        numbers = [[float(n) if n else -1 for n in row.split(",")[:4]] for row in (mine, alone)]
+        assert numbers[0] == pytest.approx(numbers[1], abs=2e-3)
 
 
 @pytest.mark.parametrize(

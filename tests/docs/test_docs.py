@@ -168,6 +168,7 @@ def test_flags_in_the_docs_are_flags(hooks):
     known |= {"--help", "--image", "--fetch", "--version", "--only", "--format", "--no-figures"}
     known |= {"--names", "--colors", "--accelerator", "--json", "--no-largest"}
     known |= {"--algorithms", "--seeds", "--by", "--grid"}
+    known |= {"--checkpoint-every", "--keep", "--resume"}
     known |= {"--distributed", "--coordinator", "--processes", "--process-id"}
     options = [one for table in TABLES.values() for one in hooks.options_of(table)]
     for registry in hooks.REGISTRIES.values():

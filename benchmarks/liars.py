@@ -87,6 +87,15 @@ def settings(lie: str | None, share: float, scale: float, norm: float) -> dict[s
     return tried
 
 
+def known(path: Path, title: str) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Rows of an earlier call with the same settings, so that it can be gone on with."""
+    if not path.exists():
+        return {}
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    rows = kept["rows"] if kept["title"] == title else []
+    return {(row["system"], row["lie"], row["mean"]): row for row in rows}
+
+
 def shown(value: float) -> str:
     """A number of the table; what is no number is said."""
     return f"{value:.3f}" if np.isfinite(value) else "NaN"
@@ -131,24 +140,26 @@ def main() -> None:
     asked = parser.parse_args()
     names = ("dataset", "data_dir", "partition", "clients", "model", "rounds", "seed")
     common = {name: getattr(asked, name) for name in names}
-    rows: list[dict[str, Any]] = []
-    out = OUT.with_name(f"liars_{asked.dataset}")
+    title = (
+        f"{asked.share:.0%} liars: {asked.dataset}, {asked.clients} clients ({asked.partition}), "
+        f"{asked.model}, round {asked.rounds}, seed {asked.seed}; updates turned around times "
+        f"{asked.scale:g}, clipping at {asked.norm:g}"
+    )
+    out, rows = OUT.with_name(f"liars_{asked.dataset}"), []
+    there = known(out.with_suffix(".json"), title)
     for system in (name for name in SYSTEMS if name in ALGORITHMS):
         own = {"algorithm": system} | ({"levels": asked.levels} if system == "demlearn" else {})
         for lie in (None, *LIES):
             tried = settings(lie, asked.share, asked.scale, asked.norm)
             for mean, options in tried.items():
-                found = run(common | own | options, asked.share)
-                row = {"system": system, "lie": lie or "nothing", "mean": mean, **found}
+                which = {"system": system, "lie": lie or "nothing", "mean": mean}
+                row = there.get(tuple(which.values()))
+                row = row or which | run(common | own | options, asked.share)
                 rows.append(row)
                 sys.stderr.write(f"{row}\n")
-                title = (
-                    f"{asked.share:.0%} liars: {asked.dataset}, {asked.clients} clients "
-                    f"({asked.partition}), {asked.model}, round {asked.rounds}, seed {asked.seed}; "
-                    f"updates turned around times {asked.scale:g}"
-                )
+                kept = json.dumps({"title": title, "rows": rows}, indent=1)
                 out.with_suffix(".md").write_text(table(rows, title), encoding="utf-8")
-                out.with_suffix(".json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+                out.with_suffix(".json").write_text(kept + "\n", encoding="utf-8")
     sys.stdout.write(table(rows, title))
 
 

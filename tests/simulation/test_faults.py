@@ -10,9 +10,10 @@ from needs import OPTIONS, task_of
 
 from demjax import demlearn, ditto, fedavg, fednova, fedrep, local_training, scaffold, simulate
 from demjax.algorithms.hierarchical.demlearn_rep import demlearn_rep
-from demjax.clients.attacks import Attack, nan, sign_flip
+from demjax.clients.attacks import Attack, gaussian, nan, sign_flip
 from demjax.clients.dropouts import dropouts, trace
 from demjax.clients.participation import from_mask
+from demjax.clients.stragglers import stragglers
 from demjax.hierarchy.estimators import median
 from demjax.registry import ALGORITHMS, accepts
 from demjax.simulation.faults import with_faults
@@ -123,6 +124,17 @@ def test_every_algorithm_has_faults_and_robust_means_or_says_why_not(name):
         assert info.left_out.shape == info.dropped.shape == ()
         return
     assert "; possible is " in said
+
+
+def test_what_goes_wrong_does_not_depend_on_how_many_train_at_once():
+    def ended(chunk):
+        local = local_training(TASK, "sgd", chunk=chunk, stragglers=stragglers(0.5))
+        lies = {"attack": gaussian(), "attackers": BROKEN}
+        return run(with_faults(fedavg, local, presence=dropouts(0.3), **lies))
+
+    one, several = ended(1), ended(3)
+    tiny.close(one.state, several.state)
+    np.testing.assert_array_equal(one.info.dropped, several.info.dropped)
 
 
 def test_what_cannot_be_is_said():

@@ -12,14 +12,15 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from demjax import keys
 from demjax.algorithms import fedavg
 from demjax.base import ClientData, Params
-from demjax.clients.label_gradients import LabelGradients, label_gradients_at, labelling
+from demjax.clients.label_gradients import LabelGradients, label_gradients_at
 from demjax.clients.local_training import LocalTraining
-from demjax.clustering.by_label import by_label, shared_label_distances
+from demjax.clustering.by_label import by_label
 from demjax.clustering.clusterings import Wanted
 from demjax.clustering.cuts import cut_heights
 from demjax.clustering.gap import gap, jumps
 from demjax.clustering.linkage import linkage
 from demjax.registry import LINKAGES, check_number
+from demjax.simulation.group_differences import input_differences, label_differences
 
 BUCKETS, STRATA, FOLDS, HALVES = 257, 4, 8, 20
 """Numbers in a sketch, strata of targets, parts of examples, and how many halves are drawn."""
@@ -107,7 +108,7 @@ def groups(
     found = jax.device_get(jax.jit(_found)(seen, keys.for_halves()))
     distances, merges, own, (halves, numbers), ratio, limit, labels = found
     jaccard = np.mean([_jaccard(own, half) for half in halves], axis=0)
-    inputs, by = _inputs(local, model, clients, own)
+    inputs, by = input_differences(local, model, clients, own, strata=STRATA, most=INPUTS)
     return Groups(
         int(own.max()) + 1,
         own,
@@ -194,22 +195,8 @@ def _found(seen: LabelGradients, key: PRNGKeyArray) -> tuple[Any, ...]:
     most = min(MOST_GROUPS, merges.shape[0])
     told = jumps(merges, distances, wanted, most, LEAST, SURROGATES, MARGIN)
     halves = lax.map(half, jax.random.split(key, HALVES))
-    labels = _by_label(together(seen, whole), own)
+    labels = label_differences(together(seen, whole), own)
     return distances, merges, own, halves, told.ratio, told.limit, labels
-
-
-def _by_label(seen: LabelGradients, groups: Int[Array, " N"]) -> Float[Array, " C"]:
-    """Of each label how far clients of different groups differ in parts of those of one."""
-    other = groups[:, None] != groups
-    itself = jnp.eye(groups.size, dtype=bool)
-
-    def one(label):
-        alone = jax.tree.map(lambda leaf: lax.dynamic_slice_in_dim(leaf, label, 1, 1), seen)
-        distances, known = shared_label_distances(alone)
-        between = jnp.mean(distances, where=known & other)
-        return between / jnp.mean(distances, where=known & ~other & ~itself)
-
-    return lax.map(one, jnp.arange(seen.counts.shape[1]))
 
 
 def _jaccard(own: Int[np.ndarray, " N"], other: Int[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
@@ -218,36 +205,3 @@ def _jaccard(own: Int[np.ndarray, " N"], other: Int[np.ndarray, " N"]) -> Float[
     np.add.at(both, (own, other), 1)
     shared = both[own, other]
     return shared / (both.sum(axis=1)[own] + both.sum(axis=0)[other] - shared)
-
-
-def _inputs(
-    local: LocalTraining, model: Params, clients: ClientData, groups: Int[np.ndarray, " N"]
-) -> tuple[Int[np.ndarray, " I"], Float[np.ndarray, " I"]]:
-    """The inputs whose means differ most between groups, label by label, and how much."""
-    if groups.max() == 0:
-        return np.zeros(0, int), np.zeros(0)
-    label_of, labels = labelling(local, model, clients, STRATA)
-    train, size = np.asarray(clients.train), np.asarray(clients.train_size)
-    real = np.arange(train.shape[1]) < size[:, None]
-    examples, owner = train[real], np.nonzero(real)[0]
-    code = groups[owner] * labels + np.asarray(label_of(clients.y[examples]))
-    cells = (int(groups.max()) + 1) * labels
-    x = np.asarray(clients.x)
-    total, square = np.zeros((2, cells, x[0].size))
-    for begin in range(0, len(examples), 4096):
-        some = slice(begin, begin + 4096)
-        values = x[examples[some]].reshape(len(examples[some]), -1).astype(float)
-        hot = (code[some] == np.arange(cells)[:, None]).astype(float)
-        total += hot @ values
-        square += hot @ values**2
-    count = np.bincount(code, minlength=cells).reshape(-1, labels, 1)
-    total, square = (sums.reshape(-1, labels, x[0].size) for sums in (total, square))
-    mean = total / np.maximum(count, 1)
-    of_label = total.sum(axis=0) / np.maximum(count.sum(axis=0), 1)
-    between = np.sum(count * (mean - of_label) ** 2, axis=(0, 1))
-    free = max(np.sum(count > 0) - np.sum(count.sum(axis=0) > 0), 1)
-    within = np.sum(square - count * mean**2, axis=(0, 1))
-    within /= max(len(examples) - np.sum(count > 0), 1)
-    ratio = between / free / np.maximum(within, 1e-6 * max(within.max(), 1e-12))
-    order = np.argsort(-ratio, kind="stable")[:INPUTS]
-    return order, ratio[order]

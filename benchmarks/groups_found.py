@@ -13,6 +13,8 @@ C-GEN   clients' models on all test examples of their own kind
 Global  the model that a client would be sent, of its group on the level under the root or of the
         root where there are no groups, on all test examples of its kind
 
+Clustered rivals are scored as FedAvg is, by what clients last trained, which specializes most.
+
 Rand    adjusted Rand index of the groups on that level and the kinds, and how many groups there are
         (of planted kinds one: how often more than one group is found)
 """
@@ -44,7 +46,8 @@ def systems(kinds: int) -> dict[str, Callable[[Any], Any]]:
     from demjax.experiment.config import read_preset
     from demjax.registry import ALGORITHMS
 
-    options, told = read_preset("recommended"), {"clusters": kinds}
+    options, own = read_preset("recommended"), {"measure_at": "trained"}
+    told = {"clusters": kinds, **own}
     made = {
         "recommended": (options.pop("algorithm"), options),
         "demlearn, published": ("demlearn", {}),
@@ -52,7 +55,7 @@ def systems(kinds: int) -> dict[str, Callable[[Any], Any]]:
         "fedavg, fine-tuned": ("fedavg", {"measure_at": "fine-tuned"}),
         "fedavg, mixed": ("fedavg", {"mix": 0.6}),
         "ifca, told": ("ifca", told),
-        "cfl": ("cfl", {}),
+        "cfl": ("cfl", {"split_after": 5, **own}),
         "fedrc, told": ("fedrc", told),
         "pacfl, told": ("pacfl", told),
         "fl_hc, told": ("fl_hc", told),

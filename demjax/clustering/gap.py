@@ -4,6 +4,7 @@ Whether a jump is one is asked of surrogates: clients that differ as much, in as
 but of one group. They show how far heights jump by chance.
 """
 
+from functools import partial
 from typing import Annotated, NamedTuple
 
 import jax
@@ -130,7 +131,8 @@ def jumps(
         tree = linkage(apart, method)
         return jnp.log(jnp.max(ratios(tree, min(most_groups, tree.shape[0]), min_size)))
 
-    chance = lax.map(one, jax.random.split(keys.for_surrogates(), surrogates))
+    each = jax.vmap(partial(keys.for_part, keys.for_surrogates()))(jnp.arange(surrogates))
+    chance = lax.map(one, each)
     limit = margin * jnp.exp(jnp.max(chance))
     return Jumps(ratios(merges, most_groups, min_size), limit, jnp.exp(chance))
 

@@ -215,20 +215,25 @@ def looks(several: Sequence[Setting]) -> list[dict[str, Any]]:
     order = list(dict.fromkeys([*COLOURS, *unknown]))
     firsts = [order.index(one.algorithm) for one in several]
     used = {first % len(DASHES) for first in firsts}
+    pairs = {(first % len(DASHES), first % len(MARKERS)) for first in firsts}
     drawn: list[dict[str, Any]] = []
     for number, (one, first) in enumerate(zip(several, firsts, strict=True)):
         siblings = [i for i, other in enumerate(several) if other.algorithm == one.algorithm]
         place, dash = siblings.index(number), first % len(DASHES)
+        marker = (first + 2 * place) % len(MARKERS)
         if place:  # a dash that no other line has, as long as there is one
             left = [which for which in range(len(DASHES)) if which not in used]
             dash = left[0] if left else (first + place) % len(DASHES)
             used.add(dash)
+            turns = [(marker + turn) % len(MARKERS) for turn in range(len(MARKERS))]
+            marker = next((turn for turn in turns if (dash, turn) not in pairs), marker)
+            pairs.add((dash, marker))
         new = free[(first - len(COLOURS)) % len(free)]
         drawn.append(
             {
                 "color": one.color or shade(COLOURS.get(one.algorithm, new), place, len(siblings)),
                 "linestyle": DASHES[dash],
-                "marker": MARKERS[(first + 2 * place) % len(MARKERS)],
+                "marker": MARKERS[marker],
             }
         )
     return drawn

@@ -194,7 +194,7 @@ def _found(seen: LabelGradients, key: PRNGKeyArray) -> tuple[Any, ...]:
 
     most = min(MOST_GROUPS, merges.shape[0])
     told = jumps(merges, distances, wanted, most, LEAST, SURROGATES, MARGIN)
-    halves = lax.map(half, jax.random.split(key, HALVES))
+    halves = lax.map(half, jax.vmap(partial(keys.for_part, key))(jnp.arange(HALVES)))
     labels = label_differences(together(seen, whole), own)
     return distances, merges, own, halves, told.ratio, told.limit, labels
 

@@ -33,6 +33,13 @@ def test_updates_are_clipped_on_every_level_and_count_alike():
 
 
 def test_noise_is_as_strong_as_the_clip_the_multiplier_and_the_members_say():
-    drawn = np.stack([of(private(1.5, 2.0), key) - of(private(1.5, 0)) for key in range(500)])
+    average = private_mean(private(1.5, 2.0))
+    given, instead = ({"w": jnp.asarray(part, jnp.float32)} for part in (MODELS, REFERENCE))
+
+    def one(key):
+        return average(given, jnp.asarray(WEIGHT), reference=instead, key=key)["w"]
+
+    keys = jax.random.split(jax.random.key(0), 1000)
+    drawn = np.asarray(jax.jit(jax.vmap(one))(keys)) - of(private(1.5, 0))
     for row, members in ((0, 5), (1, 2)):
         assert drawn[:, row].std() == pytest.approx(2.0 * 1.5 / members, rel=0.05)

@@ -7,6 +7,7 @@ from drawn_folders import made_history, made_run
 pytest.importorskip("matplotlib")
 from matplotlib.colors import to_hex, to_rgb
 
+from demjax.plots.palette import LIGHTEST
 from demjax.plots.record import read
 from demjax.plots.settings import COLOURS, looks, settings
 
@@ -113,7 +114,8 @@ def test_colours_are_told_apart_in_grey_too():
     grey = sorted(
         float(np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722))) for colour in COLOURS.values()
     )
-    assert min(np.diff(grey)) > 0.02
+    # As far apart as so many can be, or nearly: some colours are those of the paper's figures.
+    assert min(np.diff(grey)) > 0.75 * LIGHTEST / len(COLOURS)
 
 
 def at(moment, **options):

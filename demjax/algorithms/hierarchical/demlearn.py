@@ -1,7 +1,6 @@
 """DemLearn: clients organise themselves into a tree of groups by how alike they learn.
 
-Nguyen et al., *Self-organizing Democratized Learning*, arXiv 2007.03278, IEEE TNNLS 2022; its
-earlier version: *Distributed and Democratized Learning*, arXiv 2003.09301, IEEE CIM 2021, eq. 2.
+Nguyen et al., arXiv 2007.03278, IEEE TNNLS 2022; its earlier version: arXiv 2003.09301, eq. 2.
 """
 
 from collections.abc import Callable, Sequence
@@ -93,7 +92,8 @@ def demlearn(
         average: In place of the mean of groups, as in ``hierarchy.robust_means``; not amplified.
         measure_at: Which client models are scored: those ``mixed`` in step 4, or ``trained`` in 1.
         **organization: Step 2: features (feature_layers, sketch), metric, linkage,
-            linkage_backend, clustering, cut (levels, groups, heights, slots, min_size).
+            linkage_backend, clustering, cut (levels, groups, heights, slots, min_size,
+            most_groups, surrogates, margin).
 
     Returns:
         The algorithm.

@@ -6,9 +6,10 @@ from typing import Annotated, Any, NamedTuple, cast
 import jax.numpy as jnp
 
 from demjax.base import Hierarchy, KnownDistances, Organization
+from demjax.clustering.by_label import by_label
 from demjax.clustering.clusterings import Clustering, Wanted
 from demjax.clustering.cuts import Cut
-from demjax.clustering.distances import Metric
+from demjax.clustering.distances import Metric, euclidean
 from demjax.clustering.features import Features
 from demjax.clustering.linkage import Backend, Method
 from demjax.hierarchy import root_only, without
@@ -90,7 +91,7 @@ def self_organization(
         TypeError: If an argument is unknown.
     """
     features, cut, way = cast(Features, features), cast(Cut, cut), cast(Clustering, clustering)
-    method, metric = cast(Method, linkage), features.metric or cast(Metric, metric)
+    method, metric = cast(Method, linkage), _metric_of(features, cast(Metric, metric))
     wanted = Wanted(metric, method, linkage_backend, cut.compares, changing or 0)
 
     def begin(clients):
@@ -112,3 +113,18 @@ def self_organization(
         return found, now
 
     return SelfOrganization(features, organize, begin, cut.levels, cut.slots, cut.needs)
+
+
+def _metric_of(features: Features, asked: Metric) -> Metric:
+    """The distance that goes with features, where it was not another that was asked for."""
+    if features.metric is None and asked is by_label:
+        raise ValueError(
+            "The metric by_label compares gradients label by label, but the features are others; "
+            "possible is features label_gradients."
+        )
+    if features.metric not in (None, asked) and asked is not euclidean:
+        raise ValueError(
+            "These features have a metric of their own, which compares them label by label, but "
+            "another was asked for; possible is no metric, or by_label."
+        )
+    return features.metric or asked

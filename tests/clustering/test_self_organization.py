@@ -108,3 +108,18 @@ def test_a_cut_is_not_given_beside_what_it_says_itself():
 def test_a_metric_is_a_function():
     with pytest.raises(ValueError, match=r"metric as one of .* or a function, but 3 was given"):
         self_organization(metric=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"features": "label_gradients", "metric": "cosine"}, "possible is no metric, or by_label"),
+        ({"features": "weights", "metric": "by_label"}, "possible is features label_gradients"),
+    ],
+)
+def test_label_gradients_and_their_metric_go_together(options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        self_organization(**options)
+    for metric in ({}, {"metric": "by_label"}):
+        made = self_organization(features="label_gradients", cut="gap", **metric)
+        assert (made.levels, made.slots) == (1, 16)

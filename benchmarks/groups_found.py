@@ -39,6 +39,19 @@ KINDS = {
 SPLITS = ("iid", "4 labels", "2 labels", "Dirichlet 0.3")
 MODELS = ("linear", "mlp", "cnn")
 CLIENTS, IMAGES, ROUNDS = 45, 250, 20
+NAMES = {
+    "recommended": "recommended",
+    "demlearn, published": "DemLearn, published",
+    "fedavg": "FedAvg",
+    "fedavg, fine-tuned": "FedAvg, fine-tuned",
+    "fedavg, mixed": "FedAvg, mixed",
+    "ifca, told": "IFCA, told",
+    "cfl": "CFL",
+    "fedrc, told": "FedRC, told",
+    "pacfl, told": "PACFL, told",
+    "fl_hc, told": "FL+HC, told",
+}
+"""What tables call the systems; told: given the true number of kinds."""
 
 
 def systems(kinds: int) -> dict[str, Callable[[Any], Any]]:
@@ -200,8 +213,46 @@ def one_cell(arguments, model: str, kind: str, split: str, seed: int) -> None:
         new.replace(path)
 
 
+def draw(cells: dict[tuple[str, str, str], list[dict]], path: Path) -> None:
+    """Rand index and Global of each system, over all cells with kinds."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    shown = {
+        cell: runs for cell, runs in cells.items() if cell[0] == "linear" and cell[1] != "none"
+    }
+    names = list(dict.fromkeys(name for runs in shown.values() for run in runs for name in run))
+    fig, axes = plt.subplots(2, 1, figsize=(7.2, 5.6), sharex=True, layout="constrained")
+    for ax, what, title in (
+        (axes[0], "rand", "adjusted Rand index of groups and true kinds"),
+        (axes[1], "global", "Global within kinds"),
+    ):
+        values = np.array(
+            [
+                [
+                    np.mean([run[name][what] for run in runs if name in run])
+                    for runs in shown.values()
+                ]
+                for name in names
+            ]
+        )
+        image = ax.imshow(values, vmin=0, vmax=1, cmap="viridis", aspect="auto")
+        for (row, column), value in np.ndenumerate(values):
+            dark = "white" if value < 0.6 else "black"
+            ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=dark, fontsize=6)
+        ax.set_yticks(range(len(names)), [NAMES[name] for name in names], fontsize=7)
+        ax.set_title(title, fontsize=8)
+        fig.colorbar(image, ax=ax, shrink=0.8)
+    ticks = [f"{kind}, {split}" for _, kind, split in shown]
+    axes[1].set_xticks(range(len(ticks)), ticks, rotation=60, ha="right", fontsize=7)
+    fig.savefig(path, dpi=150)
+
+
 def report(out: Path) -> str:
-    """Tables of what is there: means over seeds, a row for each cell."""
+    """Tables and the figure of what is there: means over seeds, a row for each cell."""
     import numpy as np
 
     cells: dict[tuple[str, str, str], list[dict]] = {}
@@ -218,7 +269,13 @@ def report(out: Path) -> str:
 
     def table(title, cell):
         lines.extend(
-            [f"## {title}", "", "| model, kinds, labels, seeds | " + " | ".join(names) + " |"]
+            [
+                f"## {title}",
+                "",
+                "| model, kinds, labels, seeds | "
+                + " | ".join(NAMES[name] for name in names)
+                + " |",
+            ]
         )
         lines.append("|---|" + "---|" * len(names))
         for (model, kind, split), runs in cells.items():
@@ -244,6 +301,8 @@ def report(out: Path) -> str:
             " / ".join(mean(runs, what) for what in ("c_spe", "c_gen", "global")) if runs else ""
         ),
     )
+    if any(model == "linear" and kind != "none" for model, kind, _ in cells):
+        draw(cells, out.parent / "groups_found.png")
     return "\n".join(lines)
 
 

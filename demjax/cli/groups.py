@@ -8,15 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from demjax.cli.images import check_image, save_image
 from demjax.cli.parsing import Commands, help_of, read_given, take_options
-from demjax.cli.partition import IMAGES
-from demjax.cli.plot import check_matplotlib
 from demjax.experiment import build
 from demjax.experiment.experiment import resolve, with_defaults
 from demjax.experiment.tables import all_options
 from demjax.plots.found_groups import found_groups
-from demjax.plots.style import in_silence
-from demjax.runs.new_files import check_new_file, whole_file
 from demjax.simulation.group_search import Groups, groups
 
 TABLES = ("run", "data", "model", "training")
@@ -57,7 +54,7 @@ def _groups(parsed: argparse.Namespace, words: Sequence[str]) -> str:
         return help_of(parsed.parser, shown)
     if parsed.rounds < 0:
         raise ValueError(f"--rounds can be 0 or more, but {parsed.rounds} was given.")
-    _check_image(parsed.image)
+    check_image(parsed.image)
     mine = {name: value for name, value in given.items() if name in options and name not in IDLE}
     built = build.build(resolve({**mine, "algorithm": "fedavg"}))
     local = build.local_of(built.experiment, built.task)
@@ -149,20 +146,7 @@ def _names(found: Groups, labels: Sequence[str]) -> list[str]:
     return [f"stratum {number + 1}" for number in range(len(found.labels))]
 
 
-def _check_image(path: Path | None) -> None:
-    if path is None:
-        return
-    check_new_file(path)
-    if path.suffix not in IMAGES:
-        raise ValueError(
-            f"The image {path} cannot be made; its name can end in {', '.join(IMAGES)}."
-        )
-    check_matplotlib()
-
-
 def _draw(found: Groups, path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = found_groups(found, figure=Figure())
-    with in_silence(), whole_file(path) as partial:
-        figure.savefig(partial, dpi=150)
+    save_image(found_groups(found, figure=Figure()), path)

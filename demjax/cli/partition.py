@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 
 from demjax import plots
+from demjax.cli.images import check_image, save_image
 from demjax.cli.parsing import Commands, help_of, read_given, take_options
-from demjax.cli.plot import check_matplotlib
 from demjax.data import save_partition
 from demjax.experiment.experiment import resolve, settled, with_defaults
 from demjax.experiment.load_data import Partitioned, load, partitioned, without_tests
 from demjax.experiment.notes import notes, validation_note
 from demjax.experiment.tables import all_options
 from demjax.plots.labels_by_client import label_counts, size
-from demjax.plots.style import in_silence
 from demjax.runs.new_files import check_new_file, whole_file
 
 TABLES = ("run", "data")
@@ -25,8 +24,6 @@ TABLES = ("run", "data")
 
 IDLE = set(all_options({}, ("run",))) - {"seed"}
 """Options of these tables that do not."""
-
-IMAGES = (".pdf", ".png", ".svg")
 
 
 def add(commands: Commands, summary: str) -> None:
@@ -113,16 +110,9 @@ def _check_new(out: Path | None, image: Path | None) -> None:
     """Refuse files that are there or cannot be made, before anything is computed."""
     if out is not None and out == image:
         raise ValueError(f"--out and --image are both {out}; possible are two files.")
-    for path in (out, image):
-        if path is not None:
-            check_new_file(path)
-    if image is None:
-        return
-    if image.suffix not in IMAGES:
-        raise ValueError(
-            f"The image {image} cannot be made; its name can end in {', '.join(IMAGES)}."
-        )
-    check_matplotlib()
+    if out is not None:
+        check_new_file(out)
+    check_image(image)
 
 
 def _draw(found: Partitioned, path: Path) -> None:
@@ -131,5 +121,4 @@ def _draw(found: Partitioned, path: Path) -> None:
     count, labels = len(found.partition.train), len(np.unique(found.y))
     figure = Figure(figsize=size(count, labels), layout="constrained")
     plots.labels_by_client(found.partition, found.y, ax=figure.add_subplot())
-    with in_silence(), whole_file(path) as partial:
-        figure.savefig(partial, dpi=150)
+    save_image(figure, path)

@@ -41,12 +41,14 @@ class Together:
         count: How many there are.
         died: The first that was seen to die, if any.
         code: How the run ended here; but for 0 the others are not to go on.
+        agreed: Whether all were asked to end, and do so after the same round.
     """
 
     number: int
     count: int
     died: int | None = None
     code: int = FAILED
+    agreed: bool = False
     _over: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _others: list[socket.socket] = field(default_factory=list)
@@ -140,12 +142,20 @@ def together(
         yield seen
     finally:
         seen._over.set()
-        if seen.code:  # JAX would wait for the others, which shall end before this one is gone
+        # JAX would wait for the others, which shall end before this one is gone.
+        if seen.code and not seen.agreed:
             seen._tell(_DIED, seen.number)
             time.sleep(HEARD)
-    if not seen.code:
+    if seen.agreed or not seen.code:
         seen._tell(_DONE, 0)
         jax.distributed.shutdown()
+
+
+def largest_of_all(number: int) -> int:
+    """The largest of the numbers that all processes give, who all wait for it."""
+    from jax.experimental import multihost_utils  # here, for it reads much of JAX
+
+    return int(np.max(multihost_utils.process_allgather(np.int32(number))))
 
 
 def _connect(seen: Together, host: str | None) -> None:

@@ -1,7 +1,7 @@
 """One experiment carried out: built, compiled, run, and written down into its folder as it goes."""
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -31,7 +31,7 @@ from demjax.runs.resume import (
 )
 from demjax.runs.tensorboard import Row
 from demjax.runs.writer import Recorder
-from demjax.simulation.ending import Stop, interruptible
+from demjax.simulation.ending import interruptible
 from demjax.simulation.programs import programs
 from demjax.simulation.progress import Progress
 from demjax.simulation.rounds import Resumed, moments
@@ -146,8 +146,7 @@ def carry_out(
             known=point.round if point else None,
             writes=here,
         )
-        # Of several processes none can stop after a round of its own and measure once more.
-        with interruptible() if seen is None else nullcontext(Stop()) as stop:
+        with interruptible() as stop:
             shown: dict[str, Any] = {"progress": progress, "stop": stop}
             recorder = Recorder(
                 out,
@@ -168,9 +167,11 @@ def carry_out(
                 before=before,
                 **shown,
             )
-            plan |= {"compiled": compiled, **shown}
+            plan |= {"compiled": compiled, **shown, "stop": stop.after_round}
             found_there = moments(built.algorithm, task, clients, **plan, resumed=states.pop())
             code = recorder.record(found_there)
+            if seen is not None:
+                seen.agreed = stop()
             if here and code == DONE and every is None:  # of an interruption that is made up for
                 run_folder.forget_checkpoints(out)
             if alone or not stop():

@@ -4,10 +4,13 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import numpy as np
 
+from demjax.backend.processes import largest_of_all
 from demjax.backend.signals import terminate
 from demjax.simulation.history import Moment
 
@@ -19,19 +22,34 @@ MEANT = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: terminate}
 """The signals that end a run, where they mean what they do in the command line."""
 
 
+@dataclass
 class Stop:
-    """Whether a run was asked to end, and by what."""
+    """Whether a run was asked to end, and by what.
 
-    def __init__(self) -> None:
-        self.signals: list[int] = []
+    Attributes:
+        signals: What this process was sent.
+        heard: The signal that a run of several processes ends by, as they found together; 0, none.
+    """
+
+    signals: list[int] = field(default_factory=list)
+    heard: int = 0
+
+    def after_round(self) -> bool:
+        """Whether the run ends here; several processes all ask after the same rounds.
+
+        One that ended by itself would leave the others waiting for it.
+        """
+        own = max(self.signals, default=0)
+        self.heard = own if jax.process_count() == 1 else largest_of_all(own)
+        return bool(self.heard)
 
     def __call__(self) -> bool:
         """Whether it was asked to end at all."""
-        return bool(self.signals)
+        return bool(self.heard or (self.signals and jax.process_count() == 1))
 
     def terminated(self) -> bool:
         """Whether it was SIGTERM, as of a scheduler."""
-        return signal.SIGTERM in self.signals
+        return signal.SIGTERM in (self.heard, *self.signals)
 
 
 @contextmanager

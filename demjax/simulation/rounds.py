@@ -127,7 +127,7 @@ def _moments(
         stopped = number < last and stop is not None and stop()
         known = measured and number == first
         measures, measure_seconds, take = None, 0.0, None if known else due.get(number)
-        if stopped:
+        if stopped and jax.process_count() == 1:  # several would not take the same time
             take = parts.measures if seconds < QUICK else None
         if take is not None:
             if shown:

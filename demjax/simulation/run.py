@@ -119,7 +119,8 @@ def simulate(
         with interruptible() as stop, known as found:
             plan |= {"compiled": compiled, "progress": shown or False, "state": state}
             warned = ""
-            begun = moments(algorithm, task, clients, **plan, stop=stop, resumed=found.take_over())
+            plan |= {"stop": stop.after_round, "resumed": found.take_over()}
+            begun = moments(algorithm, task, clients, **plan)
             for moment in begun:
                 measured = moment.measures is not None
                 if measured and not warned and (warned := divergence(moment, clients.n_clients)):

@@ -2,7 +2,7 @@
 
 import json
 import os
-import signal
+import re
 import socket
 import subprocess
 import sys
@@ -12,7 +12,7 @@ import pytest
 
 from demjax.backend import processes
 from demjax.cli.main import main
-from demjax.runs.exits import DONE, FAILED, WRONG
+from demjax.runs.exits import DONE, FAILED, TERMINATED, WRONG
 
 RUN = ["run", "--dataset", "digits", "--clients", "8", "--model", "linear", "--algorithm", "fedavg"]
 
@@ -60,27 +60,39 @@ def test_two_processes_write_one_folder_and_one_goes_on_from_what_both_saved(tmp
         assert numbers[0] == pytest.approx(numbers[1], abs=2e-3)
 
 
-@pytest.mark.parametrize(
-    ("number", "how", "code", "status"),
-    [
-        (1, signal.SIGKILL, FAILED, "failed"),
-        (0, signal.SIGTERM, FAILED, "interrupted"),
-    ],
-)
-def test_where_one_process_ends_all_end_with_a_sentence(number, how, code, status, tmp_path):
-    out = tmp_path / "cut"
-    processes = begun(out, 10**6, tmp_path)
+def begun_for_long(out, log):
+    """Two processes of a run that does not end by itself and has measured something."""
+    found = begun(out, 10**6, log)
     until = time.monotonic() + 200
     while len(rows(out)) < 2 and time.monotonic() < until:
         time.sleep(0.2)
-    processes[number].send_signal(how)
-    assert processes[1 - number].wait(timeout=60) == code
-    assert processes[number].wait(timeout=60) != DONE
-    said = (tmp_path / f"err{1 - number}").read_text()
-    assert f"Process {number} of 2 ended before the run was done, so that all end" in said
+    return found
+
+
+def test_where_one_process_is_killed_all_end_with_a_sentence(tmp_path):
+    out = tmp_path / "cut"
+    processes = begun_for_long(out, tmp_path)
+    processes[1].kill()
+    assert processes[0].wait(timeout=60) == FAILED
+    assert processes[1].wait(timeout=60) != DONE
+    said = (tmp_path / "err0").read_text()
+    assert "Process 1 of 2 ended before the run was done, so that all end" in said
     assert "Traceback" not in said
-    assert json.loads((out / "summary.json").read_text())["status"] == status
+    assert json.loads((out / "summary.json").read_text())["status"] == "failed"
     assert len(rows(out)) >= 2
+
+
+def test_sigterm_to_one_process_ends_all_after_one_round_that_is_saved(tmp_path):
+    out = tmp_path / "asked"
+    processes = begun_for_long(out, tmp_path)
+    processes[1].terminate()
+    assert [process.wait(timeout=60) for process in processes] == [TERMINATED, TERMINATED]
+    said = [(tmp_path / f"err{number}").read_text() for number in range(2)]
+    assert not any("Traceback" in told or "Process" in told for told in said)
+    assert json.loads((out / "summary.json").read_text())["status"] == "interrupted"
+    done = int(re.search(r"--resume .* goes on from round (\d+)", said[0]).group(1))
+    assert main(["run", "--resume", str(out), "--rounds", str(done + 2), "--devices", "1"]) == DONE
+    assert [int(row.split(",")[0]) for row in rows(out)] == list(range(done + 3))
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,27 @@ def test_a_run_that_is_killed_and_then_terminated_goes_on_bit_for_bit(tmp_path, 
     assert left(out) == left(whole)
 
 
+def test_two_processes_that_are_given_the_same_leave_the_same_bits(tmp_path):
+    """Of one system a family, and whatever order Python's sets have."""
+    words = ["compare", "--algorithms", "demlearn,scaffold,apfl,ifca,hierfavg", "--rounds", "4"]
+    words += [*PLAIN[:-8], "--dropout-rate", "0.2", "--checkpoint-every", "4"]
+    outs = tmp_path / "one", tmp_path / "other"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "demjax", *words, "--out", out],
+            env={**os.environ, "PYTHONHASHSEED": str(number)},
+            stdout=subprocess.DEVNULL,
+        )
+        for number, out in enumerate(outs)
+    ]
+    assert [process.wait(300) for process in processes] == [0, 0]
+    one, other = (sorted(path.parent for path in out.rglob("metrics.csv")) for out in outs)
+    assert len(one) == 5
+    for mine, its in zip(one, other, strict=True):
+        assert mine.relative_to(outs[0]) == its.relative_to(outs[1])
+        assert left(mine) == left(its), mine
+
+
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory):
     """A run of 5 rounds with checkpoints after 3 and 5, and one of 7 rounds."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from demjax.metrics.fairness import fairness_of
 from demjax.plots.curves import panels, taken
+from demjax.plots.last_round import rows_of_systems
 from demjax.plots.record import Record, Run, read_all
 from demjax.plots.settings import settings
 from demjax.plots.style import Axes, Figure, style
@@ -11,6 +12,10 @@ from demjax.runs.compared import Comparison
 
 SHOWN = ("c_spe", "c_gen", "g_gen_l1", "global", "worst_tenth", "jain")
 """The columns that have a panel, in their order."""
+LINES = 10
+"""So many systems can be told apart as lines over rounds."""
+AT_END = ("c_spe", "c_gen", "global", "worst_tenth")
+"""The columns that have a panel where more of them are drawn in their last round."""
 
 
 @style()
@@ -21,6 +26,8 @@ def systems(
     figure: Figure | None = None,
 ) -> list[Axes]:
     """Draw systems over rounds, a panel for each measure and in it a line for each system.
+
+    More than ten are drawn in their last round, a row for each.
 
     Panels are C-SPE, C-GEN, G-GEN of the lowest level, Global, the mean C-SPE of the worst tenth
     of the clients, and Jain's index of it. Seeds are a line, their mean, in a band from the least
@@ -45,6 +52,9 @@ def systems(
     shown = taken(several, SHOWN)
     if not shown:
         raise ValueError(f"None of the runs has a measure of {', '.join(SHOWN)}.")
+    if len(several) > LINES:
+        ends = [name for name in shown if name in AT_END]
+        return rows_of_systems(several, ends or shown, figure)
     return panels(several, shown, figure)
 
 

@@ -136,17 +136,25 @@ def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint that is whole, and a sentence on each newer one that is not."""
     said: list[str] = []
     for number in numbered(folder):
-        try:
-            return _whole(folder, number), said
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-            why = error.strerror if isinstance(error, OSError) else str(error)
-            if not isinstance(error, OSError | ValueError):
-                why = "it does not say what belongs to it"
-            said.append(
-                f"The checkpoint after round {number} in {folder} is broken ({why}), so that one "
-                "before it is used, if there is any."
-            )
+        found, why = at(folder, number)
+        if found is not None:
+            return found, said
+        said.append(
+            f"The checkpoint after round {number} in {folder} is broken ({why}), so that one "
+            "before it is used, if there is any."
+        )
     return None, said
+
+
+def at(folder: Path, number: int) -> tuple[Checkpoint | None, str]:
+    """One of the checkpoints that there are, or why it is none."""
+    try:
+        return _whole(folder, number), ""
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        if isinstance(error, OSError):
+            return None, error.strerror or type(error).__name__
+        known = isinstance(error, ValueError)
+        return None, str(error) if known else "it does not say what belongs to it"
 
 
 def said_last(folder: Path) -> Mapping[str, Any]:

@@ -108,10 +108,9 @@ class Saver:
             if self.writes:
                 prune(folder, self.settings.keep, moment.round)
         except Exception as error:  # a disk that is full, in whatever words the library has
-            reason = getattr(error, "strerror", None) or _short(error)
             self.failed = (
                 f"The checkpoint after round {moment.round} cannot be written into {folder}: "
-                f"{reason}."
+                f"{reason_of(error)}."
             )
             return False
         self.saved = moment.round
@@ -119,8 +118,10 @@ class Saver:
         return True
 
 
-def _short(error: Exception) -> str:
-    """What an error of a library says, without where in the library it was."""
+def reason_of(error: Exception) -> str:
+    """Why something could not be written, without where in a library that was."""
+    if getattr(error, "strerror", None):
+        return error.strerror  # type: ignore[attr-defined]
     said = next(iter(str(error).splitlines()), "") or type(error).__name__
     known = (errno.ENOSPC, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.ENOENT)
     for words in map(os.strerror, known):

@@ -17,6 +17,7 @@ divided among devices, in place of clients: they never wait for one another.
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -31,9 +32,16 @@ from demjax.backend.sharding import compiler_options, devices_at_work, everywher
 from demjax.metrics import Measures
 from demjax.registry import check_number
 from demjax.simulation.history import nan_is_no_value
+from demjax.simulation.saved_sweep import in_pieces
 
 
-def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None = None) -> Any:
+def sweep(
+    function: Callable,
+    experiments: Any,
+    *shared: Any,
+    chunk: int | None = None,
+    checkpoint: str | Path | None = None,
+) -> Any:
     """Call ``function(experiment, *shared)`` for every experiment, in one compiled program.
 
     The results are those of separate calls, to rounding. On a CPU a device runs its experiments
@@ -52,13 +60,16 @@ def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None 
         *shared: Pytrees of arrays that every experiment gets whole.
         chunk: Experiments that a device runs at once, at least 1; by default one on a CPU,
             else all.
+        checkpoint: A folder where results are saved whenever every device is done with a chunk. A
+            sweep that is begun again goes on behind what is there, to the same bits.
 
     Returns:
         What the function returns, leaves with a leading axis of experiments.
 
     Raises:
         ValueError: If the experiments' arrays are not of the same number of rows, at least one,
-            or ``chunk`` is below 1.
+            or ``chunk`` is below 1; if what is in ``checkpoint`` is of another sweep, or one is
+            asked for under ``jit`` or by several processes.
     """
     check_number("A sweep", "chunk", chunk, 1)
     experiments = jax.tree.map(partial(on_device, what="Experiments"), experiments)
@@ -92,7 +103,7 @@ def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None 
 
     @partial(jax.jit, compiler_options=compiler_options())
     def run(shared, experiments):
-        devices, (count,) = devices_at_work(), rows
+        devices, count = devices_at_work(), jax.tree.leaves(experiments)[0].shape[0]
         if not count % devices:
             return over_clients(some, shared, experiments)
         # The last devices get copies of the last one.
@@ -102,7 +113,12 @@ def sweep(function: Callable, experiments: Any, *shared: Any, chunk: int | None 
         return jax.tree.map(lambda leaf: everywhere(leaf[:count]), results)
 
     with nan_is_no_value():
-        results = run(shared, experiments)
+        if checkpoint is None:
+            results = run(shared, experiments)
+        else:
+            (count,) = rows
+            piece = (chunk or policy.experiments_at_once(count)) * devices_at_work()
+            results = in_pieces(run, shared, experiments, piece=piece, folder=Path(checkpoint))
     _warn_of_divergence(results)
     return results
 

@@ -18,6 +18,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from demjax.base import Params
+from demjax.hierarchy.krum_scores import bearable, least_scores
 from demjax.hierarchy.order_statistics import middle
 from demjax.hierarchy.pairwise import squared_distances
 from demjax.hierarchy.robust_means import Average
@@ -29,12 +30,6 @@ Norm = Annotated[Number, Range(1e-6, 1e9)]
 LARGEST = 1e12
 """What a parameter is less than: beyond that a model is as broken as one that is not finite."""
 Times = Annotated[int, Range(1, 1000)]
-
-
-def bearable(liars: float, members: Int[Array, ""], beside: int) -> Int[Array, ""]:
-    """How many of a group may lie: a share of it, but such that ``n > 2 f + beside``."""
-    asked = jnp.floor(liars * members + 1e-3).astype(jnp.int32)
-    return jnp.clip(asked, 0, jnp.maximum(0, (members - 1 - beside) // 2))
 
 
 @MEANS.register()
@@ -191,32 +186,11 @@ def _by_scores(liars: float, margin: int, taken: Callable[..., Int[Array, ""]]) 
         apart = squared_distances(models, jnp.any(there, axis=0))
 
         def of_row(there):
-            return _best(apart, there, liars, margin, taken)
+            return least_scores(apart, there, liars=liars, margin=margin, taken=taken)
 
         return combine(models, lax.map(of_row, there))
 
     return _of_sound(estimate)
-
-
-def _best(
-    apart: Float[Array, " N N"],
-    there: Bool[Array, " N"],
-    liars: float,
-    margin: int,
-    taken: Callable[..., Int[Array, ""]],
-) -> Float[Array, " N"]:
-    """What each member counts: equal shares for those of the least scores."""
-    count = there.shape[0]
-    others = there[None, :] & ~jnp.eye(count, dtype=bool)
-    nearest = jnp.sort(jnp.where(others, apart, jnp.inf), axis=1)
-    members = jnp.sum(there)
-    f = bearable(liars, members, 2)
-    near = jnp.arange(count) < jnp.maximum(1, members - f - margin)
-    score = jnp.sum(jnp.where(near & (nearest < jnp.inf), nearest, 0), axis=1)
-    score = jnp.where(there, score, jnp.inf)
-    rank = jnp.zeros(count, jnp.int32).at[jnp.argsort(score, stable=True)].set(jnp.arange(count))
-    chosen = there & (rank < jnp.maximum(1, taken(members, f)))
-    return chosen / jnp.maximum(jnp.sum(chosen), 1)
 
 
 def _stepwise(shares: Callable[..., Float[Array, " N"]], iterations: int) -> Callable:

@@ -101,8 +101,7 @@ def demlearn_rep(
         parts(client, clients)
         group, known = stack_copies(model, levels + 1, slots), unorganized(n)
         memory, last = features.memory(client, cohort, local, clients), nobody_yet(n, cohort)
-        more = *known, memory, jnp.int32(0), last
-        return DemLearnRepState(client, group, *more)
+        return DemLearnRepState(client, group, *known, memory, jnp.int32(0), last)
 
     def one_round(
         key: PRNGKeyArray, state: DemLearnRepState, clients: ClientData

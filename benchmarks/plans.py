@@ -113,8 +113,7 @@ def largest(device: str, model: str, devices: int, algorithm: str) -> dict:
         if found["fits"] and used >= LARGEST_LEAST:
             return found
         print(f"{device}, {model}: {clients:,} a device would be {used:.3f} of it", flush=True)
-        each = (found["models_bytes"] + found["data_bytes"]) / clients
-        clients += int((LARGEST_AIM - used) * memory / each)
+        clients = int(clients * LARGEST_AIM / used)
 
 
 def asked_for(plan: dict, table: str) -> tuple:
@@ -145,7 +144,13 @@ def line(plan: dict) -> str:
 
 def report(tables: dict) -> str:
     """All tables in Markdown."""
-    lines = ["# Plans", "", "Bytes are of one device; the examples are whole on each.", ""]
+    lines = [
+        "# Plans",
+        "",
+        "Bytes are of one device; examples are whole on each, or in parts where a run would divide "
+        "them.",
+        "",
+    ]
     for name, plans in tables.items():
         lines += [f"## {name.capitalize()}", ""]
         lines.append(

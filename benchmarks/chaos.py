@@ -2,6 +2,7 @@
 
     python benchmarks/chaos.py                                  # 50 kills, 20 of compare, 10 disks
     python benchmarks/chaos.py --kills 5 --compare-kills 2 --disks 2 --folder runs/chaos
+    python benchmarks/chaos.py --kills 0 --disks 0              # one kind, added to those in OUT
     python benchmarks/chaos.py --report                         # the table of what OUT holds
 
 A small run of DemLearn on the built-in digits is started in a process group of its own, gets
@@ -354,9 +355,12 @@ def main() -> int:
     if not asked.report:
         folder, draw = asked.folder.absolute(), random.Random(asked.seed)
         folder.mkdir(parents=True, exist_ok=True)
-        result = {**empty_result("chaos", 1), "rounds": asked.rounds}
-        result["run"] = run_kills(folder, asked.kills, asked.rounds, draw)
-        keep(result, asked.out)
+        before = json.loads(asked.out.read_text()) if asked.out.exists() else {}
+        same = before.get("rounds") == asked.rounds
+        result = {**(before if same else {}), **empty_result("chaos", 1), "rounds": asked.rounds}
+        if asked.kills:
+            result["run"] = run_kills(folder, asked.kills, asked.rounds, draw)
+            keep(result, asked.out)
         if asked.disks:
             result["disk"] = full_disks(folder, asked.disks, asked.rounds)
             keep(result, asked.out)

@@ -22,6 +22,8 @@ from demjax.backend.file_digests import digests_of, files_in, write_whole
 FORM = 1
 """Which form of checkpoints this is; another one is not read."""
 NAME = re.compile(r"round-(0|[1-9][0-9]{0,17})")
+UNSAID = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What comes of JSON that does not say what it must."""
 LARGEST = 2**24
 """Bytes that the JSON of a checkpoint may have."""
 
@@ -138,7 +140,7 @@ def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     for number in numbered(folder):
         try:
             return _whole(folder, number), said
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        except (OSError, *UNSAID) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
             if not isinstance(error, OSError | ValueError):
                 why = "it does not say what belongs to it"
@@ -152,7 +154,7 @@ def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
 def said_last(folder: Path) -> Mapping[str, Any]:
     """What the newest checkpoint says of itself, be it whole or not; nothing where none does."""
     for number in numbered(folder):
-        with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+        with suppress(OSError, *UNSAID):
             about = _said(folder, number)["about"]
             if isinstance(about, dict):
                 return about

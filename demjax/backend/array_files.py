@@ -69,13 +69,20 @@ def read_arrays(folder: Path, wanted: Mapping[str, Any]) -> dict[str, np.ndarray
         if path.name not in wanted and not OF_ALL.fullmatch(path.name):
             raise ValueError(f"{folder} holds {path.name}, which is no array of it.")
     for name, one in wanted.items():
-        _check_declared(folder / name, tuple(one.shape))
+        _check_declared(folder / name, tuple(one.shape), np.dtype(one.dtype))
     if not wanted:
         return {}
     with _orbax() as (ocp, checkpointer):
         plain = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in wanted}
         read = ocp.args.PyTreeRestore(restore_args=plain)
-        found = checkpointer.restore(folder.absolute(), args=read)
+        try:
+            found = checkpointer.restore(folder.absolute(), args=read)
+        except MemoryError:
+            raise
+        except Exception as error:  # Orbax and what it reads with have errors of many kinds
+            said = next(iter(str(error).splitlines()), "").rstrip(".")
+            reason = f"{type(error).__name__}: {said}" if said else type(error).__name__
+            raise ValueError(f"{folder} is not as it was written ({reason}).") from error
     found = {name: np.asarray(array) for name, array in found.items()}
     for name, one in wanted.items():
         array = found.get(name)
@@ -93,8 +100,8 @@ def _check_room(folder: Path, arrays: Mapping[str, Any]) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
-def _check_declared(array: Path, shape: tuple[int, ...]) -> None:
-    """Refuse an array that declares another shape, or parts that are larger than itself."""
+def _check_declared(array: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Refuse an array that declares another shape or type, or parts larger than itself."""
     file = array / DECLARED
     if not file.is_file() or file.stat().st_size > LARGEST_DECLARATION:
         raise ValueError(f"{array} is no array.")
@@ -105,12 +112,13 @@ def _check_declared(array: Path, shape: tuple[int, ...]) -> None:
     fits = (
         isinstance(chunks, list)
         and declared.get("shape") == list(shape)
+        and declared.get("dtype") in (dtype.str, dtype.name)
         and declared.get("compressor") is None
         and len(chunks) == len(shape)
         and all(isinstance(c, int) and 1 <= c <= n for c, n in zip(chunks, shape, strict=True))
     )
     if not fits:
-        raise ValueError(f"{array} does not declare the shape {shape}.")
+        raise ValueError(f"{array} does not declare the shape {shape} and type {dtype}.")
 
 
 @contextmanager

@@ -39,7 +39,8 @@ def digests_of(folder: Path) -> dict[str, list]:
 def write_whole(path: Path, text: str) -> None:
     """Write a file that is there when it is whole, also after a loss of power."""
     partial = path.with_suffix(".partial")
-    with partial.open("w", encoding="utf-8") as file:
+    partial.unlink(missing_ok=True)  # what a killed process left, or a link that leads elsewhere
+    with partial.open("x", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -67,7 +67,7 @@ def _told(error: Exception) -> int:
     files = sys.modules.get("demjax.registry.user_files")  # where unread, no user's code has run
     place, said = files.place_of(error) if files else "", first_line(error)
     if isinstance(error, ValueError):
-        return say(f"{said.rstrip('.')}{place}." if place else said, WRONG)
+        return say(f"{said.rstrip('.')}{place}.", WRONG)
     if files and place:
         return say(f"Your own code failed{place} ({files.reason(error)}).", WRONG)
     if isinstance(error, MemoryError):

@@ -119,6 +119,11 @@ def plot(
         raise ValueError(f"The run {doubled[0]} was named twice; once is enough.")
     if out is None and len(runs) == 1:
         out = runs[0] / FOLDER
+        if out.is_symlink():  # whoever made the run may have put it there
+            raise ValueError(
+                f"{out} is a link, through which figures would be written elsewhere; possible is "
+                "--out with a folder."
+            )
     runs = expanded(runs)
     if out is None:
         raise ValueError("Several runs share their figures; possible is --out with a folder.")

@@ -99,7 +99,9 @@ def read_trace(path: str, clients: int) -> Presence:
     found = []
     for number, line in enumerate(lines, start=2):
         words = [word.strip() for word in line]
-        whole = len(words) == 3 and all(w.isascii() and w.isdecimal() for w in words)
+        whole = len(words) == 3 and all(
+            word.isascii() and word.isdecimal() and len(word) < 20 for word in words
+        )
         row = [int(word) for word in words] if whole else []
         if line and not (row and row[0] < clients and 1 <= row[1] <= row[2] < 2**31):
             raise ValueError(

@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 import tomli_w
@@ -83,7 +84,10 @@ def read_options(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: If the file cannot be read or is not TOML.
     """
-    return flat(_parsed(path))
+    options = flat(_parsed(path))
+    for name, value in options.items():
+        _check_value(path, name, value)
+    return options
 
 
 def flat(parsed: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,6 +144,11 @@ def _parsed(path: Path) -> dict[str, Any]:
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"The config file {path} is not valid TOML: {error}.") from None
+    except (ValueError, RecursionError):
+        raise ValueError(
+            f"The config file {path} cannot be read: a number in it is too long, or lists in it "
+            "are nested too deep."
+        ) from None
 
 
 def _renamed(parsed: dict[str, Any]) -> dict[str, Any]:
@@ -147,7 +156,7 @@ def _renamed(parsed: dict[str, Any]) -> dict[str, Any]:
     table = parsed.get("algorithm")
     if isinstance(table, dict) and "client_models" in table:
         moment = table.pop("client_models")
-        table["measure_at"] = MOMENTS.get(moment, moment)
+        table["measure_at"] = MOMENTS.get(str(moment), moment)
     return parsed
 
 
@@ -169,7 +178,7 @@ def _from_old(options: dict[str, Any]) -> dict[str, Any]:
         "synthetic_beta": real,
     }
     # It pooled the data's own test part, where they have one.
-    own_tests = real and options.get("dataset") in {*DATASETS} - {"digits"}
+    own_tests = real and str(options.get("dataset")) in {*DATASETS} - {"digits"}
     rule = options.get("partition") not in ("natural", "published", "file")
     pooled = {"pool_tests": True} if own_tests and rule else {}
     return pooled | {name: value for name, value in options.items() if not unused.get(name)}
@@ -215,6 +224,6 @@ def _check_value(path: Path, name: str, value: Any) -> None:
     several = value if isinstance(value, list | tuple) else [value]
     if isinstance(value, dict) or any(isinstance(one, dict | list) for one in several):
         raise ValueError(
-            f"The config file {path} holds the option {name!r} as {value!r}; possible is a "
+            f"The config file {path} holds the option {name!r} as {short(value)}; possible is a "
             "single value, or a list of them."
         )

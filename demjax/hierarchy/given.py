@@ -118,7 +118,8 @@ def read_tree(path: str | Path) -> Int[np.ndarray, " K N"]:
     table: dict[int, list[str]] = {}
     for row in rows:
         client, *names = (cell.strip() for cell in row)
-        expected = client.isdecimal() and int(client) < len(rows) and int(client) not in table
+        whole = client.isdecimal() and len(client) < 10
+        expected = whole and int(client) < len(rows) and int(client) not in table
         if not expected or len(row) != len(head):
             raise ValueError(
                 f"The file of groups {path} holds the line {','.join(row)!r}; expected are "

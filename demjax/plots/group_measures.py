@@ -33,6 +33,11 @@ def _with_levels(run: Run) -> Record:
     record = read(run)
     if record.levels == 0:
         raise ValueError(f"The run {record.name} has no levels of groups under its root.")
+    needed = ("groups", "smallest", "largest", "singletons", "rand_true", "rand_before")
+    columns = [f"{name}_l{one + 1}" for one in range(record.levels) for name in needed]
+    lacking = next((name for name in columns if name not in record.measures), None)
+    if lacking is not None:
+        raise ValueError(f"The run {record.name} has no column {lacking!r} of its groups.")
     if not any((record.measures[f"groups_l{one + 1}"] > 0).any() for one in range(record.levels)):
         raise ValueError(f"The clients of the run {record.name} were never in groups.")
     return record
@@ -107,7 +112,7 @@ def group_sizes(run: Run, *, figure: Figure | None = None) -> list[Axes]:
 
 def _grouped(record: Record, level: int) -> np.ndarray:
     """Clients that are in a group of a level at each measurement; NaN if that is not known."""
-    if record.groups is None:
+    if record.groups is None or level >= record.groups.shape[1]:
         return np.full(len(record.round), np.nan)
     return (record.groups[:, level] >= 0).sum(axis=1)
 

@@ -30,7 +30,13 @@ def held(
 
     if record.folder is None or not (record.folder / PARTITION).exists() or not record.options:
         raise ValueError(f"The run {record.name} does not hold which examples each client has.")
-    experiment = resolve(_data_options(record), tables=("run", "data"))
+    options = _data_options(record)
+    if own := [word for word in options.values() if isinstance(word, str) and ".py:" in word]:
+        raise ValueError(
+            f"The run {record.name} has its examples by {own[0]}, whose code is not run to draw "
+            "them; possible is demjax.plots.labels_by_group with counts."
+        )
+    experiment = resolve(options, tables=("run", "data"))
     dataset = load(experiment)
     partition = load_partition(record.folder / PARTITION, y=dataset.y)
     train, test, names = label_counts(partition, dataset.y)
@@ -44,7 +50,8 @@ def held(
 
 def _data_options(record: Record) -> dict[str, Any]:
     """Those options of a run that decide who has what, as far as this version knows them."""
-    known = all_options(with_defaults(record.options), ("run", "data"))
+    codes = [one for one in record.options.values() if isinstance(one, str) and ".py:" in one]
+    known = all_options({} if codes else with_defaults(record.options), ("run", "data"))
     return {name: value for name, value in record.options.items() if name in known}
 
 

@@ -44,7 +44,8 @@ def from_file(word: str, registry: "Registry") -> "Choice":
             for n, v in vars(found).items()
             if getattr(v, "__module__", "") == found.__name__ and not n.startswith("_")
         ]
-        raise ValueError(f"{path} has no {registry.kind} {name!r}; {nearest(name, own)}.")
+        possible = nearest(name, own) if own else "it defines no function or class"
+        raise ValueError(f"{path} has no {registry.kind} {name!r}; {possible}.")
     if not callable(thing):
         raise ValueError(
             f"{name!r} in {path} is no function, but {type(thing).__name__}; possible is one that "

@@ -58,7 +58,8 @@ def _labels(
     path: Path, table: dict[str, np.ndarray], clients: Clients | None
 ) -> Int[np.ndarray, " rows 4"]:
     rows = np.stack([table[name] for name in ("client", "label", "train", "test")], axis=1)
-    count = clients.spe.shape[1] if clients else np.inf
+    # Who has no row of their own is not shown, so that there are no more clients than rows.
+    count = clients.spe.shape[1] if clients else len(rows)
     counts = rows[:, [0, 2, 3]]
     if not are_whole(rows).all() or (counts < 0).any() or (rows[:, 0] >= count).any():
         raise ValueError(f"{path} is damaged: its rows are not numbers of examples of clients.")

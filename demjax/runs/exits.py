@@ -15,8 +15,14 @@ class Ending(NamedTuple):
     sentence: str = ""
 
 
+LONGEST = 2000
+"""Letters of a sentence that are shown; of a longer one the middle is left out."""
+
+
 def say(sentence: str, code: int) -> int:
     """Tell the user one sentence, and pass the exit code on."""
+    if len(sentence) > LONGEST:  # it says what was given, which can be anything
+        sentence = f"{sentence[: LONGEST // 2]} … {sentence[-LONGEST // 2 :]}"
     print(f"demjax: {sentence}", file=sys.stderr)
     return code
 

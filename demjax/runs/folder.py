@@ -36,6 +36,12 @@ WRITTEN = (CONFIG, METRICS, CLIENTS, DENDROGRAMS, SUMMARY, PARTITION, LABELS)
 """All files of a run folder."""
 CHECKPOINTS = "checkpoints"
 """The folder in it of states that the run can go on from."""
+NUMBERS = (
+    *("clients", "parameters", "rounds_done", "compile_seconds", "round_seconds"),
+    *("measure_seconds", "total_seconds"),
+)
+WORDS = ("status", "score", "measured_at")
+"""What a summary says in one number or one word, as far as it is read."""
 OWN = (*WRITTEN, CHECKPOINTS, LOCK)
 """All that a run may have left in its folder."""
 
@@ -185,14 +191,32 @@ def read_summary(out: Path) -> dict[str, Any]:
     """
     path = out / SUMMARY
     try:
-        summary = json.loads(path.read_text(encoding="utf-8-sig"))
-        final = summary["final"] or {}
-        if final and not isinstance(final["round"], int | float):
-            raise TypeError
-        if final and not all(isinstance(final[name], int | float | None) for name in PINNED):
-            raise TypeError
-        return {"status": "done", **summary}
+        summary = {"status": "done", **json.loads(path.read_text(encoding="utf-8-sig"))}
+        _check_summary(summary)
+        return summary
     except OSError:
         raise ValueError(f"{out} is no finished run: it holds no readable {SUMMARY}.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise ValueError(f"{path} is damaged: it is no summary of a run.") from None
+
+
+def _check_summary(summary: Mapping[str, Any]) -> None:
+    """Refuse what no run writes, of all that is read of a summary; any error says so."""
+    final = summary["final"] or {}
+    if final:
+        int(final["round"])
+    numbers = [final[name] for name in PINNED if final] + [*final.values()]
+    numbers += [summary.get(name) for name in NUMBERS]
+    numbers += [float(summary["majority"][n]) for n in ("all", "own") if summary.get("majority")]
+    for pair in (summary.get("sampled") or {}).values():
+        numbers += pair if len(pair) == 2 else ["not a pair"]
+    truth = summary.get("true_clusters")
+    numbers += [truth.get("count")] if isinstance(truth, dict) else []
+    words = [summary.get(name) for name in WORDS]
+    if not all(map(_is_number, numbers)) or not all(isinstance(w, str | None) for w in words):
+        raise TypeError
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number of a size that is one, or none."""
+    return value is None or (isinstance(value, int | float) and not abs(value) > 1e300)

@@ -69,6 +69,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     # Its ending tells Matplotlib what to write; its name is short, as the file's may be too long.
     partial = path.with_name(f".{os.getpid()}.partial{path.suffix}")
     try:
+        partial.unlink(missing_ok=True)  # a link by this name would lead elsewhere
         yield partial
         partial.replace(path)
     except OSError as error:

@@ -125,23 +125,30 @@ def read_columns(
         raise ValueError(f"{path} is damaged: it is no table of numbers, and no text.") from None
     if not whole:
         text = text[: text.rfind("\n") + 1]
-    header, *rows = list(csv.reader(text.splitlines())) or [[]]
+    try:
+        header, *rows = list(csv.reader(text.splitlines())) or [[]]
+    except csv.Error:  # a cell without end
+        raise ValueError(f"{path} is damaged: it is no table of numbers.") from None
     header = [name.replace(*OLD_COLUMN) for name in header]
     missing = [name for name in needed if name not in header]
     if missing and (rows or whole):
         what = "lacks columns that a run writes" if header else "is no table of numbers"
         raise ValueError(f"{path} is damaged: it {what}, there is no column {missing[0]!r}.")
-    values = np.empty((len(rows), len(header)))
-    for number, row in enumerate(rows):
-        try:
-            if len(row) != len(header):  # NumPy would repeat a single number
-                raise ValueError
-            values[number] = [float(cell) if cell else np.nan for cell in row]
-        except ValueError:
-            raise ValueError(
-                f"{path} is damaged: it is no table of numbers, as row {number + 1} is not "
-                f"{len(header)} numbers."
-            ) from None
+    values = np.empty((0, len(header)))
+    number = next((i for i, row in enumerate(rows) if len(row) != len(header)), None)
+    if number is None:  # only then is the table no larger than its text
+        values = np.empty((len(rows), len(header)))
+        for place, row in enumerate(rows):
+            try:
+                values[place] = [float(cell) if cell else np.nan for cell in row]
+            except ValueError:
+                number = place
+                break
+    if number is not None:
+        raise ValueError(
+            f"{path} is damaged: it is no table of numbers, as row {number + 1} is not "
+            f"{len(header)} numbers."
+        )
     values[~np.isfinite(values)] = np.nan
     return dict(zip(header, values.T, strict=True)) if rows else {}
 

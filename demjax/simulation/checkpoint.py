@@ -22,6 +22,8 @@ from demjax.backend.file_digests import digests_of, files_in, write_whole
 FORM = 1
 """Which form of checkpoints this is; another one is not read."""
 NAME = re.compile(r"round-(0|[1-9][0-9]{0,17})")
+UNSAID = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What comes of JSON that does not say what it must."""
 LARGEST = 2**24
 """Bytes that the JSON of a checkpoint may have."""
 
@@ -150,7 +152,7 @@ def at(folder: Path, number: int) -> tuple[Checkpoint | None, str]:
     """One of the checkpoints that there are, or why it is none."""
     try:
         return _whole(folder, number), ""
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except (OSError, *UNSAID) as error:
         if isinstance(error, OSError):
             return None, error.strerror or type(error).__name__
         known = isinstance(error, ValueError)
@@ -160,7 +162,7 @@ def at(folder: Path, number: int) -> tuple[Checkpoint | None, str]:
 def said_last(folder: Path) -> Mapping[str, Any]:
     """What the newest checkpoint says of itself, be it whole or not; nothing where none does."""
     for number in numbered(folder):
-        with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+        with suppress(OSError, *UNSAID):
             about = _said(folder, number)["about"]
             if isinstance(about, dict):
                 return about

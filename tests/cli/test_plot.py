@@ -186,3 +186,11 @@ def test_a_page_gets_every_figure_as_lines_or_where_large_as_pixels(run, large, 
 def test_every_figure_has_a_title_and_a_folder_that_is_no_run_has_no_figures(tmp_path):
     assert plot_command.TITLES.keys() == FIGURES.keys()
     assert plot_command.images([tmp_path]) == {}
+
+
+def test_a_folder_of_figures_that_is_a_link_is_refused(run, tmp_path, capsys):
+    (tmp_path / "elsewhere").mkdir()
+    (run / "plots").symlink_to(tmp_path / "elsewhere")
+    assert plot(run) == 2
+    assert "plots is a link, through which" in capsys.readouterr().err
+    assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -145,3 +145,23 @@ def test_files_of_0_1_pool_a_test_part_as_they_did(lines, pools, tmp_path):
     path = tmp_path / "old.toml"
     path.write_text(lines)
     assert read_toml(path).get("pool_tests", False) is pools
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("rounds = " + "[" * 10**5, "nested too deep"),
+        ("rounds = " + "9" * 5000, "too long"),
+        ("a." * 900 + "b = 1", "as {"),
+        ('dataset = ["digits"]', "dataset needs"),
+        ('[algorithm]\nclient_models = ["averaged"]', "measure_at"),
+        ("[run]\nrounds = {a = 1}", "single value"),
+    ],
+)
+def test_what_no_run_writes_is_told(text, words, tmp_path):
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=words) as error:
+        read_toml(path)
+    assert str(path) in str(error.value)
+    assert len(str(error.value)) < 600

@@ -88,6 +88,7 @@ def test_a_trace_is_read_from_a_file(tmp_path):
         ("client,first,last\n0,3,2\n", "the last not before the first"),
         ("client,first,last\n0,0,2\n", "a last round from 1"),
         ("client,first,last\n0,x,2\n", "'0,x,2' in line 2"),
+        (f"client,first,last\n0,1,{'9' * 5000}\n", "999' in line 2"),
         (b"\xff\xfe\x00", "is not a text file"),
     ],
 )

@@ -80,6 +80,7 @@ def test_a_file_names_groups_in_any_order_of_lines(tmp_path):
         ("client,edge\n0,a\n2,b\n", ["'2,b'", "0 to 1"]),
         ("client,edge\nx,a\n", ["'x,a'"]),
         ("client,edge\n0\n", ["'0'", "2 values"]),
+        (f"client,edge\n{'9' * 5000},a\n", ["'999", "0 to 0"]),
         ("client,edge\n0,a,b\n", ["'0,a,b'", "2 values"]),
     ],
 )

@@ -61,3 +61,19 @@ def test_many_measurements_are_a_mean_over_neighbouring_ones():
     thin, bold, *_ = axes[0].get_lines()
     np.testing.assert_array_equal(thin.get_ydata(), long["rand_true_l1"])
     np.testing.assert_allclose(bold.get_ydata()[50], long["rand_true_l1"][46:55].mean())
+
+
+def test_a_run_without_a_column_of_its_groups_is_told(tmp_path):
+    record = read(made_run(tmp_path / "run"))
+    for lacking in ("groups_l1", "largest_l2", "rand_true_l1"):
+        measures = {name: v for name, v in record.measures.items() if name != lacking}
+        for draw in (plots.group_sizes, plots.rand_index):
+            with pytest.raises(ValueError, match=lacking):
+                draw(record._replace(measures=measures), figure=Figure())
+
+
+def test_clients_of_fewer_levels_than_measures_leave_sizes_unknown(tmp_path):
+    record = read(made_run(tmp_path / "run"))
+    less = record._replace(groups=record.groups[:, :1])
+    axes = plots.group_sizes(less, figure=Figure())
+    assert np.isnan(axes[1].get_lines()[1].get_ydata()).all()

@@ -77,3 +77,15 @@ def test_what_cannot_be_drawn_is_told(tmp_path):
         drawn(made_history(), moment=3)
     with pytest.raises(ValueError, match="Labels of 3 clients were given for 12"):
         drawn(made_history(), counts=np.ones((3, 2), int))
+
+
+def test_code_that_a_run_names_is_not_run_to_draw_it(tmp_path):
+    (tmp_path / "evil.py").write_text("raise SystemExit('it ran')")
+    for option in ("dataset", "partition", "conflict"):
+        run = made_run(tmp_path / option)
+        word = f"{tmp_path / 'evil.py'}:mine"
+        (run / run_folder.CONFIG).write_text(f'[data]\n{option} = "{word}"\n')
+        y = data.digits().y
+        data.save_partition(data.iid(y, clients=12, seed=0), run / run_folder.PARTITION, y=y)
+        with pytest.raises(ValueError, match="whose code is not run"):
+            held(read(run))

@@ -180,3 +180,9 @@ def test_what_fails_when_it_is_made_is_told(file):
         ALGORITHMS.find(f"{file}:failing").make("local")
     with pytest.raises(ValueError, match=r"^Mine cannot be made today\.$"):
         ALGORITHMS.find(f"{file}:refusing").make("local")
+
+
+def test_a_file_without_anything_says_so(tmp_path):
+    (tmp_path / "empty.py").write_text("a = 1\n")
+    with pytest.raises(ValueError, match=r"no model 'Net'; it defines no function or class\."):
+        MODELS.find(f"{tmp_path / 'empty.py'}:Net")

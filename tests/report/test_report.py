@@ -309,3 +309,10 @@ def test_folders_that_hold_no_run_are_told_apart(tmp_path):
     (tmp_path / "file").write_text("")
     failure(lambda: report.read(tmp_path / "file"), "There is no run")
     failure(lambda: report.read(tmp_path), "no run folder")
+
+
+def test_a_client_without_end_takes_no_memory(tmp_path):
+    out = run_folders.small(tmp_path / "run")
+    (out / run_folder.CLIENTS).unlink()
+    (out / run_folder.LABELS).write_text("client,label,train,test\n1000000000000,0,1,1\n")
+    failure(lambda: report.read(out), "labels.csv is damaged")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -214,3 +215,26 @@ def test_a_measure_that_was_not_taken_is_a_blank_that_a_summary_may_hold(tmp_pat
     final = {"round": 1, "c_spe": None, "c_gen": None, "global": 0.5}
     run_folder.write_summary(tmp_path, {"final": final})
     assert run_folder.read_summary(tmp_path)["final"] == final
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("[]", "1", "[" * 10**5, '{"final": ' + "9" * 5000 + "}", '{"final": [1]}', "{}"),
+        *(
+            json.dumps({"final": dict.fromkeys(run_folder.PINNED, 1), **other})
+            for other in (
+                *({"status": 3}, {"score": ["a"]}, {"round_seconds": "fast"}, {"clients": 10**400}),
+                *({"majority": 1}, {"majority": {"all": 0.9}}, {"sampled": {"clients": [1]}}),
+                *({"sampled": {"clients": 3}}, {"true_clusters": {"count": "a"}}),
+                {"final": {**dict.fromkeys(run_folder.PINNED, 1), "more": "a"}},
+                {"final": {**dict.fromkeys(run_folder.PINNED, 1), "round": math.inf}},
+            )
+        ),
+    ],
+    ids=lambda said: said[:60],
+)
+def test_a_summary_that_no_run_writes_is_told(said, tmp_path):
+    (tmp_path / "summary.json").write_text(said)
+    with pytest.raises(ValueError, match=r"summary.json is damaged"):
+        run_folder.read_summary(tmp_path)

@@ -1,6 +1,7 @@
 """What can be made is told beforehand; a file is whole or not there."""
 
 import errno
+import os
 
 import pytest
 
@@ -56,3 +57,12 @@ def test_a_file_is_whole_or_not_there_and_an_error_names_it(tmp_path):
         assert partial.suffix == ".png"
         partial.write_text("all")
     assert [one.name for one in tmp_path.iterdir()] == ["figure.png"]
+
+
+def test_a_link_where_a_file_is_written_aside_leads_nowhere(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / f".{os.getpid()}.partial.txt").symlink_to(tmp_path / "mine")
+    with whole_file(tmp_path / "new.txt") as partial:
+        partial.write_text("new")
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert (tmp_path / "new.txt").read_text() == "new"

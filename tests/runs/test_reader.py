@@ -104,3 +104,12 @@ def test_rounds_count_upwards(rounds, tmp_path):
 def test_whole_numbers():
     values = np.array([0, -3, 2.5, np.nan, np.inf, 2.0**53, 2.0**53 - 1])
     assert are_whole(values).tolist() == [True, True, False, False, False, False, True]
+
+
+def test_a_cell_without_end_and_a_head_without_end_take_no_memory(tmp_path):
+    path = written(tmp_path / "a.csv", "round,a\n1,", "9" * 200_000, "\n")
+    with pytest.raises(ValueError, match="no table of numbers"):
+        read_columns(path, (), whole=True)
+    written(path, "round", ",a" * 200_000, "\n", "1\n" * 200_000)  # 300 GB of numbers
+    with pytest.raises(ValueError, match="row 1 is not 200001 numbers"):
+        read_columns(path, (), whole=True)

@@ -1,5 +1,7 @@
 """Checkpoints: whole or not taken for one, and runs that go on from them bit for bit."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -55,6 +57,9 @@ BREAKS = {
     "half a JSON": lambda c: (c / "round-9.json").write_text('{"form": 1'),
     "another JSON": lambda c: (c / "round-9.json").write_text("[[[]]]"),
     "no object": lambda c: (c / "round-9.json").write_text('{"form": 1, "round": 9}'),
+    "a list of files": lambda c: (c / "round-9.json").write_text(
+        '{"form": 1, "round": 9, "about": {}, "trees": {}, "files": [1]}'
+    ),
     "nested": lambda c: (c / "round-9.json").write_text("[" * 10**5),
     "of a later demjax": lambda c: (c / "round-9.json").write_text('{"form": 2, "round": 9}'),
 }
@@ -82,6 +87,23 @@ def test_an_array_that_declares_more_than_is_wanted_is_refused_before_it_is_read
         said = file.read_text()
         file.write_text(said.replace('"chunks":[2,3]', '"chunks":[2000000,300000]'))
     with pytest.raises(ValueError, match="does not declare the shape"):
+        point.read(state=TREE)
+
+
+@pytest.mark.parametrize("kind", ["|V1000000000", "<f8", [["a", "<f4"]], None])
+def test_an_array_of_another_type_is_refused_before_it_is_read(kind, tmp_path):
+    point, _ = newest(written(tmp_path / "c", 1))
+    for file in point.arrays.rglob(".zarray"):
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"dtype": kind}))
+    with pytest.raises(ValueError, match="does not declare the shape"):
+        point.read(state=TREE)
+
+
+@pytest.mark.parametrize("said", ["", "[]", "{}", '{"tree_metadata": null}', "[" * 10**5])
+def test_what_orbax_cannot_read_is_told(said, tmp_path):
+    point, _ = newest(written(tmp_path / "c", 1))
+    (point.arrays / "_METADATA").write_text(said)
+    with pytest.raises(ValueError, match="is not as it was written"):
         point.read(state=TREE)
 
 

@@ -141,14 +141,18 @@ def _wrong(
     if train_size.min() < 1 or test_size.min() < 0:
         client = int(np.argmax((train_size < 1) | (test_size < 0)))
         return f"client {client} has no training example, or fewer than no test examples"
-    if train_size.sum() != len(train) or test_size.sum() != len(test):
+    sizes = ((train_size, train), (test_size, test))
+    if any(size.max() > len(part) or size.sum() != len(part) for size, part in sizes):
         return "the sizes of its clients do not add up to the number of examples"
+    if count * len(train_size) >= 2**63:  # no array could be as long
+        return f"it says that it is of {count} examples"
     held = np.concatenate([train, test])
     outside = (held < 0) | (held >= count)
     if held.dtype.kind not in "iu" or outside.any():
         some = held[outside][:1].tolist() or [held.dtype]
         return f"its examples must be whole numbers of 0 to {count - 1}, but one is {some[0]}"
-    owner = np.concatenate([np.repeat(np.arange(len(s)), s) for s in (train_size, test_size)])
+    number = np.arange(len(train_size))
+    owner = np.concatenate([np.repeat(number, size.astype(np.int64)) for size, _ in sizes])
     ordered = np.sort(owner * count + held)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     if len(twice):

@@ -3,13 +3,17 @@
 import gzip
 import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from jaxtyping import UInt8
 
 _UNSIGNED_BYTE = 0x08
+_LARGE, _MOST_TIMES = 2**27, 200
+"""An array of more bytes, and more than so many times those of its file, is not read."""
 
 
 def read_idx(path: str | Path, *, dimensions: int) -> UInt8[np.ndarray, " ..."]:
@@ -28,26 +32,37 @@ def read_idx(path: str | Path, *, dimensions: int) -> UInt8[np.ndarray, " ..."]:
     Source: the format's description on the MNIST page: two zero bytes, the type, the number of
     dimensions, each dimension as a big-endian 32-bit integer, the values in C order.
     """
-    content = _uncompressed(Path(path))
     header = 4 + 4 * dimensions
     expected = bytes([0, 0, _UNSIGNED_BYTE, dimensions])
-    if content[:4] != expected:
+    with _opened(Path(path)) as file:
+        content = file.read(header)
+        if content[:4] != expected:
+            raise ValueError(
+                f"{path} begins with the bytes '{content[:4].hex(' ')}', but an IDX file of "
+                f"unsigned bytes in {dimensions} dimension(s) begins with '{expected.hex(' ')}'."
+            )
+        if len(content) < header:
+            raise ValueError(
+                f"{path} ends within its header, after {len(content)} of {header} bytes, "
+                "so it must be fetched again."
+            )
+        shape = [int(size) for size in np.frombuffer(content, ">u4", dimensions, offset=4)]
+        count = math.prod(shape)
+        size = Path(path).stat().st_size
+        if count > max(_LARGE, _MOST_TIMES * size):  # before memory is taken for it
+            raise ValueError(
+                f"{path} has {size} bytes, but an array of {by(shape)} unsigned bytes as its "
+                f"header says takes {count}."
+            )
+        content = file.read(count)
+        longer = len(file.read(1))
+    if longer or len(content) != count:
+        held = f"more than {count}" if longer else str(len(content))
         raise ValueError(
-            f"{path} begins with the bytes '{content[:4].hex(' ')}', but an IDX file of unsigned "
-            f"bytes in {dimensions} dimension(s) begins with '{expected.hex(' ')}'."
+            f"{path} holds {held} bytes after its header, but an array of "
+            f"{by(shape)} unsigned bytes as its header says takes {count}."
         )
-    if len(content) < header:
-        raise ValueError(
-            f"{path} ends within its header, after {len(content)} of {header} bytes, "
-            "so it must be fetched again."
-        )
-    shape = [int(size) for size in np.frombuffer(content, ">u4", dimensions, offset=4)]
-    if len(content) - header != math.prod(shape):
-        raise ValueError(
-            f"{path} holds {len(content) - header} bytes after its header, but an array of "
-            f"{by(shape)} unsigned bytes as its header says takes {math.prod(shape)}."
-        )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    return np.frombuffer(content, np.uint8).reshape(shape)
 
 
 def by(shape: Iterable[int]) -> str:
@@ -55,10 +70,15 @@ def by(shape: Iterable[int]) -> str:
     return "×".join(str(size) for size in shape)
 
 
-def _uncompressed(path: Path) -> bytes:
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """The file as if it were not gzipped; what is wrong with it is told."""
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            with gzip.GzipFile(fileobj=file) if packed else nullcontext(file) as plain:
+                yield plain
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist, but an IDX file is expected there.") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:

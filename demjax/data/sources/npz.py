@@ -1,7 +1,9 @@
 """NumPy's ``.npz`` files: one's own data, and the arrays of others, never with pickled objects."""
 
+import lzma
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -15,6 +17,14 @@ from demjax.data.dataset import Dataset, checked_inputs, files_in, within
 from demjax.registry import DATASETS
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+_DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, UnicodeError)
+_NO_HEADER = (
+    *(ValueError, TypeError, KeyError, OverflowError, RecursionError, MemoryError),
+    *(SyntaxError, tokenize.TokenError),
+)
+"""What NumPy raises of a header that is none."""
+_LARGE, _MOST_TIMES = 2**27, 200
+"""An array of more bytes, and more than so many times those that it is packed in, is no data."""
 
 
 @DATASETS.register(
@@ -115,19 +125,18 @@ def read_arrays(
             members = archive.infolist()
             for member in members:
                 _check_member(path, archive, member)
-        names = [member.filename.removesuffix(".npy") for member in members]
-        missing = [name for name in required if name not in names]
-        if missing:
-            raise ValueError(
-                f"{path} lacks the array {missing[0]}; it holds {', '.join(names) or 'nothing'}."
-            )
-        if len(set(names)) != len(names):
-            raise ValueError(f"{path} holds two arrays of one name, of which only one can be.")
-        with np.load(path, allow_pickle=False) as source:
-            return {name: source[name] for name in (*required, *optional) if name in names}
+            names = [member.filename.removesuffix(".npy") for member in members]
+            missing = [name for name in required if name not in names]
+            if missing:
+                held = ", ".join(names) or "nothing"
+                raise ValueError(f"{path} lacks the array {missing[0]}; it holds {held}.")
+            if len(set(names)) != len(names):
+                raise ValueError(f"{path} holds two arrays of one name, of which only one can be.")
+            wanted = [name for name in (*required, *optional) if name in names]
+            return {name: _array(path, archive, f"{name}.npy") for name in wanted}
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist, but an .npz file is expected there.") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error) as error:
+    except _DAMAGES as error:
         reason = str(error).rstrip(".")
         raise ValueError(f"{path} is damaged ({reason}), so it must be fetched again.") from error
     except (NotImplementedError, RuntimeError) as error:  # encrypted, or packed in a rare way
@@ -149,7 +158,7 @@ def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo)
             version = npy.read_magic(file)
             shape, _, dtype = _HEADERS[version](file)
             header = file.tell()
-        except (ValueError, KeyError, OverflowError) as error:
+        except _NO_HEADER as error:
             raise ValueError(f"{name} in {path} is no array that NumPy wrote.") from error
     if dtype.hasobject:
         raise ValueError(
@@ -161,6 +170,20 @@ def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo)
             f"{name} in {path} takes {member.file_size - header} bytes, but an array of the shape "
             f"{shape} and type {dtype} takes {math.prod(shape) * dtype.itemsize}."
         )
+
+    if member.file_size > max(_LARGE, _MOST_TIMES * member.compress_size):
+        raise ValueError(
+            f"{name} in {path} unpacks from {member.compress_size} bytes to {member.file_size}, "
+            "which no data do, so it is not read; possible is a file that is not compressed."
+        )
+
+
+def _array(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(name) as file:
+        try:
+            return npy.read_array(file, allow_pickle=False)
+        except ValueError as error:
+            raise ValueError(f"{name} in {path} is cut off, so it is not read.") from error
 
 
 def _number(

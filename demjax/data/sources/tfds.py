@@ -1,7 +1,6 @@
 """Data sets as TensorFlow Datasets (TFDS) prepares them; reading them needs no TensorFlow."""
 
 import contextlib
-import json
 import logging
 import re
 import shutil
@@ -16,6 +15,7 @@ import numpy as np
 
 from demjax.data.classes import checked_classes
 from demjax.data.dataset import Dataset
+from demjax.data.sources.tfds_info import check_info
 
 _EXAMPLES_AT_ONCE = 1024
 _PATIENCE = 20.0
@@ -80,7 +80,7 @@ def prepared(name: str, *, data_dir: str | Path) -> Dataset:
             f"{data_dir} does not hold {source.builder} as TFDS prepares it; possible is "
             f"'demjax datasets --fetch {name} --data-dir {data_dir}'."
         )
-    _check_info(folder)
+    check_info(folder)
     builder, root = f"{source.builder}:{folder.name}", folder
     for _ in range(source.builder.count("/") + 2):
         root = root.parent
@@ -213,21 +213,3 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def _check_info(folder: Path) -> None:
-    """Refuse other formats, and files outside the folder."""
-    path = folder / "dataset_info.json"
-    try:
-        info = json.loads(path.read_text("utf-8"))
-        found = info["fileFormat"]
-        templates = [split.get("filepathTemplate", "") for split in info["splits"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} cannot be read, or is not as TFDS writes it.") from error
-    if found != "array_record":
-        raise ValueError(
-            f"{folder} is prepared in the format {found!r}, but only 'array_record' is read "
-            "without TensorFlow; possible is to prepare it again with file_format='array_record'."
-        )
-    if any("/" in template or "\\" in template for template in templates):
-        raise ValueError(f"{path} names files that are not in its folder, so it is not read.")

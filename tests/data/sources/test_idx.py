@@ -58,3 +58,21 @@ def test_a_changed_byte_of_a_plain_header_is_refused(tmp_path, place, flip):
     path = tmp_path / "changed"
     path.write_bytes(whole)
     failure(lambda: read_idx(path, dimensions=3), path)
+
+
+def test_a_header_that_promises_more_than_a_file_can_hold_is_refused_unread(tmp_path):
+    head = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in (2**20, 1000, 1000))
+    for content in (head + bytes(99), gzip.compress(head + bytes(99))):
+        (tmp_path / "huge").write_bytes(content)
+        failure(
+            lambda: read_idx(tmp_path / "huge", dimensions=3),
+            f"huge has {len(content)} bytes",
+            "takes 1048576000000",
+        )
+
+
+def test_what_stands_behind_the_array_is_refused(tmp_path):
+    for zipped in (False, True):
+        content = idx_bytes(IMAGES) + b"more"
+        (tmp_path / "more").write_bytes(gzip.compress(content) if zipped else content)
+        failure(lambda: read_idx(tmp_path / "more", dimensions=3), "holds more than 84 bytes")

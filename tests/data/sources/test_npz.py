@@ -197,3 +197,40 @@ def test_whole_inputs_stay_whole(tmp_path):
     read = npz(data_dir=tmp_path)
     assert read.x.dtype == np.int32
     np.testing.assert_array_equal(read.x, words)
+
+
+def header(shape):
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "text", [b"((((((((((((((\n", b"[" * 14 + b"\n", b"{'descr': 1}   \n", b"\xff" * 15]
+)
+def test_a_header_that_is_none_is_told(tmp_path, text):
+    content = b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text
+    path = write_members(tmp_path, {"x.npy": npy(X), "y.npy": content})
+    failure(lambda: npz(data_dir=path), path, "y.npy", "no array that NumPy wrote")
+
+
+def test_an_array_that_unpacks_without_end_is_refused_before_it_is_unpacked(tmp_path):
+    path = tmp_path / "mine.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("y.npy", npy(Y))
+        archive.writestr("x.npy", header((2, 2**27)) + bytes(2**28))
+    failure(lambda: npz(data_dir=path), path, "x.npy", "unpacks from", "which no data do")
+
+
+def test_a_file_with_something_before_the_archive_is_read_as_the_archive(tmp_path):
+    path = write(tmp_path, x=X, y=Y)
+    path.write_bytes(b"#!/bin/sh\n" + path.read_bytes())
+    np.testing.assert_array_equal(npz(data_dir=path).x, X.astype(np.float32))
+
+
+def test_a_member_whose_name_is_no_text_is_told(tmp_path):
+    path = write_members(tmp_path, {"x.npy": npy(X), "é.npy": npy(Y)})
+    path.write_bytes(path.read_bytes().replace("é".encode(), b"\xff\xff"))
+    failure(lambda: npz(data_dir=path), path, "damaged")

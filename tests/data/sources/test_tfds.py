@@ -155,3 +155,38 @@ def test_the_test_part_of_mnist_as_tfds_itself_prepared_it(tmp_path):
     expected = told_apart(original.x[60000:], original.y[60000:])
     for part in (slice(10000), slice(10000, None)):
         np.testing.assert_array_equal(told_apart(read.x[part], read.y[part]), expected)
+
+
+IMAGE = "tensorflow_datasets.core.features.image_feature.Image"
+
+
+@pytest.mark.parametrize(
+    ("good", "evil"),
+    [
+        (IMAGE, "evil_module.Feature"),
+        (IMAGE, "tensorflow_datasets.core.features.image_feature_of_mine.Image"),
+        ('"pythonClassName": "' + IMAGE, '"python_class_name": "evil_module.Feature'),
+        ('"classLabel": {', '"jsonFeature": {"json": "{}"}, "classLabel": {'),
+        ('"featuresDict": {', '"type": "evil_module.Feature", "content": {}, "featuresDict": {'),
+        (f'"{IMAGE}"', "[]"),
+    ],
+)
+def test_no_module_is_imported_that_a_folder_names(good, evil, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "evil_module.py").write_text("raise SystemExit('it ran')")
+    folder, _, _ = write(tmp_path, "mnist")
+    path = folder / "features.json"
+    text = path.read_text()
+    assert good in text
+    path.write_text(text.replace(good, evil))
+    failure(lambda: prepared("mnist", data_dir=tmp_path), path, "whose code TFDS would run")
+
+
+def test_features_nested_without_end_and_links_out_are_refused(tmp_path):
+    folder, _, _ = write(tmp_path / "in", "mnist")
+    (folder / "features.json").write_text("[" * 10**5)
+    failure(lambda: prepared("mnist", data_dir=tmp_path / "in"), "features.json", "cannot be read")
+    (tmp_path / "out").write_text("{}")
+    (folder / "features.json").unlink()
+    (folder / "features.json").symlink_to(tmp_path / "out")
+    failure(lambda: prepared("mnist", data_dir=tmp_path / "in"), "features.json", "leads out")

@@ -374,7 +374,7 @@ def main() -> int:
     print(text)
     parts = [result[name] for name in ("run", "compare") if name in result]
     parts += result.get("disk", {}).get("filled", [])
-    return 1 if any(one["differences"] for one in parts) else 0
+    return 1 if any(one["differences"] or one.get("failed") for one in parts) else 0
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from demjax.data import Partition, save_partition
-from demjax.runs.new_files import check_folder, is_there, whole_file
+from demjax.runs.new_files import PARTLY, check_folder, is_there, whole_file
 from demjax.runs.rows import labels_rows
 from demjax.simulation.lock import LOCK, held
 
@@ -46,6 +46,18 @@ OWN = (*WRITTEN, CHECKPOINTS, LOCK)
 """All that a run may have left in its folder."""
 
 
+def holds_anything(out: Path) -> bool:
+    """Whether there is more in a folder than a run leaves that was killed before it wrote a file.
+
+    That is a lock, and the beginning of a file.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    return any(name != LOCK and not PARTLY.fullmatch(name) for name in names)
+
+
 def check_free(out: Path) -> None:
     """Make sure that a folder can take a new run, without writing anything.
 
@@ -57,8 +69,7 @@ def check_free(out: Path) -> None:
     if is_there(out) and out.is_file():
         raise ValueError(f"The output {out} is a file; possible is a new or empty folder.")
     try:
-        # A lock alone is what a run leaves that was killed before it wrote anything.
-        holds = out.is_dir() and any(path.name != LOCK for path in out.iterdir())
+        holds = holds_anything(out)
     except OSError as error:
         raise ValueError(f"The output folder {out} cannot be read: {error.strerror}.") from None
     if holds:
@@ -74,7 +85,8 @@ def check_free(out: Path) -> None:
 def alone(out: Path) -> Iterator[None]:
     """Make a run's folder if need be, and let no other process write into it meanwhile.
 
-    A folder in which nothing stays goes, too, and with it those that were made for it.
+    A folder in which nothing stays goes, too, and with it those that were made for it. Beginnings
+    of files, which a process left that was killed, are taken away.
 
     Raises:
         ValueError: If another process writes into it.
@@ -84,6 +96,10 @@ def alone(out: Path) -> Iterator[None]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         with held(out):
+            for path in out.iterdir():
+                if PARTLY.fullmatch(path.name):
+                    with suppress(OSError):
+                        path.unlink()
             yield
     finally:
         for folder in made or [out]:

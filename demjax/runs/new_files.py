@@ -1,9 +1,13 @@
 """New files and folders: whether they can be made, and files that are whole or not there."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+PARTLY = re.compile(r"\.(.+\.)?[0-9]+\.partial(\.[a-zA-Z0-9]+)?")
+"""Names of files that are being written; what a process that was killed leaves has one of them."""
 
 
 def is_there(path: Path) -> bool:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from demjax.experiment.config import flat, read_options, to_toml
 from demjax.experiment.experiment import Experiment, names_owners, settled
-from demjax.runs.folder import CONFIG, METRICS, OWN, SUMMARY, read_summary
-from demjax.simulation.lock import LOCK
+from demjax.runs.folder import CONFIG, METRICS, OWN, SUMMARY, holds_anything, read_summary
+from demjax.runs.new_files import PARTLY
 
 State = Literal["missing", "half", "whole"]
 
@@ -29,7 +29,7 @@ def state_of(out: Path, experiment: Experiment) -> State:
     Raises:
         ValueError: If the folder holds another run, naming what differs, or other files.
     """
-    if not out.is_dir() or not any(path.name != LOCK for path in out.iterdir()):
+    if not holds_anything(out):
         if out.exists() and not out.is_dir():
             raise ValueError(f"{out} is a file, where the folder of a run would be.")
         return "missing"
@@ -45,7 +45,8 @@ def state_of(out: Path, experiment: Experiment) -> State:
         )
     if ended(out):
         return "whole"
-    strange = sorted(path.name for path in out.iterdir() if path.name not in OWN)
+    names = sorted(path.name for path in out.iterdir())
+    strange = [name for name in names if name not in OWN and not PARTLY.fullmatch(name)]
     if strange:
         raise ValueError(
             f"{out} holds a run that did not end, and {strange[0]}, which would be in the way of "

@@ -7,6 +7,7 @@ from drawn_folders import made_run
 from experiments import experiment
 
 from demjax.experiment.config import to_toml
+from demjax.runs.folder import alone, check_free
 from demjax.runs.reuse import by_options, expanded, found_in, state_of
 
 ASKED = {"model": "linear", "clients": 12, "rounds": 6, "seed": 0, "algorithm": "fedavg"}
@@ -24,6 +25,24 @@ def test_a_run_that_ended_is_whole_and_others_are_half(tmp_path):
     assert states == {"done": "whole", "diverged": "whole", "interrupted": "half", "failed": "half"}
     (out / "summary.json").unlink()
     assert state_of(out, asked) == "half"
+
+
+@pytest.mark.parametrize("left", [".partition.npz.7952.partial", ".7952.partial.toml"])
+def test_the_beginning_of_a_file_that_a_killed_run_left_is_in_nobodys_way(left, tmp_path):
+    asked, out = experiment(**ASKED), tmp_path / "run"
+    out.mkdir()
+    (out / left).write_text("beg")
+    (out / "run.lock").write_text("")
+    assert state_of(out, asked) == "missing"
+    check_free(out)
+    made_run(tmp_path / "other", seed=0, algorithm="fedavg")
+    (tmp_path / "other" / "config.toml").rename(out / "config.toml")
+    assert state_of(out, asked) == "half"
+    with alone(out):
+        assert {path.name for path in out.iterdir()} == {"config.toml", "run.lock"}
+    (out / "partial.npz").write_text("")
+    with pytest.raises(ValueError, match=r"partial\.npz, which would be in the way"):
+        state_of(out, asked)
 
 
 def test_a_run_of_other_options_is_refused_with_all_that_differs(tmp_path):

@@ -93,15 +93,15 @@ def demlearn_rep(
     mix = tree.per_level("DemLearn-Rep", "mix", mix, levels + 1)
 
     def parts(models: Params, clients: ClientData) -> Parts:
-        names = head_layers, group_layers
-        return parts_of("DemLearn-Rep", local, models, clients, *names, levels)
+        return parts_of("DemLearn-Rep", local, models, clients, head_layers, group_layers, levels)
 
     def init(key: PRNGKeyArray, clients: ClientData) -> DemLearnRepState:
         client = stack_copies(model := local.init(key), n := clients.n_clients)
         parts(client, clients)
         group, known = stack_copies(model, levels + 1, slots), unorganized(n)
         memory, last = features.memory(client, cohort, local, clients), nobody_yet(n, cohort)
-        return DemLearnRepState(client, group, *known, memory, jnp.int32(0), last)
+        more = *known, memory, jnp.int32(0), last
+        return DemLearnRepState(client, group, *more)
 
     def one_round(
         key: PRNGKeyArray, state: DemLearnRepState, clients: ClientData

@@ -77,15 +77,17 @@ def placed(clients: ClientData) -> ClientData:
 def divided(clients: ClientData) -> ClientData:
     """The same data with inputs in parts; all else is whole on every device.
 
-    Of several processes each makes the parts of its own devices.
+    Of several processes each makes the parts of its own devices, and reads no other rows of inputs
+    that stay in their files.
 
     Args:
-        clients: Everybody's data, whole, of which the inputs had better be the host's.
+        clients: Everybody's data, of which the inputs had better be the host's, or in files.
     """
     devices, mesh = devices_at_work(), jax.sharding.get_mesh()
     train, size = np.asarray(clients.train), np.asarray(clients.train_size)
     own, place, rows = _placed(train, size, clients.x.shape[0], devices)
-    x, parts = np.asarray(clients.x), NamedSharding(mesh, PartitionSpec(AXIS))
+    x: Any = np.asarray(clients.x) if isinstance(clients.x, jax.Array) else clients.x
+    parts = NamedSharding(mesh, PartitionSpec(AXIS))
     whole = NamedSharding(mesh, PartitionSpec())
 
     def part(where):

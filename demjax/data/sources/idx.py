@@ -2,22 +2,28 @@
 
 import gzip
 import math
+import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
+from demjax.data.rows_in_files import rows_of_file
+
 _UNSIGNED_BYTE = 0x08
 
 
-def read_idx(path: str | Path, *, dimensions: int) -> UInt8[np.ndarray, " ..."]:
+def read_idx(path: str | Path, *, dimensions: int, by_rows: bool = False) -> UInt8[Any, " ..."]:
     """Read one IDX file of unsigned bytes, gzipped or not (its first bytes tell).
 
     Args:
         path: The file.
         dimensions: How many dimensions its array must have: 1 for labels, 3 for grey images.
+        by_rows: Whether the array stays in the file, and rows of it are read.
 
     Returns:
         The array, uint8.
@@ -28,26 +34,32 @@ def read_idx(path: str | Path, *, dimensions: int) -> UInt8[np.ndarray, " ..."]:
     Source: the format's description on the MNIST page: two zero bytes, the type, the number of
     dimensions, each dimension as a big-endian 32-bit integer, the values in C order.
     """
-    content = _uncompressed(Path(path))
-    header = 4 + 4 * dimensions
-    expected = bytes([0, 0, _UNSIGNED_BYTE, dimensions])
-    if content[:4] != expected:
-        raise ValueError(
-            f"{path} begins with the bytes '{content[:4].hex(' ')}', but an IDX file of unsigned "
-            f"bytes in {dimensions} dimension(s) begins with '{expected.hex(' ')}'."
-        )
-    if len(content) < header:
-        raise ValueError(
-            f"{path} ends within its header, after {len(content)} of {header} bytes, "
-            "so it must be fetched again."
-        )
-    shape = [int(size) for size in np.frombuffer(content, ">u4", dimensions, offset=4)]
-    if len(content) - header != math.prod(shape):
-        raise ValueError(
-            f"{path} holds {len(content) - header} bytes after its header, but an array of "
-            f"{by(shape)} unsigned bytes as its header says takes {math.prod(shape)}."
-        )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    begin, expected = 4 + 4 * dimensions, bytes([0, 0, _UNSIGNED_BYTE, dimensions])
+    with _in_words(path), ExitStack() as stack:
+        file = stack.enter_context(_opened(Path(path)))
+        header = file.read(begin)
+        if header[:4] != expected:
+            raise ValueError(
+                f"{path} begins with the bytes '{header[:4].hex(' ')}', but an IDX file of "
+                f"unsigned bytes in {dimensions} dimension(s) begins with '{expected.hex(' ')}'."
+            )
+        if len(header) < begin:
+            raise ValueError(
+                f"{path} ends within its header, after {len(header)} of {begin} bytes, "
+                "so it must be fetched again."
+            )
+        shape = [int(size) for size in np.frombuffer(header, ">u4", dimensions, offset=4)]
+        content = b"" if by_rows else file.read()
+        held = file.seek(0, os.SEEK_END) - begin if by_rows else len(content)
+        if held != math.prod(shape):
+            raise ValueError(
+                f"{path} holds {held} bytes after its header, but an array of "
+                f"{by(shape)} unsigned bytes as its header says takes {math.prod(shape)}."
+            )
+        if not by_rows:
+            return np.frombuffer(content, np.uint8).reshape(shape)
+        stack.pop_all()
+        return rows_of_file(file, begin, shape, np.dtype(np.uint8), path)
 
 
 def by(shape: Iterable[int]) -> str:
@@ -55,10 +67,18 @@ def by(shape: Iterable[int]) -> str:
     return "×".join(str(size) for size in shape)
 
 
-def _uncompressed(path: Path) -> bytes:
+def _opened(path: Path) -> Any:
+    """A file, unpacked where it is packed."""
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if packed else path.open("rb")
+
+
+@contextmanager
+def _in_words(path: str | Path) -> Iterator[None]:
+    """What may be wrong with a file, in a sentence."""
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+        yield
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist, but an IDX file is expected there.") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:

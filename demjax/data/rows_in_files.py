@@ -15,6 +15,8 @@ from jaxtyping import Int, Num
 
 PIECE = 2**24
 """Bytes that are read, checked or changed at a time."""
+ALIGNED = 64
+"""Where an array begins, in bytes, that JAX takes over on a CPU: it copies others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +58,7 @@ class RowsInFiles:
         rows = np.asarray(rows)
         if not rows.ndim:
             return self.read(rows[None])[0]
-        found = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        found = _aligned((len(rows), *self.shape[1:]), self.dtype)
         order, each = np.argsort(rows, kind="stable"), _rows_of_a_piece(self)
         for start in range(0, len(rows), each):
             some = order[start : start + each]
@@ -140,6 +142,14 @@ def pieces(x: Inputs) -> list[slice]:
     """All rows a piece at a time: of an array in memory all at once."""
     each = _rows_of_a_piece(x) if isinstance(x, RowsInFiles) else max(1, len(x))
     return [slice(start, min(start + each, len(x))) for start in range(0, len(x), each)]
+
+
+def _aligned(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
+    """An array that JAX takes over on a CPU, not filled."""
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    held = np.empty(size + ALIGNED, np.uint8)
+    begin = -held.ctypes.data % ALIGNED
+    return held[begin : begin + size].view(dtype).reshape(shape)
 
 
 def _rows_of_a_piece(x: Inputs) -> int:

@@ -189,3 +189,10 @@ def test_what_the_cache_keeps_is_read_by_rows(tmp_path):
         np.testing.assert_array_equal(read.x[[5, 2]], X[[5, 2], :8][..., None])
     np.testing.assert_array_equal(read.x, load("leaf", **given).x)
     assert isinstance(load("leaf", data_dir=tmp_path, cache_dir="", by_rows=True).x, np.ndarray)
+
+
+@pytest.mark.parametrize("rows", [np.arange(70), np.array([], int), np.array([3, 3])])
+def test_jax_takes_over_what_was_read(rows, tmp_path):
+    npz(tmp_path, x=X, y=Y)
+    read = load("npz", data_dir=tmp_path, by_rows=True).x[rows]
+    assert read.ctypes.data % by_rows.ALIGNED == 0 or not read.size

@@ -196,3 +196,15 @@ def test_jax_takes_over_what_was_read(rows, tmp_path):
     npz(tmp_path, x=X, y=Y)
     read = load("npz", data_dir=tmp_path, by_rows=True).x[rows]
     assert read.ctypes.data % by_rows.ALIGNED == 0 or not read.size
+
+
+def test_binary_files_of_cifar10_are_read_by_rows(tmp_path):
+    for number, name in enumerate([*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]):
+        records = RNG.integers(256, size=(number + 2, 3073), dtype=np.uint8)
+        records[:, 0] %= 10
+        (tmp_path / f"{name}.bin").write_bytes(records.tobytes())
+    whole, rows = (load("cifar10", data_dir=tmp_path, by_rows=yes) for yes in (False, True))
+    assert isinstance(rows.x, RowsInFiles)
+    assert rows.x.shape == (27, 32, 32, 3)
+    np.testing.assert_array_equal(rows.x, whole.x)
+    np.testing.assert_array_equal(rows.y, whole.y)

@@ -56,7 +56,7 @@ def load(
         cache_dir: Where results are kept; by default the user's cache folder, or
             ``$DEMJAX_CACHE``; empty, nothing is kept.
         by_rows: Whether inputs stay in their files, ``RowsInFiles``, where these are such that rows
-            can be read: IDX and ``.npz`` files, packed or not, and what the cache keeps.
+            can be read: IDX, ``.npz`` and CIFAR-10's binary files, and what the cache keeps.
         **options: What else it takes, such as ``synthetic_alpha``.
 
     Returns:

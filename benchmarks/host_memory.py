@@ -1,22 +1,24 @@
 """Memory of the host that each of several processes takes, whose data are larger than its share.
 
-    python benchmarks/host_memory.py                          # a few minutes, and 3 GB of a disk
+    python benchmarks/host_memory.py                          # a few minutes, and 2 GB of a disk
     python benchmarks/host_memory.py --images 2000 --formats npz --processes 2
 
 Made-up images of 128×128 bytes, in files of four formats, are divided among as many processes of a
 device each, which train a linear model for a round, half of the clients' examples with each of two
 labels. Told is the most that any process had resident, less what it has of a hundredth of the
-images, which is Python, JAX and its programs; and whether what was measured is the same, digit for
-digit, as where examples are divided among processes that read all of them (``--before PYTHONPATH``,
-of a version that does), or else in all formats.
+images, which is Python, JAX and its programs; and whether what the run measured is the same, digit
+for digit, as of as many processes that read all (``--before PYTHONPATH``, of a version that does),
+or else in all formats.
 
-Everything is written to OUT, ``benchmarks/results/host_memory.json``, and ``.md`` beside it.
+Rows are written to OUT as they come, ``benchmarks/results/host_memory.json``, and ``.md`` beside
+it; those that are there are not measured again.
 """
 
 import argparse
 import gzip
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -157,22 +159,24 @@ def main() -> int:
     out = given.out or RESULTS / "host_memory.json"
     result = empty_result("a round of a linear model, made-up images", 1)
     result |= {"images": given.images, "bytes": given.images * SIDE**2}
-    known: dict[int, str] = {}
+    if out.exists():  # what was measured before stays
+        result["points"] = json.loads(out.read_text())["points"]
+    done = {(row["format"], row["processes"]) for row in result["points"]}
+    known = {row["processes"]: row["told"] for row in reversed(result["points"])}
     least = cache(lambda *of: ran(*of)[0])
-    few = None
     with tempfile.TemporaryDirectory() as folder:
+        few = made(Path(folder) / "few", "npz", max(given.images // 100, 40 * CLIENTS))
         for format in given.formats:
-            root = Path(folder) / format
-            large, small = made(root / "all", format, given.images), given.images // 100
-            few = few or made(Path(folder) / "few", format, max(small, 40 * CLIENTS))
-            for processes in given.processes:
-                row = {"format": format, "processes": processes}
-                none = least(few, given.formats[0], processes, None)
+            left = [n for n in given.processes if (format, n) not in done]
+            large = made(Path(folder) / format, format, given.images) if left else few
+            for processes in left:
                 most, told = ran(large, format, processes, None)
+                none = least(few, "npz", processes, None)
+                row = {"format": format, "processes": processes, "told": told}
                 row |= {"resident": most - none, "all": most}
                 if given.before:
-                    none = least(few, given.formats[0], processes, given.before)
                     most, before = ran(large, format, processes, given.before)
+                    none = least(few, "npz", processes, given.before)
                     row |= {"before": most - none, "all_before": most}
                     known[processes] = before
                 row["same"] = told == known.setdefault(processes, told)
@@ -180,8 +184,7 @@ def main() -> int:
                 print(json.dumps(row), flush=True)
                 keep(result, out)
                 out.with_suffix(".md").write_text(report(result))
-            for file in root.rglob("*.*"):
-                file.unlink()
+            shutil.rmtree(Path(folder) / format, ignore_errors=True)
     return 0
 
 

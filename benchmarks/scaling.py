@@ -20,7 +20,8 @@ groups; where they do, distances may take two or three passes. It is assumed tha
 depend on ``N``, though caches are left behind; each is the least of three times, for others may be
 at work on the machine.
 
-Everything is written to OUT, ``benchmarks/results/scaling.json``, and ``.md`` beside it.
+Rows are written to OUT as they come, ``benchmarks/results/scaling.json``, and ``.md`` beside it;
+those of both scalings that are there are not measured again.
 """
 
 import argparse
@@ -102,6 +103,8 @@ def child(out: str, clients: int, devices: int, processes: int, number: int, por
                 work=told.temp_size_in_bytes,
                 between=json.dumps(between),
             )
+        if seen is not None:
+            seen.code = 0  # else the others are told that this one died
 
 
 def spread(clients: int, devices: int, processes: int) -> dict[str, np.ndarray]:
@@ -123,13 +126,15 @@ def spread(clients: int, devices: int, processes: int) -> dict[str, np.ndarray]:
         return dict(np.load(out))
 
 
-def scalings(clients: int, devices: list[int], processes: list[int]):
-    """A row for each number of devices and processes."""
+def scalings(clients: int, devices: list[int], processes: list[int], done=()):
+    """A row for each number of devices and processes, those that are done left out."""
     ways = [(d, 1) for d in devices] + [(2, p) for p in processes if p > 1]
     alone: dict[int, np.ndarray] = {}
     for kind in ("strong", "weak"):
         for each, count in ways:
             total = clients if kind == "strong" else clients // 8 * each * count
+            if (kind, each * count, count, total) in done:
+                continue
             if total not in alone:
                 alone[total] = spread(total, 1, 1)["models"]
             seen = spread(total, each, count)
@@ -287,10 +292,15 @@ def main() -> int:
 
     out = given.out or RESULTS / "scaling.json"
     result = empty_result("DemLearn, linear model, made-up images", 1)
-    for row in scalings(given.clients, given.devices, given.processes):
+    if out.exists():  # rows that are there are not measured again
+        result["points"] = json.loads(out.read_text())["points"]
+    names = "kind", "devices", "processes", "clients"
+    done = {tuple(row[name] for name in names) for row in result["points"]}
+    for row in scalings(given.clients, given.devices, given.processes, done):
         result["points"].append(row)
         print(json.dumps(row), flush=True)
         keep(result, out)
+        out.with_suffix(".md").write_text(report(result))
     result["cost"] = cost(given.model_clients, given.measured)
     print(json.dumps(result["cost"]), flush=True)
     keep(result, out)

@@ -88,6 +88,7 @@ def carry_out(
     task, clients = built.task, built.clients
     if widths is not None:
         clients = widened(clients, *widths)
+    present = memory.free()  # before the data lie there, which what is needed counts
     clients = placed(clients)
     plan: dict[str, Any] = {
         "rounds": resolved.rounds,
@@ -117,7 +118,7 @@ def carry_out(
         except jax.errors.JaxRuntimeError as error:
             progress.close()
             return say(f"The run cannot be compiled: {first_line(error)}", FAILED)
-        needs, present = memory.needed(*compiled[:3]), memory.free()
+        needs = memory.needed(*compiled[:3])
         memory.check_fits(
             needs, present, clients=count, examples=memory.whole(clients.x, clients.y)
         )

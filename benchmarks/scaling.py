@@ -12,13 +12,14 @@ how much its models differ from those of one device after three rounds.
 *Cost*: seconds of a round's parts at ``--model-clients`` clients give the constants of a model of
 cost, the median over these numbers, which is checked against whole rounds that are measured, and
 told up to a million: ``T(N) = a N + s N P + c N² D + l N²`` below 5,000 clients, where ``D`` are
-the numbers of a sketch, and ``T(N) = a N + s N P + g N C D + l C²`` above, with ``C`` centroids.
+the numbers of a sketch, and ``T(N) = a N + s N P + g N C D + k`` above, with ``C`` centroids.
 ``a`` is a client's share of a round in which nobody is clustered: training, means and mixing; ``s``
 a parameter's part of a sketch, ``c`` and ``g`` a multiplication and addition in distances and in
-finding centroids, ``l`` a pair in linkage. All are of clients as they are in the round, who form no
-groups; where they do, distances may take two or three passes. It is assumed that constants do not
-depend on ``N``, though caches are left behind; each is the least of three times, for others may be
-at work on the machine.
+finding centroids, ``l`` a pair in linkage, ``k`` what follows once there are centroids. ``g`` and
+``k`` are of points at random, all else of clients as they are in the round, who form no groups:
+where they do, distances may take two or three passes. It is assumed that constants do not depend on
+``N``, though caches are left behind, and that there is the memory (4 N P bytes of models); each is
+the least of three times, for others may be at work on the machine.
 
 Rows are written to OUT as they come, ``benchmarks/results/scaling.json``, and ``.md`` beside it;
 those of both scalings that are there are not measured again.
@@ -47,14 +48,26 @@ CONSTANTS = {
     "c": "of a number of a pair's sketches in distances",
     "g": "of a number of a client's and a centroid's sketches",
     "l": "of a pair in linkage",
+    "k": "of linkage of centroids",
 }
 NOTES = """\
 Devices and processes share the cores of this machine, which other work shared, too: bytes and
-differences are what counts, seconds are rough. *State* is what a device has of models, groups and
-clients' rows; *work* is what a round takes beside it. *Between devices*: bytes of the results of
-all steps between devices, each counted once, however often a loop around it runs. Differences are
-those of single precision, whose sums have another order. Devices of weak scaling have as many
-clients each: what falls no further there are the groups, which all have whole.
+differences are what counts, seconds are rough. *State* is what a device has of models, which fall
+as one over devices, and of 32 groups (1 MB) and clients' rows of indices, which all have whole;
+examples are left out. *Work* is what a round takes beside it: matrices of pairs of clients, whole
+on each device (1 MB each of 512 clients), and windows of columns of models, which one device does
+not send. *Between devices* are bytes of the results of all steps between devices, each counted
+once, however often a loop around it runs: all-to-all are the columns of models by which distances
+are found, N P / D numbers for each of D devices, and a little more where windows overlap;
+all-reduce are twice the distances, N² numbers, and the sums of groups, at fewer devices of some
+columns at a time. Processes change nothing of it. Differences are those of single precision, whose
+sums have another order, after three rounds.
+"""
+COST_NOTES = """\
+T(N) = a N + s N P + c N² D + l N² below 5,000 clients, with sketches of D = 2,039 numbers, and
+a N + s N P + g N C D + k from there on, with D = 1,021 and C = 2,048 centroids; P = 7,850. Assumed:
+constants do not depend on N, clients form no groups (else distances take two or three passes), and
+the models fit: those of a million clients are 31 GB, more than this machine has.
 """
 
 
@@ -169,35 +182,43 @@ def constants(count: int) -> dict[str, float]:
     import demjax
     from demjax.clustering import clusterings, count_sketch, euclidean
     from demjax.clustering.linkage import linkage
-    from demjax.clustering.pivots import Kind
-    from demjax.clustering.two_stage import two_stage_linkage
-    from demjax.registry import LINKAGES
 
     clients, local, _ = setting(count)
     seldom, key = demjax.demlearn(local, period=10**6, measure_at="trained"), jax.random.key(0)
     state, _ = jax.jit(seldom.round)(key, seldom.init(key, clients), clients)  # in it all cluster
     models = seldom.models(state).client
-    method, centroids = LINKAGES["average"].make(), min(CENTROIDS, count // 4)
 
-    def staged(points):
-        return two_stage_linkage(points, Kind(root=True), method, centroids)
+    def sketched(models):
+        return count_sketch(models, clusterings.BUCKETS)
 
-    def sketched(models, buckets=clusterings.BUCKETS):
-        return count_sketch(models, buckets)
-
-    points = jax.jit(sketched, static_argnums=1)(models, COARSE)
     fine = jax.jit(sketched)(models)
     linked = timed(linkage, jax.jit(euclidean)(fine)) / count**2
-    found = max(0.0, timed(staged, points) - linked * centroids**2)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(local.init(key)))
     return {
         "a": timed(seldom.round, key, state, clients) / count,
         "s": timed(sketched, models) / (count * parameters),
         "c": timed(euclidean, fine) / (count**2 * clusterings.BUCKETS),
-        "g": found / (count * centroids * COARSE),
         "l": linked,
         "parameters": float(parameters),
     }
+
+
+def staged(counts=(5_000, 10_000)) -> dict[str, float]:
+    """The constants of two stages, from points of two numbers of clients."""
+    import jax
+
+    from demjax.clustering.pivots import Kind
+    from demjax.clustering.two_stage import two_stage_linkage
+    from demjax.registry import LINKAGES
+
+    def linked(points):
+        return two_stage_linkage(points, Kind(root=True), LINKAGES["average"].make(), CENTROIDS)
+
+    few, many = (
+        timed(linked, jax.random.normal(jax.random.key(0), (count, COARSE))) for count in counts
+    )
+    each = max(0.0, many - few) / (counts[1] - counts[0])
+    return {"g": each / (CENTROIDS * COARSE), "k": max(0.0, few - counts[0] * each)}
 
 
 def says(model: dict[str, float], count: int) -> float:
@@ -208,7 +229,7 @@ def says(model: dict[str, float], count: int) -> float:
     if count < clusterings.TWO_STAGE_FROM:
         pairs = float(count) ** 2
         return common + model["c"] * pairs * clusterings.BUCKETS + model["l"] * pairs
-    return common + model["g"] * count * CENTROIDS * COARSE + model["l"] * CENTROIDS**2
+    return common + model["g"] * count * CENTROIDS * COARSE + model["k"]
 
 
 def cost(at: list[int], measured: list[int]) -> dict:
@@ -216,7 +237,7 @@ def cost(at: list[int], measured: list[int]) -> dict:
     import jax
 
     found = [constants(count) for count in at]
-    model = {name: statistics.median(one[name] for one in found) for name in found[0]}
+    model = {name: statistics.median(one[name] for one in found) for name in found[0]} | staged()
     checks = []
     for count in measured:
         clients, _, algorithm = setting(count)
@@ -259,7 +280,7 @@ def report(result: dict) -> str:
         lines += ["", "## Cost of a round, linear model, one device", ""]
         lines += ["| constant | seconds | at each number of clients |", "|---|---|---|"]
         for name, what in CONSTANTS.items():
-            each = ", ".join(f"{one[name]:.2g}" for one in found["each"])
+            each = ", ".join(f"{one[name]:.2g}" for one in found["each"] if name in one) or "–"
             lines.append(f"| {name}, {what} | {found['constants'][name]:.3g} | {each} |")
         lines += ["", "| clients | measured, s | the model says, s |", "|---|---|---|"]
         measured = {row["clients"] for row in found["measured"]}
@@ -269,6 +290,7 @@ def report(result: dict) -> str:
         ]
         told = [row for row in found["told"] if row["clients"] not in measured]
         lines += [f"| {r['clients']:,} | – | {r['seconds']:.3g} |" for r in told]
+        lines += ["", *COST_NOTES.splitlines()]
     machine = ", ".join(f"{name} {value}" for name, value in result["machine"].items())
     versions = ", ".join(f"{name} {value}" for name, value in result["versions"].items())
     return "\n".join([*lines, "", f"Machine: {machine}. Versions: {versions}.", ""])
@@ -291,7 +313,7 @@ def main() -> int:
     from machine import RESULTS, empty_result, keep
 
     out = given.out or RESULTS / "scaling.json"
-    result = empty_result("DemLearn, linear model, made-up images", 1)
+    result = empty_result("DemLearn, linear model, made-up images", max(given.devices))
     if out.exists():  # rows that are there are not measured again
         result["points"] = json.loads(out.read_text())["points"]
     names = "kind", "devices", "processes", "clients"

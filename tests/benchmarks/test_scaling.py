@@ -29,9 +29,9 @@ def test_a_run_on_several_devices_has_less_on_each_and_the_same_models(scaling):
 
 
 def test_the_model_of_cost_is_the_sum_of_its_parts(scaling):
-    model = {"a": 2.0, "s": 0.0, "c": 0.0, "g": 0.0, "l": 0.0, "parameters": 100.0}
+    model = {"a": 2.0, "s": 0.0, "c": 0.0, "g": 0.0, "l": 0.0, "k": 0.0, "parameters": 100.0}
     assert scaling.says(model, 10_000) == 20_000
     few = model | {"a": 0.0, "c": 1.0, "l": 3.0}
     assert scaling.says(few, 1_000) == 1_000**2 * (2039 + 3)
-    many = model | {"a": 0.0, "s": 1.0, "g": 1.0, "l": 1.0}
-    assert scaling.says(many, 10_000) == 10_000 * (100 + 2048 * 1021) + 2048**2
+    many = model | {"a": 0.0, "s": 1.0, "g": 1.0, "k": 7.0}
+    assert scaling.says(many, 10_000) == 10_000 * (100 + 2048 * 1021) + 7

@@ -2,7 +2,7 @@
 
     python benchmarks/accelerator.py                                    # under ten minutes
     python benchmarks/accelerator.py --torch-python TORCH_ENV/bin/python
-    python benchmarks/accelerator.py --scale 0.01 --rounds 2            # try it on a CPU
+    python benchmarks/accelerator.py --scale 0.01                        # try it on a CPU
 
 The day a GPU or TPU is at hand, this is what to run. A row is a model, a number of clients with 60
 made-up training examples each, and one device or all of them. It has the median of ``--rounds``
@@ -169,8 +169,8 @@ def main() -> int:
     cpu = jax.default_backend() == "cpu"
     out = given.out or RESULTS / f"accelerator{'_cpu' if cpu else ''}.json"
     result, rate = empty_result("DemLearn, made-up images", jax.device_count()), product_rate()
-    for model, clients in ROWS:
-        count = max(16, int(clients * given.scale) // 16 * 16)
+    scaled = [(model, max(16, int(n * given.scale) // 16 * 16)) for model, n in ROWS]
+    for model, count in dict.fromkeys(scaled):
         loop = None
         if given.torch_python:
             command = [given.torch_python, __file__, "--loop", model, str(count)]

@@ -31,7 +31,7 @@ CPU_NOTES = """\
 A trial of what is to be run the day a GPU or TPU is at hand, at small sizes. The roofline is of all
 products of a round at the rate of the fastest one that this machine does on all of its cores, which
 one device may use as well as two. A round is training, clustering, means and mixing; the loop is
-training alone. Other work shared the cores, so that seconds are rough.
+training alone, on one thread. Other work shared the cores, so that seconds are rough.
 """
 
 
@@ -41,6 +41,8 @@ def loop_seconds(model: str, clients: int) -> float:
     from torch_loop import MODELS, Examples, train_client
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":  # on batches of ten more threads gain nothing, and wait for one another
+        torch.set_num_threads(1)
     network = MODELS[model]().to(device)
     x = torch.randn(EXAMPLES, 1, 28, 28, device=device)
     data = Examples(x, torch.randint(10, (EXAMPLES,), device=device))

@@ -2,7 +2,7 @@
 
     python benchmarks/accelerator.py                                    # under ten minutes
     python benchmarks/accelerator.py --torch-python TORCH_ENV/bin/python
-    python benchmarks/accelerator.py --scale 0.01 --rounds 2            # try it on a CPU
+    python benchmarks/accelerator.py --scale 0.01                        # try it on a CPU
 
 The day a GPU or TPU is at hand, this is what to run. A row is a model, a number of clients with 60
 made-up training examples each, and one device or all of them. It has the median of ``--rounds``
@@ -11,7 +11,7 @@ the device is known and else from the fastest product that was measured here; an
 PyTorch loop takes for the local training alone on the same device, from a few of the clients,
 scaled. A row that the device has no memory for says so. ``--torch-python`` is the Python of an
 environment with PyTorch; without it that column is empty. Rows are written to OUT as they come:
-``benchmarks/results/accelerator.json`` and ``.md``.
+``benchmarks/results/accelerator.json`` and ``.md``, of a CPU ``accelerator_cpu``.
 """
 
 import argparse
@@ -27,6 +27,12 @@ ROWS = (("cnn", 50), ("cnn", 1_000), ("cnn", 10_000), ("linear", 100_000))
 EXAMPLES, EPOCHS, BATCH = 60, 2, 10
 LOOPED = 10
 """Clients that the PyTorch loop trains."""
+CPU_NOTES = """\
+A trial of what is to be run the day a GPU or TPU is at hand, at small sizes. The roofline is of all
+products of a round at the rate of the fastest one that this machine does on all of its cores, which
+one device may use as well as two. A round is training, clustering, means and mixing; the loop is
+training alone, on one thread. Other work shared the cores, so that seconds are rough.
+"""
 
 
 def loop_seconds(model: str, clients: int) -> float:
@@ -35,6 +41,8 @@ def loop_seconds(model: str, clients: int) -> float:
     from torch_loop import MODELS, Examples, train_client
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":  # on batches of ten more threads gain nothing, and wait for one another
+        torch.set_num_threads(1)
     network = MODELS[model]().to(device)
     x = torch.randn(EXAMPLES, 1, 28, 28, device=device)
     data = Examples(x, torch.randint(10, (EXAMPLES,), device=device))
@@ -84,7 +92,7 @@ def measured(model: str, count: int, devices: int, rounds: int, rate: float) -> 
     from round_cost import MODELS, made_up
 
     import demjax
-    from demjax.backend import memory
+    from demjax.backend import memory, policy
     from demjax.backend.placement import on_every_device
     from demjax.simulation.operations import work_of
     from demjax.simulation.programs import programs
@@ -99,7 +107,8 @@ def measured(model: str, count: int, devices: int, rounds: int, rate: float) -> 
         traced = jax.make_jaxpr(algorithm.round)(key, state, clients)
     work, maker = work_of(traced, steps=-(-EXAMPLES // BATCH)), known_device()
     moved = work.bytes / maker.bandwidth if maker else 0.0
-    row["roofline"] = max(work.operations / (maker.operations if maker else rate), moved) / devices
+    together = 1 if policy.devices_are_cores() else devices  # these share what was measured
+    row["roofline"] = max(work.operations / (maker.operations if maker else rate), moved) / together
     with demjax.spread_over(devices), jax.default_matmul_precision("float32"):
         clients = on_every_device(clients)
         try:
@@ -122,8 +131,10 @@ def measured(model: str, count: int, devices: int, rounds: int, rate: float) -> 
 def report(result: dict) -> str:
     """The table in Markdown."""
     machine = result["machine"]
+    cpu = machine["device"] == "cpu"
+    kind = f"a CPU, which is no accelerator: {machine['cpu']}" if cpu else machine["device"]
     lines = [
-        f"# DemLearn on {machine['device']} ({machine['devices']} of them)",
+        f"# DemLearn on {kind}",
         "",
         "| model | clients | devices | seconds a round | roofline | PyTorch loop, training alone |",
         "|---|---|---|---|---|---|",
@@ -135,7 +146,10 @@ def report(result: dict) -> str:
             f"| {row['model']} | {row['clients']:,} | {row['devices']} | {done} | "
             f"{row['roofline']:.3g} | {loop} |"
         )
-    return "\n".join([*lines, ""])
+    lines += ["", CPU_NOTES.rstrip() if cpu else ""]
+    told = ", ".join(f"{name} {value}" for name, value in machine.items())
+    versions = ", ".join(f"{name} {value}" for name, value in result["versions"].items())
+    return "\n".join([*lines, "", f"Machine: {told}. Versions: {versions}.", ""])
 
 
 def main() -> int:
@@ -154,10 +168,11 @@ def main() -> int:
     from machine import RESULTS, empty_result, keep, take_devices
 
     take_devices(None)
-    out = given.out or RESULTS / "accelerator.json"
+    cpu = jax.default_backend() == "cpu"
+    out = given.out or RESULTS / f"accelerator{'_cpu' if cpu else ''}.json"
     result, rate = empty_result("DemLearn, made-up images", jax.device_count()), product_rate()
-    for model, clients in ROWS:
-        count = max(16, int(clients * given.scale) // 16 * 16)
+    scaled = [(model, max(16, int(n * given.scale) // 16 * 16)) for model, n in ROWS]
+    for model, count in dict.fromkeys(scaled):
         loop = None
         if given.torch_python:
             command = [given.torch_python, __file__, "--loop", model, str(count)]

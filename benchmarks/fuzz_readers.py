@@ -33,11 +33,13 @@ class Reader(NamedTuple):
 
 
 def _load(name: str, **options: Any) -> Callable[[Path], object]:
-    def read(folder: Path) -> object:
+    def read(folder: Path) -> None:
         from demjax import data
 
-        found = data.load(name, data_dir=folder, cache_dir="", **options)
-        return data.iid(found.y, clients=2, seed=0)
+        for by_rows in (False, True):
+            found = data.load(name, data_dir=folder, cache_dir="", by_rows=by_rows, **options)
+            data.iid(found.y, clients=2, seed=0)
+            np.asarray(found.x)
 
     return read
 
@@ -259,7 +261,9 @@ def _write_cache(folder: Path) -> None:
 def _read_cache(folder: Path) -> None:
     from demjax.data.sources.cache import _entry
 
-    _entry(folder / "entry", "leaf")
+    for by_rows in (False, True):
+        found = _entry(folder / "entry", "leaf", by_rows=by_rows)
+        np.asarray(found and found.x)
 
 
 READERS: Mapping[str, Reader] = {

@@ -10,15 +10,19 @@ round's program needs on a device, the bytes that each of its steps between devi
 how much its models differ from those of one device after three rounds.
 
 *Cost*: seconds of a round's parts at ``--model-clients`` clients give the constants of a model of
-cost, which is checked against whole rounds of more clients that are measured, and told for up to a
-million: ``T(N) = a N + s N P + c N² D + l N²`` up to 5,000 clients, where ``c N² D`` are distances
-of sketches, and ``T(N) = a N + s N P + g N C D + l C²`` above, with ``C`` centroids. ``a`` is a
-client's training with its share of means and mixing, ``s`` a parameter's part of a sketch, ``c``
-and ``g`` a multiplication and addition in distances and in finding centroids, ``l`` a pair in
-linkage. It is assumed that constants do not depend on ``N``, though caches are left behind, and
-that distances are found in three passes, as they are where clients form groups.
+cost, the median over these numbers, which is checked against whole rounds that are measured, and
+told up to a million: ``T(N) = a N + s N P + c N² D + l N²`` below 5,000 clients, where ``D`` are
+the numbers of a sketch, and ``T(N) = a N + s N P + g N C D + k`` above, with ``C`` centroids.
+``a`` is a client's share of a round in which nobody is clustered: training, means and mixing; ``s``
+a parameter's part of a sketch, ``c`` and ``g`` a multiplication and addition in distances and in
+finding centroids, ``l`` a pair in linkage, ``k`` what follows once there are centroids. ``g`` and
+``k`` are of points at random, all else of clients as they are in the round, who form no groups:
+where they do, distances may take two or three passes. It is assumed that constants do not depend on
+``N``, though caches are left behind, and that there is the memory (4 N P bytes of models); each is
+the least of three times, for others may be at work on the machine.
 
-Everything is written to OUT, ``benchmarks/results/scaling.json``, and ``.md`` beside it.
+Rows are written to OUT as they come, ``benchmarks/results/scaling.json``, and ``.md`` beside it;
+those of both scalings that are there are not measured again.
 """
 
 import argparse
@@ -34,8 +38,37 @@ from pathlib import Path
 
 import numpy as np
 
-EXAMPLES, ROUNDS, PASSES = 60, 3, 3
-MEASURED, TOLD = (3_000, 5_000, 20_000), (10**3, 10**4, 10**5, 10**6)
+EXAMPLES, ROUNDS = 60, 3
+CENTROIDS, COARSE = 2048, 1021
+"""Centroids of two stages, and numbers in their sketches."""
+MEASURED, TOLD = (1_000, 3_000, 5_000, 20_000), (10**3, 10**4, 10**5, 10**6)
+CONSTANTS = {
+    "a": "of a client: training, means and mixing",
+    "s": "of a parameter of a client in its sketch",
+    "c": "of a number of a pair's sketches in distances",
+    "g": "of a number of a client's and a centroid's sketches",
+    "l": "of a pair in linkage",
+    "k": "of linkage of centroids",
+}
+NOTES = """\
+Devices and processes share the cores of this machine, which other work shared, too: bytes and
+differences are what counts, seconds are rough. *State* is what a device has of models, which fall
+as one over devices, and of 32 groups (1 MB) and clients' rows of indices, which all have whole;
+examples are left out. *Work* is what a round takes beside it: matrices of pairs of clients, whole
+on each device (1 MB each of 512 clients), and windows of columns of models, which one device does
+not send. *Between devices* are bytes of the results of all steps between devices, each counted
+once, however often a loop around it runs: all-to-all are the columns of models by which distances
+are found, N P / D numbers for each of D devices, and a little more where windows overlap;
+all-reduce are twice the distances, N² numbers, and the sums of groups, at fewer devices of some
+columns at a time. Processes change nothing of it. Differences are those of single precision, whose
+sums have another order, after three rounds.
+"""
+COST_NOTES = """\
+T(N) = a N + s N P + c N² D + l N² below 5,000 clients, with sketches of D = 2,039 numbers, and
+a N + s N P + g N C D + k from there on, with D = 1,021 and C = 2,048 centroids; P = 7,850. Assumed:
+constants do not depend on N, clients form no groups (else distances take two or three passes), and
+the models fit: those of a million clients are 31 GB, more than this machine has.
+"""
 
 
 def setting(count: int):
@@ -83,6 +116,8 @@ def child(out: str, clients: int, devices: int, processes: int, number: int, por
                 work=told.temp_size_in_bytes,
                 between=json.dumps(between),
             )
+        if seen is not None:
+            seen.code = 0  # else the others are told that this one died
 
 
 def spread(clients: int, devices: int, processes: int) -> dict[str, np.ndarray]:
@@ -104,13 +139,15 @@ def spread(clients: int, devices: int, processes: int) -> dict[str, np.ndarray]:
         return dict(np.load(out))
 
 
-def scalings(clients: int, devices: list[int], processes: list[int]):
-    """A row for each number of devices and processes."""
+def scalings(clients: int, devices: list[int], processes: list[int], done=()):
+    """A row for each number of devices and processes, those that are done left out."""
     ways = [(d, 1) for d in devices] + [(2, p) for p in processes if p > 1]
     alone: dict[int, np.ndarray] = {}
     for kind in ("strong", "weak"):
         for each, count in ways:
             total = clients if kind == "strong" else clients // 8 * each * count
+            if (kind, each * count, count, total) in done:
+                continue
             if total not in alone:
                 alone[total] = spread(total, 1, 1)["models"]
             seen = spread(total, each, count)
@@ -127,7 +164,7 @@ def scalings(clients: int, devices: list[int], processes: list[int]):
 
 
 def timed(function, *arguments) -> float:
-    """Seconds of a function that is compiled before, the median of three calls."""
+    """Seconds of a function that is compiled before, the least of three: others may be at work."""
     import jax
 
     compiled, seconds = jax.jit(function).lower(*arguments).compile(), []
@@ -135,43 +172,53 @@ def timed(function, *arguments) -> float:
         start = time.perf_counter()
         jax.block_until_ready(compiled(*arguments))
         seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+    return min(seconds)
 
 
 def constants(count: int) -> dict[str, float]:
     """The model's constants, from parts of a round of so many clients."""
     import jax
-    import jax.numpy as jnp
 
     import demjax
     from demjax.clustering import clusterings, count_sketch, euclidean
     from demjax.clustering.linkage import linkage
-    from demjax.clustering.pivots import Kind
-    from demjax.clustering.two_stage import two_stage_linkage
-    from demjax.pytrees import stack_copies
-    from demjax.registry import LINKAGES
 
     clients, local, _ = setting(count)
-    averaging, key = demjax.fedavg(local), jax.random.key(0)
-    state = averaging.init(key, clients)
-    models = stack_copies(local.init(key), count)
-    noise = jax.random.normal(key, (count, clusterings.BUCKETS))
-    method, centroids = LINKAGES["average"].make(), min(2048, count // 4)
-    distances = jax.jit(euclidean)(noise)
-    linked = timed(linkage, distances) / count**2
-    staged = timed(
-        lambda points: two_stage_linkage(points, Kind(root=True), method, centroids), noise
-    )
+    seldom, key = demjax.demlearn(local, period=10**6, measure_at="trained"), jax.random.key(0)
+    state, _ = jax.jit(seldom.round)(key, seldom.init(key, clients), clients)  # in it all cluster
+    models = seldom.models(state).client
+
+    def sketched(models):
+        return count_sketch(models, clusterings.BUCKETS)
+
+    fine = jax.jit(sketched)(models)
+    linked = timed(linkage, jax.jit(euclidean)(fine)) / count**2
     parameters = sum(leaf.size for leaf in jax.tree.leaves(local.init(key)))
     return {
-        "a": timed(averaging.round, key, state, clients) / count,
-        "s": timed(lambda models: count_sketch(models, clusterings.BUCKETS), models)
-        / (count * parameters),
-        "c": PASSES * timed(euclidean, noise) / (count**2 * clusterings.BUCKETS),
-        "g": max(0.0, staged - linked * centroids**2) / (count * centroids * clusterings.BUCKETS),
+        "a": timed(seldom.round, key, state, clients) / count,
+        "s": timed(sketched, models) / (count * parameters),
+        "c": timed(euclidean, fine) / (count**2 * clusterings.BUCKETS),
         "l": linked,
-        "parameters": float(jnp.float32(parameters)),
+        "parameters": float(parameters),
     }
+
+
+def staged(counts=(5_000, 10_000)) -> dict[str, float]:
+    """The constants of two stages, from points of two numbers of clients."""
+    import jax
+
+    from demjax.clustering.pivots import Kind
+    from demjax.clustering.two_stage import two_stage_linkage
+    from demjax.registry import LINKAGES
+
+    def linked(points):
+        return two_stage_linkage(points, Kind(root=True), LINKAGES["average"].make(), CENTROIDS)
+
+    few, many = (
+        timed(linked, jax.random.normal(jax.random.key(0), (count, COARSE))) for count in counts
+    )
+    each = max(0.0, many - few) / (counts[1] - counts[0])
+    return {"g": each / (CENTROIDS * COARSE), "k": max(0.0, few - counts[0] * each)}
 
 
 def says(model: dict[str, float], count: int) -> float:
@@ -182,8 +229,7 @@ def says(model: dict[str, float], count: int) -> float:
     if count < clusterings.TWO_STAGE_FROM:
         pairs = float(count) ** 2
         return common + model["c"] * pairs * clusterings.BUCKETS + model["l"] * pairs
-    centroids, buckets = 2048, 1021
-    return common + model["g"] * count * centroids * buckets + model["l"] * centroids**2
+    return common + model["g"] * count * CENTROIDS * COARSE + model["k"]
 
 
 def cost(at: list[int], measured: list[int]) -> dict:
@@ -191,7 +237,7 @@ def cost(at: list[int], measured: list[int]) -> dict:
     import jax
 
     found = [constants(count) for count in at]
-    model = {name: statistics.median(one[name] for one in found) for name in found[0]}
+    model = {name: statistics.median(one[name] for one in found) for name in found[0]} | staged()
     checks = []
     for count in measured:
         clients, _, algorithm = setting(count)
@@ -203,9 +249,10 @@ def cost(at: list[int], measured: list[int]) -> dict:
             start = time.perf_counter()
             state, _ = jax.block_until_ready(compiled(jax.random.key(number), state, clients))
             seconds.append(time.perf_counter() - start)
-        checks.append({"clients": count, "seconds": statistics.median(seconds[1:])})
+        checks.append({"clients": count, "seconds": min(seconds[1:])})
     return {
         "constants": model,
+        "each": found,
         "measured": [row | {"model": says(model, row["clients"])} for row in checks],
         "told": [{"clients": n, "seconds": says(model, n)} for n in TOLD],
     }
@@ -227,18 +274,26 @@ def report(result: dict) -> str:
             f"{row['state_bytes'] / 1e6:.3g} | {row['work_bytes'] / 1e6:.3g} | {between} | "
             f"{row['difference']:.1e} |"
         )
+    lines += ["", *NOTES.splitlines()]
     found = result.get("cost")
     if found:
-        lines += ["", "## Cost of a round, linear model, one device", "", "| constant | seconds |"]
-        lines += ["|---|---|"]
-        lines += [f"| {n} | {v:.3g} |" for n, v in found["constants"].items() if n != "parameters"]
+        lines += ["", "## Cost of a round, linear model, one device", ""]
+        lines += ["| constant | seconds | at each number of clients |", "|---|---|---|"]
+        for name, what in CONSTANTS.items():
+            each = ", ".join(f"{one[name]:.2g}" for one in found["each"] if name in one) or "–"
+            lines.append(f"| {name}, {what} | {found['constants'][name]:.3g} | {each} |")
         lines += ["", "| clients | measured, s | the model says, s |", "|---|---|---|"]
+        measured = {row["clients"] for row in found["measured"]}
         lines += [
             f"| {r['clients']:,} | {r['seconds']:.3g} | {r['model']:.3g} |"
             for r in found["measured"]
         ]
-        lines += [f"| {r['clients']:,} | – | {r['seconds']:.3g} |" for r in found["told"]]
-    return "\n".join([*lines, ""])
+        told = [row for row in found["told"] if row["clients"] not in measured]
+        lines += [f"| {r['clients']:,} | – | {r['seconds']:.3g} |" for r in told]
+        lines += ["", *COST_NOTES.splitlines()]
+    machine = ", ".join(f"{name} {value}" for name, value in result["machine"].items())
+    versions = ", ".join(f"{name} {value}" for name, value in result["versions"].items())
+    return "\n".join([*lines, "", f"Machine: {machine}. Versions: {versions}.", ""])
 
 
 def main() -> int:
@@ -258,11 +313,16 @@ def main() -> int:
     from machine import RESULTS, empty_result, keep
 
     out = given.out or RESULTS / "scaling.json"
-    result = empty_result("DemLearn, linear model, made-up images", 1)
-    for row in scalings(given.clients, given.devices, given.processes):
+    result = empty_result("DemLearn, linear model, made-up images", max(given.devices))
+    if out.exists():  # rows that are there are not measured again
+        result["points"] = json.loads(out.read_text())["points"]
+    names = "kind", "devices", "processes", "clients"
+    done = {tuple(row[name] for name in names) for row in result["points"]}
+    for row in scalings(given.clients, given.devices, given.processes, done):
         result["points"].append(row)
         print(json.dumps(row), flush=True)
         keep(result, out)
+        out.with_suffix(".md").write_text(report(result))
     result["cost"] = cost(given.model_clients, given.measured)
     print(json.dumps(result["cost"]), flush=True)
     keep(result, out)

@@ -77,15 +77,17 @@ def placed(clients: ClientData) -> ClientData:
 def divided(clients: ClientData) -> ClientData:
     """The same data with inputs in parts; all else is whole on every device.
 
-    Of several processes each makes the parts of its own devices.
+    Of several processes each makes the parts of its own devices, and reads no other rows of inputs
+    that stay in their files.
 
     Args:
-        clients: Everybody's data, whole, of which the inputs had better be the host's.
+        clients: Everybody's data, of which the inputs had better be the host's, or in files.
     """
     devices, mesh = devices_at_work(), jax.sharding.get_mesh()
     train, size = np.asarray(clients.train), np.asarray(clients.train_size)
     own, place, rows = _placed(train, size, clients.x.shape[0], devices)
-    x, parts = np.asarray(clients.x), NamedSharding(mesh, PartitionSpec(AXIS))
+    x: Any = np.asarray(clients.x) if isinstance(clients.x, jax.Array) else clients.x
+    parts = NamedSharding(mesh, PartitionSpec(AXIS))
     whole = NamedSharding(mesh, PartitionSpec())
 
     def part(where):
@@ -100,6 +102,33 @@ def divided(clients: ClientData) -> ClientData:
     others = {name: everywhere(leaf) for name, leaf in clients._asdict().items() if name != "x"}
     inputs: Any = DividedExamples(InParts(made), everywhere(place), everywhere(rows))
     return ClientData(x=inputs, **others)
+
+
+def placed_shapes(clients: ClientData, whole: Any) -> ClientData:
+    """The shapes of ``placed`` data, and where they lie, for devices that need not be there.
+
+    Args:
+        clients: Everybody's data. Of shapes alone it is assumed that examples divide evenly.
+        whole: Where arrays lie that every device has whole.
+    """
+
+    def shape(leaf, where=whole):
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where)
+
+    devices, x = devices_at_work(), clients.x
+    shapes = ClientData(*map(shape, clients))
+    if not policy.divides_examples(x.size * x.dtype.itemsize, devices):
+        return shapes
+    room = -(-x.shape[0] // devices)
+    if not isinstance(clients.train, jax.ShapeDtypeStruct):
+        train, size = np.asarray(clients.train), np.asarray(clients.train_size)
+        room = _placed(train, size, x.shape[0], devices)[0].shape[1]
+    parts = NamedSharding(jax.sharding.get_mesh(), PartitionSpec(AXIS))
+    made = jax.ShapeDtypeStruct((devices * room, *x.shape[1:]), x.dtype, sharding=parts)
+    place = jax.ShapeDtypeStruct(x.shape[:1], np.int32, sharding=whole)
+    rows = jax.ShapeDtypeStruct(clients.train.shape, np.int32, sharding=whole)
+    inputs: Any = DividedExamples(InParts(made), place, rows)  # type: ignore[arg-type]
+    return shapes._replace(x=inputs)
 
 
 def together(clients: ClientData) -> ClientData:

@@ -27,6 +27,8 @@ def on_every_device(data: Any) -> Any:
         return jax.device_put(data, where)
 
     def own_copy(leaf):
+        if isinstance(leaf, jax.Array) and leaf.sharding == where:
+            return leaf
         # ``device_put`` would send all of it around, to see whether it is the same everywhere.
         given = np.asarray(leaf)
         return jax.make_array_from_callback(given.shape, where, lambda place: given[place])

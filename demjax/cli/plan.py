@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from demjax.backend import memory
 from demjax.backend.accelerators import ACCELERATORS, accelerator
+from demjax.cli import dividing
 from demjax.cli.parsing import Commands, help_of, read_given, take_options
 from demjax.experiment import build
 from demjax.experiment.experiment import resolve, with_defaults
@@ -26,6 +27,7 @@ def add(commands: Commands, summary: str) -> None:
     names = ", ".join(("cpu", *ACCELERATORS))
     parser.add_argument("--accelerator", metavar="NAME", help=f"device: {names}")
     parser.add_argument("--devices", type=int, default=1, metavar="N", help="how many of it [1]")
+    dividing.add_flag(parser)
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     parser.add_argument(
         "--no-largest",
@@ -49,7 +51,7 @@ def _plan(parsed: argparse.Namespace, words: Sequence[str]) -> str:
         raise ValueError(f"--devices can be 1 or more, but {parsed.devices} was given.")
     experiment = resolve(given.options)
     built = build.build(experiment)
-    with build.as_asked(built.experiment):
+    with build.as_asked(built.experiment), dividing.as_asked(parsed):
         found = plan(
             built.algorithm,
             built.clients,

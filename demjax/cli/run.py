@@ -12,7 +12,7 @@ import jax
 from demjax.backend import policy
 from demjax.backend.processes import Together
 from demjax.backend.sharding import spread_over, use_cores
-from demjax.cli import processes, resuming
+from demjax.cli import dividing, processes, resuming
 from demjax.cli.parsing import Commands, help_of, read_given, take_options
 from demjax.data.sources.cache import default_folder
 from demjax.experiment.experiment import Experiment, resolve, with_defaults
@@ -22,8 +22,6 @@ from demjax.runs.carry_out import carry_out
 from demjax.runs.environment import told_apart
 from demjax.runs.exits import DONE, first_line, say
 from demjax.runs.tensorboard import event_file
-
-DIVIDE = {"auto": None, "yes": True, "no": False}
 
 
 def add(commands: Commands, summary: str) -> None:
@@ -41,13 +39,7 @@ def add(commands: Commands, summary: str) -> None:
     run.add_argument(
         "--devices", type=int, metavar="N", help="devices to spread clients over [all; CPU cores]"
     )
-    run.add_argument(
-        "--divide-examples",
-        choices=tuple(DIVIDE),
-        default="auto",
-        help="whether each of several devices has a part of the examples in place of all of them "
-        "[auto: where they are more than a tenth of its memory]",
-    )
+    dividing.add_flag(run)
     resuming.add_flags(run)
     processes.add_flags(run)
     run.add_argument(
@@ -94,7 +86,7 @@ def _spread(
     with (
         event_file(out, wanted=wanted) as also,
         devices_of_run(devices, alone=seen is None),
-        policy.dividing_examples(DIVIDE[parsed.divide_examples]),
+        dividing.as_asked(parsed),
     ):
         if here and parsed.config and (differing := told_apart(parsed.config)):
             say(differing, DONE)

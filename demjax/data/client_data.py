@@ -1,6 +1,7 @@
 """Which examples each client has, and the arrays of them that everything else takes."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ from jaxtyping import Int, Int32, Num
 
 from demjax.arrays import in_32_bits, to_float32
 from demjax.base import ClientData
+from demjax.data.rows_in_files import Inputs, changed, taken
 
 
 class Partition(NamedTuple):
@@ -24,7 +26,7 @@ class Partition(NamedTuple):
 
 
 def client_data(
-    x: Num[np.ndarray, " T *shape"],
+    x: Num[Inputs, " T *shape"],
     y: Num[np.ndarray, " T *target"],
     partition: Partition,
     *,
@@ -41,7 +43,8 @@ def client_data(
             single precision.
         partition: Which of them each client has.
         on_host: Whether the inputs stay in the memory of the host, a NumPy array, as for a run on
-            several devices of which none shall have them all.
+            several devices of which none shall have them all; or, where they are read by rows, in
+            their files, until a device is given its own.
 
     Returns:
         The clients' data; examples that nobody holds are left out, the others keep their order,
@@ -51,7 +54,7 @@ def client_data(
         ValueError: Inputs, labels and partition do not fit together, an input or a target is no
             number or not finite, or a label is below 0 or above 32 bits.
     """
-    x, y = in_32_bits(x, "Inputs"), checked_targets(y)
+    x, y = changed(x, partial(in_32_bits, what="Inputs")), checked_targets(y)
     if len(x) != len(y):
         raise ValueError(f"There must be one label for each input, not {len(y)} for {len(x)}.")
     if len(partition.train) != len(partition.test) or not partition.train:
@@ -82,8 +85,8 @@ def client_data(
     test, test_size = _padded(partition.test, held)
     # Not jnp.asarray, which compiles a copy for every new shape.
     others = jax.device_put((y[held], train, train_size, test, test_size))
-    inputs: Any = x[held]
-    return ClientData(inputs if on_host else jax.device_put(inputs), *others)
+    inputs: Any = taken(x, held)
+    return ClientData(inputs if on_host else jax.device_put(np.asarray(inputs)), *others)
 
 
 def widened(clients: ClientData, train: int, test: int) -> ClientData:

@@ -5,6 +5,7 @@ import numpy as np
 from demjax.data.client_data import Partition
 from demjax.data.dataset import Dataset
 from demjax.data.partitions.splitting import rows
+from demjax.data.rows_in_files import joined, taken
 
 
 def each_its_own(dataset: Dataset, partition: Partition) -> tuple[Dataset, Partition]:
@@ -29,7 +30,7 @@ def each_its_own(dataset: Dataset, partition: Partition) -> tuple[Dataset, Parti
     own = rows(flat, np.array([len(part) for part in parts]))
     owner = dataset.owner
     grown = dataset._replace(
-        x=np.concatenate([dataset.x, dataset.x[copied]]),
+        x=joined([dataset.x, taken(dataset.x, copied)]),
         y=np.concatenate([dataset.y, dataset.y[copied]]),
         owner=None if owner is None else np.concatenate([owner, owner[copied]]),
     )

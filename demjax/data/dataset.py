@@ -4,14 +4,16 @@ Whatever is wrong with a user's files or names is a ``ValueError`` of one senten
 what was found, what is expected.
 """
 
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int, Num
 
 from demjax.arrays import in_32_bits
 from demjax.data.classes import checked_classes, without_gaps
+from demjax.data.rows_in_files import Inputs, RowsInFiles, changed, pieces
 
 
 class Dataset(NamedTuple):
@@ -20,7 +22,7 @@ class Dataset(NamedTuple):
     Attributes:
         x: Inputs, not normalised: float32 (images in 0…1), or whole numbers where the files hold
             them: bytes, uint8 in 0…255, or such as the numbers of words (the normalising
-            functions give float32).
+            functions give float32). In files where they are read by rows.
         y: Labels, int32, ``0 … classes - 1``.
         classes: Number of labels.
         train_count: The first ``train_count`` examples are the data set's own training part,
@@ -32,7 +34,7 @@ class Dataset(NamedTuple):
             where the data have no names but the numbers.
     """
 
-    x: Num[np.ndarray, " T *shape"]
+    x: Num[Inputs, " T *shape"]
     y: Int[np.ndarray, " T"]
     classes: int
     train_count: int
@@ -41,11 +43,12 @@ class Dataset(NamedTuple):
     labels: tuple[str, ...] | None = None
 
 
-def checked_inputs(x: np.ndarray, where: object) -> Num[np.ndarray, " T *shape"]:
+def checked_inputs(x: Inputs, where: object) -> Num[Any, " T *shape"]:
     """Inputs as whole numbers or finite float32, at least one number for each example.
 
     Args:
-        x: What a file holds.
+        x: What a file holds. What stays there is looked through once, and checked as it is read;
+            but whole numbers of 64 bits are read, for all of them decide of which type they become.
         where: The file and the place in it, for the sentence.
 
     Raises:
@@ -60,6 +63,12 @@ def checked_inputs(x: np.ndarray, where: object) -> Num[np.ndarray, " T *shape"]
             f"{where} holds inputs of the shape {x.shape}, but at least one example of at least "
             "one number is expected, examples first."
         )
+    if isinstance(x, RowsInFiles):
+        if x.dtype.kind in "fb" or x.dtype.itemsize < 8:
+            for part in pieces(x):
+                checked_inputs(x[part], f"{where}, counted from example {part.start},")
+            return changed(x, partial(checked_inputs, where=where))
+        x = np.asarray(x)
     x = in_32_bits(x, f"The inputs in {where}")
     return x.astype(np.float32, copy=False) if x.dtype.kind == "f" else x
 

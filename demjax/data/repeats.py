@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Num, UInt64
 
 from demjax.data.dataset import Dataset
+from demjax.data.rows_in_files import Inputs
 
 _AT_ONCE = 4096
 
@@ -18,7 +19,7 @@ def in_both_parts(dataset: Dataset) -> int:
 
     Two examples are the same where inputs and labels are.
     """
-    x, count = np.asarray(dataset.x).reshape(len(dataset.y), -1), dataset.train_count
+    x, count = dataset.x, dataset.train_count
     code = _codes(x)
     common = np.intersect1d(code[:count], code[count:])
     alike = np.flatnonzero(np.isin(code, common)) if len(common) else common
@@ -41,13 +42,14 @@ def same_files(files: Iterable[Path]) -> list[tuple[Path, Path]]:
     ]
 
 
-def _codes(x: Num[np.ndarray, " T D"]) -> UInt64[np.ndarray, " T"]:
+def _codes(x: Num[Inputs, " T *shape"]) -> UInt64[np.ndarray, " T"]:
     """The same number for the same inputs, and nearly always another for others."""
-    width = x.shape[1] * x.itemsize
+    width = x.nbytes // len(x)
     word = next(size for size in (8, 4, 2, 1) if width % size == 0)
     factors = np.random.default_rng(0).integers(2**64, size=width // word, dtype=np.uint64)
     code = np.empty(len(x), np.uint64)
     for start in range(0, len(x), _AT_ONCE):
-        rows = np.ascontiguousarray(x[start : start + _AT_ONCE]).view(f"u{word}")
+        some = np.ascontiguousarray(x[start : start + _AT_ONCE])
+        rows = some.reshape(len(some), -1).view(f"u{word}")
         code[start : start + len(rows)] = rows.astype(np.uint64, copy=False) @ factors
     return code

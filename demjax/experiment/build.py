@@ -16,6 +16,7 @@ from demjax.backend.sharding import devices_at_work
 from demjax.base import Algorithm, ClientData, Task
 from demjax.clients.local_training import LocalTraining, local_training
 from demjax.clients.participation import Who
+from demjax.data.rows_in_files import Inputs, changed
 from demjax.experiment.experiment import Experiment, settled
 from demjax.experiment.faults import own_options, stragglers_of, under_faults, with_lied_labels
 from demjax.experiment.load_data import check_range, load, partitioned, without_tests
@@ -201,7 +202,7 @@ def as_asked(experiment: Experiment) -> Iterator[None]:
 
 def _inputs(
     experiment: Experiment, dataset: data.Dataset, partition: data.Partition
-) -> tuple[Num[np.ndarray, " T *shape"], data.Normalization | None]:
+) -> tuple[Num[Inputs, " T *shape"], data.Normalization | None]:
     """Inputs as the device holds them, and what each step has still to do to them."""
     bytes_ = dataset.x.dtype == np.uint8
     if experiment.store == "bytes" and not bytes_:
@@ -216,11 +217,11 @@ def _inputs(
         choice,
         NORMALIZATIONS,
         experiment.values,
-        x=dataset.x,
+        x=dataset.x if choice.facts.get("by_rows") else np.asarray(dataset.x),
         rows=np.concatenate(partition.train),
         maximum=255.0 if bytes_ else 1.0,
         dataset=experiment.dataset,
     )
     if experiment.store == "bytes":
         return dataset.x, normalization
-    return normalization(dataset.x), None
+    return changed(dataset.x, normalization), None

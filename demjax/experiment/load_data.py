@@ -6,11 +6,15 @@ from inspect import signature
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Int, Num
 
 from demjax import data
 from demjax.arrays import to_float32
+from demjax.backend import policy
+from demjax.backend.sharding import devices_at_work
+from demjax.data.rows_in_files import Inputs, changed, pieces
 from demjax.data.sources.catalogue import find
 from demjax.data.transforms.layout import row_side
 from demjax.experiment.experiment import Experiment
@@ -73,11 +77,14 @@ def load(experiment: Experiment) -> data.Dataset:
             f"The data set {name!r} has an argument {clash!r}, which demjax.data.load has too; "
             "possible is another name for it."
         )
-    dataset = data.load(name, **given, **own)
+    dataset = data.load(name, **given, **own, by_rows=jax.process_count() > 1)
+    if not policy.divides_examples(dataset.x.nbytes, devices_at_work()):
+        dataset = dataset._replace(x=np.asarray(dataset.x))
     if "model" not in experiment.values:
         return dataset
     if _least_image(experiment) and dataset.x.ndim == 3 and experiment.layout == "auto":
-        dataset = dataset._replace(x=dataset.x[..., np.newaxis])  # they must be images
+        as_images = changed(dataset.x, lambda x: x[..., np.newaxis])  # they must be
+        dataset = dataset._replace(x=as_images)
     _check_images(experiment, dataset.x)
     return dataset
 
@@ -152,12 +159,16 @@ def _no_tests(dataset: data.Dataset, partition: data.Partition) -> str:
     )
 
 
-def check_range(x: Num[np.ndarray, " T *shape"], option: str) -> None:
+def check_range(x: Num[Inputs, " T *shape"], option: str) -> None:
     """Refuse inputs that are neither bytes nor within 0…1, where an option counts on it."""
-    if x.dtype != np.uint8 and x.size and not 0 <= x.min() <= x.max() <= 1:
+    if x.dtype == np.uint8 or not x.size:
+        return
+    ends = [(some.min(), some.max()) for some in (x[part] for part in pieces(x))]
+    least, most = min(low for low, _ in ends), max(high for _, high in ends)
+    if not 0 <= least <= most <= 1:
         raise ValueError(
-            f"{option} needs inputs that are bytes or within 0 to 1, but they are {x.min():.3g} to "
-            f"{x.max():.3g}; possible is to scale them first."
+            f"{option} needs inputs that are bytes or within 0 to 1, but they are {least:.3g} to "
+            f"{most:.3g}; possible is to scale them first."
         )
 
 
@@ -165,10 +176,12 @@ def _planted(
     experiment: Experiment, dataset: data.Dataset, partition: data.Partition
 ) -> data.Dataset:
     conflict = CONFLICTS.find(experiment.conflict)
+    if conflict.facts["changes"] == "x":
+        dataset = dataset._replace(x=np.asarray(dataset.x))
     if conflict.facts.get("scaled"):
         check_range(dataset.x, f"--conflict {conflict.name}")
         if dataset.x.dtype != np.uint8:
-            dataset = dataset._replace(x=to_float32(dataset.x))
+            dataset = dataset._replace(x=to_float32(np.asarray(dataset.x)))
     given = {"x": dataset.x, "y": dataset.y, "partition": partition, "classes": dataset.classes}
     found = call(conflict, CONFLICTS, experiment.values, **given, seed=experiment.seed)
     return dataset._replace(**{conflict.facts["changes"]: found})
@@ -179,7 +192,7 @@ def _least_image(experiment: Experiment) -> int:
     return MODELS.find(experiment.model).facts.get("least_image", 0)
 
 
-def _check_images(experiment: Experiment, x: Num[np.ndarray, " T *shape"]) -> None:
+def _check_images(experiment: Experiment, x: Num[Inputs, " T *shape"]) -> None:
     """Refuse inputs that a model of images cannot take."""
     model, dataset, least = experiment.model, experiment.dataset, _least_image(experiment)
     others = [name for name in MODELS if "least_image" not in MODELS[name].facts]
@@ -196,7 +209,7 @@ def _check_images(experiment: Experiment, x: Num[np.ndarray, " T *shape"]) -> No
         )
 
 
-def _rows_of_pixels(x: Num[np.ndarray, " T *shape"]) -> str:
+def _rows_of_pixels(x: Num[Inputs, " T *shape"]) -> str:
     """The layout that makes images of rows of numbers, where they can be images."""
     found = row_side(x.shape[1]) if x.ndim == 2 else None
     if found is None:

@@ -12,7 +12,9 @@ ALGORITHMS = Registry(
 STARTS = Registry("start", "demjax.hierarchy", table="algorithm")
 MEANS = Registry("mean", "demjax.hierarchy.estimators", table="aggregation")
 
-DATASETS = Registry("data set", "demjax.data", table="data", given=("data_dir", "clients", "seed"))
+DATASETS = Registry(
+    "data set", "demjax.data", table="data", given=("data_dir", "clients", "seed", "by_rows")
+)
 PARTITIONS = Registry(
     "partition",
     "demjax.data",

@@ -10,6 +10,7 @@ import numpy as np
 
 from demjax.backend import memory
 from demjax.backend.compilation import compile_once
+from demjax.backend.examples import placed
 from demjax.backend.processes import Together
 from demjax.backend.sharding import devices_at_work
 from demjax.data.client_data import widened
@@ -87,6 +88,8 @@ def carry_out(
     task, clients = built.task, built.clients
     if widths is not None:
         clients = widened(clients, *widths)
+    present = memory.free()  # before the data lie there, which what is needed counts
+    clients = placed(clients)
     plan: dict[str, Any] = {
         "rounds": resolved.rounds,
         "key": jax.random.key(resolved.seed),  # of all randomness but the partition
@@ -115,7 +118,7 @@ def carry_out(
         except jax.errors.JaxRuntimeError as error:
             progress.close()
             return say(f"The run cannot be compiled: {first_line(error)}", FAILED)
-        needs, present = memory.needed(*compiled[:3]), memory.free()
+        needs = memory.needed(*compiled[:3])
         memory.check_fits(
             needs, present, clients=count, examples=memory.whole(clients.x, clients.y)
         )

@@ -2,6 +2,7 @@
 
 import re
 from contextlib import nullcontext
+from math import prod
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +13,7 @@ from demjax.backend import memory, policy
 from demjax.backend.accelerators import absent_devices
 from demjax.backend.accelerators import accelerator as known_accelerator
 from demjax.backend.collectives import collectives
+from demjax.backend.examples import placed_shapes
 from demjax.backend.placement import state_shardings, stored_evenly
 from demjax.backend.sharding import AXIS
 from demjax.base import Algorithm, ClientData
@@ -31,7 +33,7 @@ class Plan(NamedTuple):
         clients: Clients of all of them.
         fits: Whether a device has the memory.
         models_bytes: Of its clients' models, one for each, as they are stored.
-        data_bytes: Of the clients' examples.
+        data_bytes: Of the clients' examples, whole or, where a run would divide them, in parts.
         arguments_bytes: Of all that is there before a round: models, states and data.
         temp_bytes: What a round takes beside that; ``None`` where it does not fit and nobody says.
         needs_bytes: Of all together; of several devices of a CPU, which share it, for all of them.
@@ -65,6 +67,7 @@ class Plan(NamedTuple):
 class _Compiled(NamedTuple):
     """What a compiler says of a round; ``temp`` is ``None`` where it does not fit."""
 
+    data: int
     arguments: int
     temp: int | None
     needs: int
@@ -108,7 +111,7 @@ def plan(
         places, limit = absent_devices(accelerator, devices), known.memory
     count = clients.train.shape[0]
     platform = "cpu" if known is None else known.platform
-    with policy.compiling_for(platform, limit // (1 if known else devices)):
+    with policy.compiling_for(platform, limit if known else None):
         found = _compiled(algorithm, clients, places, limit)
         state = jax.eval_shape(algorithm.init, _key(), clients)
         steps = -(-clients.train.shape[1] // batch_size)
@@ -127,7 +130,7 @@ def plan(
         clients=count,
         fits=found.temp is not None and found.needs <= limit,
         models_bytes=one * -(-count // devices),
-        data_bytes=_bytes(clients),
+        data_bytes=found.data,
         arguments_bytes=found.arguments,
         temp_bytes=found.temp,
         needs_bytes=found.needs,
@@ -149,7 +152,9 @@ def _shapes(tree: Any) -> Any:
 
 
 def _bytes(tree: Any) -> int:
-    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(_shapes(tree)))
+    """Bytes that one device has of arrays whose shapes say where they lie."""
+    leaves = jax.tree.leaves(tree)
+    return sum(prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in leaves)
 
 
 def resized(clients: ClientData, count: int) -> ClientData:
@@ -177,11 +182,8 @@ def _compiled(algorithm: Algorithm, clients: ClientData, places: Any, limit: int
         state = jax.eval_shape(algorithm.init, _key(), clients)
         where = state_shardings(state, clients.train.shape[0])
         where = jax.tree.map(lambda _: whole, state) if where is None else where
-        arguments = (
-            placed(_key(), whole),
-            jax.tree.map(placed, state, where),
-            jax.tree.map(lambda leaf: placed(leaf, whole), _shapes(clients)),
-        )
+        data = placed_shapes(clients, whole)
+        arguments = placed(_key(), whole), jax.tree.map(placed, state, where), data
         program = jax.jit(
             algorithm.round,
             donate_argnums=1,
@@ -196,13 +198,14 @@ def _compiled(algorithm: Algorithm, clients: ClientData, places: Any, limit: int
                 raise
             said = re.search(r"\(([\d.]+)G\) exceeds", str(error))
             needs = int(float(said[1]) * 2**30) if said else limit + 1
-            return _Compiled(_bytes(arguments), None, max(needs, limit + 1), "")
+            needs = max(needs, limit + 1)
+            return _Compiled(_bytes(data), _bytes(arguments), None, needs, "")
         needs = memory.planned(made)
     told, text = made.memory_analysis(), made.as_text()
     assert told is not None
     assert text is not None
     temp = told.temp_size_in_bytes + told.output_size_in_bytes - told.alias_size_in_bytes
-    return _Compiled(told.argument_size_in_bytes, temp, needs, text)
+    return _Compiled(_bytes(data), told.argument_size_in_bytes, temp, needs, text)
 
 
 def _largest(

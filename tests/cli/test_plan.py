@@ -48,6 +48,18 @@ def test_help_lists_its_flags_and_those_of_a_run(capsys):
         assert flag in said
 
 
+def test_examples_in_parts_are_fewer_bytes_a_device(capsys):
+    found = []
+    for yes in ("yes", "no"):
+        asked = ["--divide-examples", yes, "--accelerator", "cpu", "--devices", "2"]
+        assert main.main(["plan", *asked, "--no-largest", "--json", *SMALL]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    parts, whole = found
+    assert parts["data_bytes"] < 0.6 * whole["data_bytes"]
+    saved = whole["arguments_bytes"] - parts["arguments_bytes"]
+    assert saved == whole["data_bytes"] - parts["data_bytes"]
+
+
 def test_models_in_16_bits_are_half_as_many_bytes(capsys):
     found = []
     for numbers in ("float32", "bf16"):

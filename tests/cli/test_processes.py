@@ -8,13 +8,16 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from demjax.backend import processes
 from demjax.cli.main import main
+from demjax.data import digits
 from demjax.runs.exits import DONE, FAILED, TERMINATED, WRONG
 
-RUN = ["run", "--dataset", "digits", "--clients", "8", "--model", "linear", "--algorithm", "fedavg"]
+HOW = ["--clients", "8", "--model", "linear", "--algorithm", "fedavg"]
+RUN = ["run", "--dataset", "digits", *HOW]
 
 
 def free_port():
@@ -22,10 +25,10 @@ def free_port():
         return server.getsockname()[1]
 
 
-def begun(out, rounds, log, *more):
+def begun(out, rounds, log, *more, run=RUN):
     """Two processes of one run, the coordinator's first."""
     where = f"localhost:{free_port()}"
-    given = [*RUN, "--out", str(out), "--rounds", str(rounds), "--devices", "1", *more]
+    given = [*run, "--out", str(out), "--rounds", str(rounds), "--devices", "1", *more]
     given += ["--coordinator", where, "--processes", "2", "--process-id"]
     found = []
     for number in range(2):
@@ -41,8 +44,11 @@ def rows(out):
 
 
 def test_two_processes_write_one_folder_and_one_goes_on_from_what_both_saved(tmp_path):
-    out = tmp_path / "finished"
-    processes = begun(out, 2, tmp_path, "--divide-examples", "yes", "--checkpoint-every", "2")
+    out, made = tmp_path / "finished", digits()
+    np.savez(tmp_path / "made.npz", x=made.x, y=made.y)  # of which each reads its clients' alone
+    run = ["run", "--dataset", "npz", "--data-dir", str(tmp_path / "made.npz"), *HOW]
+    more = ["--divide-examples", "yes", "--checkpoint-every", "2"]
+    processes = begun(out, 2, tmp_path, *more, run=run)
     assert [process.wait(timeout=300) for process in processes] == [DONE, DONE]
     assert len(rows(out)) == 3
     summary = json.loads((out / "summary.json").read_text())
@@ -54,7 +60,7 @@ def test_two_processes_write_one_folder_and_one_goes_on_from_what_both_saved(tmp
     assert parts  # of the clients of the second process
     one = ["--rounds", "4", "--devices", "1"]
     assert main(["run", "--resume", str(out), *one]) == DONE
-    assert main([*RUN, *one, "--out", str(tmp_path / "alone")]) == DONE
+    assert main([*run, *one, "--out", str(tmp_path / "alone")]) == DONE
     for mine, alone in zip(rows(out), rows(tmp_path / "alone"), strict=True):
         numbers = [[float(n) if n else -1 for n in row.split(",")[:4]] for row in (mine, alone)]
         assert numbers[0] == pytest.approx(numbers[1], abs=2e-3)

@@ -8,7 +8,9 @@ import tiny
 
 import demjax
 from demjax import demlearn, fedavg, local_training, plan
-from demjax.backend import memory
+from demjax.backend import memory, policy
+from demjax.backend.examples import placed
+from demjax.backend.sharding import spread_over
 from demjax.simulation.plan import resized
 
 CLIENTS = tiny.clients()
@@ -43,6 +45,38 @@ def test_shapes_alone_will_do_and_several_devices_share_the_models():
     assert alone.largest_clients is both.largest_clients is None
     assert both.models_bytes == alone.models_bytes // 2
     assert both.between_bytes["all-reduce"] > 0
+
+
+def test_examples_in_parts_are_counted_as_a_run_holds_them(monkeypatch):
+    def planned(clients=CLIENTS, devices=2):
+        return plan(fedavg(LOCAL), clients, accelerator="cpu", devices=devices, largest=False)
+
+    whole, alone = planned(), planned(devices=1)
+    monkeypatch.setattr(policy, "LARGE", 10**9)  # no data are small, for plans and runs alike
+    parts, shapes = planned(), planned(resized(CLIENTS, COUNT))
+    assert planned(devices=1).data_bytes == alone.data_bytes == whole.data_bytes
+    with policy.dividing_examples(False):
+        assert planned() == whole
+    # Of 68 examples, 27 are trained on here and 24 there; a device has half of all.
+    widths = CLIENTS.train.shape[1] + 1 + CLIENTS.test.shape[1] + 1
+    others = 68 + COUNT * widths  # labels; indices and sizes
+    assert whole.data_bytes == 4 * (68 * tiny.FEATURES + others)
+    found_at = 68 + COUNT * CLIENTS.train.shape[1]
+    assert parts.data_bytes == 4 * (34 * tiny.FEATURES + others + found_at)
+    assert shapes.data_bytes == parts.data_bytes
+    saved = whole.data_bytes - parts.data_bytes
+    assert whole.arguments_bytes - parts.arguments_bytes == saved  # of the compiled program
+    with spread_over(2):
+        held = [leaf.addressable_shards[0].data for leaf in jax.tree.leaves(placed(CLIENTS))]
+    assert parts.data_bytes == sum(part.nbytes for part in held)
+
+
+def test_a_device_whose_clients_train_on_most_examples_decides_how_large_parts_are():
+    some = tiny.clients((20, 1, 2, 1), (0, 1, 0, 0))
+    with policy.dividing_examples(True):
+        found = plan(fedavg(LOCAL), some, accelerator="cpu", devices=2, largest=False)
+        even = plan(fedavg(LOCAL), resized(some, 4), accelerator="cpu", devices=2, largest=False)
+    assert found.data_bytes - even.data_bytes == 4 * tiny.FEATURES * (21 - 13)
 
 
 def test_the_largest_number_of_clients_is_one_that_fits_and_hardly_more_do(monkeypatch):

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from demjax.data.dataset import Dataset
+from demjax.data.sources.npy import npy_rows
 
 VARIABLE = "DEMJAX_CACHE"
 """The environment variable that names the folder; empty, nothing is kept."""
@@ -48,6 +49,7 @@ def cached(
     root: Path,
     files: Sequence[Path],
     folder: Path | None,
+    by_rows: bool = False,
 ) -> Dataset:
     """Read a data set, or find what it was read as before.
 
@@ -60,6 +62,7 @@ def cached(
         root: The folder of its files.
         files: The files, all of them.
         folder: Where entries are kept, ``None`` to keep none.
+        by_rows: Whether inputs stay in the entry, if there is one.
 
     Returns:
         The data set; from the cache, its arrays are maps of files that cannot be written to.
@@ -71,7 +74,7 @@ def cached(
         return read()
     before = _states(files)
     entry = folder / f"{name}-{_key(name, root, files)}"
-    found = _entry(entry, name)
+    found = _entry(entry, name, by_rows=by_rows)
     if found is not None:
         return found
     shutil.rmtree(entry, ignore_errors=True)  # if there is one, it is damaged
@@ -79,6 +82,8 @@ def cached(
     if _states(files) == before:  # else the key may be another content's
         with contextlib.suppress(OSError):
             _keep(dataset, entry)
+            if by_rows:
+                return _entry(entry, name, by_rows=True) or dataset
     return dataset
 
 
@@ -107,7 +112,7 @@ def _sum(path: Path) -> str:
         raise ValueError(f"{path} cannot be read ({error.strerror}).") from error
 
 
-def _entry(entry: Path, name: str) -> Dataset | None:
+def _entry(entry: Path, name: str, *, by_rows: bool) -> Dataset | None:
     """What an entry holds; ``None`` where there is none, or not what was written."""
     try:
         sums = json.loads((entry / "sums.json").read_text("utf-8"))
@@ -115,7 +120,9 @@ def _entry(entry: Path, name: str) -> Dataset | None:
         for array in _ARRAYS:
             path = entry / f"{array}.npy"
             if array in sums and _sum(path) == sums[array]:
-                arrays[array] = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+                kept = np.load(path, mmap_mode="r", allow_pickle=False)
+                stays = by_rows and array == "x"
+                arrays[array] = npy_rows(path.open("rb"), path) if stays else np.asarray(kept)
             elif array in sums or path.exists():
                 return None
         classes, train_count = arrays.pop("counts").tolist()

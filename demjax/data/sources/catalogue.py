@@ -10,7 +10,7 @@ from demjax.data.sources import cifar10, digits, leaf, mnist, npz, synthetic  # 
 from demjax.data.sources.cache import cached, default_folder
 from demjax.data.sources.tfds import PREPARED, prepare, prepared, prepared_folder
 from demjax.data.transforms.layout import Layout, images
-from demjax.registry import DATASETS, Choice, call
+from demjax.registry import DATASETS, Choice, accepts, call
 
 
 class Found(NamedTuple):
@@ -38,6 +38,7 @@ def load(
     layout: Layout = "auto",
     download: bool = False,
     cache_dir: str | Path | None = None,
+    by_rows: bool = False,
     **options: Any,
 ) -> Dataset:
     """Read a data set by its name.
@@ -54,6 +55,8 @@ def load(
         download: Whether to download it where it is not found, as ``prepare`` does.
         cache_dir: Where results are kept; by default the user's cache folder, or
             ``$DEMJAX_CACHE``; empty, nothing is kept.
+        by_rows: Whether inputs stay in their files, ``RowsInFiles``, where these are such that rows
+            can be read: IDX, ``.npz`` and CIFAR-10's binary files, and what the cache keeps.
         **options: What else it takes, such as ``synthetic_alpha``.
 
     Returns:
@@ -68,7 +71,8 @@ def load(
         made = call(choice, DATASETS, options, clients=clients, seed=seed, data_dir=data_dir)
         found = as_dataset(made, name)
     else:
-        found = _from_files(name, choice, data_dir, download=download, cache_dir=cache_dir)
+        kept = default_folder() if cache_dir is None else Path(cache_dir) if cache_dir else None
+        found = _from_files(name, choice, data_dir, download=download, folder=kept, by_rows=by_rows)
     return found._replace(x=images(found.x, layout, whose=repr(name)))
 
 
@@ -78,7 +82,8 @@ def _from_files(
     data_dir: str | Path | None,
     *,
     download: bool,
-    cache_dir: str | Path | None,
+    folder: Path | None,
+    by_rows: bool,
 ) -> Dataset:
     if data_dir is None:
         raise ValueError(
@@ -86,24 +91,26 @@ def _from_files(
             "data_dir, or --data-dir (none is needed for 'digits')."
         )
     root = Path(data_dir)
-    found = find(name, root)
+    found = find(name, root, by_rows=by_rows)
     if found is None and download and name in PREPARED:
         prepare(name, data_dir=root)
-        found = find(name, root)
+        found = find(name, root, by_rows=by_rows)
     if found is None:
         return choice.make(data_dir=root)  # which says what is missing
     if not found.slow:
         return found.read()
-    folder = default_folder() if cache_dir is None else Path(cache_dir) if cache_dir else None
-    return cached(found.read, name=name, root=root, files=found.files, folder=folder)
+    return cached(
+        found.read, name=name, root=root, files=found.files, folder=folder, by_rows=by_rows
+    )
 
 
-def find(name: str, data_dir: str | Path) -> Found | None:
+def find(name: str, data_dir: str | Path, *, by_rows: bool = False) -> Found | None:
     """Look for the files of a data set, without reading them.
 
     Args:
         name: One of ``DATASETS`` that is read from files.
         data_dir: The folder, for ``npz`` also the file itself.
+        by_rows: Whether their inputs are to stay there, where they can.
 
     Returns:
         The files, or ``None`` where they are not all there.
@@ -115,7 +122,8 @@ def find(name: str, data_dir: str | Path) -> Found | None:
     files = choice.facts["files"](data_dir)
     if files is not None:
         slow = choice.facts.get("slow", False)
-        return Found(files, partial(choice.make, data_dir=data_dir), slow)
+        stay = {"by_rows": True} if by_rows and accepts(choice.make, "by_rows") else {}
+        return Found(files, partial(choice.make, data_dir=data_dir, **stay), slow)
     folder = prepared_folder(name, data_dir) if name in PREPARED else None
     if folder is None:
         return None

@@ -10,6 +10,7 @@ from jaxtyping import Int, UInt8
 
 from demjax.data.classes import checked_classes
 from demjax.data.dataset import Dataset
+from demjax.data.rows_in_files import Inputs, changed, joined, pieces, rows_of_file
 from demjax.data.sources.npz import read_arrays
 from demjax.registry import DATASETS
 
@@ -33,12 +34,13 @@ _RECORD = 1 + 3 * _SIDE * _SIDE
     source="cs.toronto.edu/~kriz/cifar.html",
     files=lambda data_dir: _first(data_dir, BINARY_FOLDERS, (*_TRAIN, _TEST)),
 )
-def cifar10(*, data_dir: str | Path) -> Dataset:
+def cifar10(*, data_dir: str | Path, by_rows: bool = False) -> Dataset:
     """Read CIFAR-10 from the original's binary version.
 
     Args:
         data_dir: A folder that holds ``data_batch_1.bin`` to ``data_batch_5.bin`` and
             ``test_batch.bin``, in it or in its subfolder ``cifar-10-batches-bin``.
+        by_rows: Whether images stay in the files, and rows of them are read.
 
     Returns:
         uint8 images ``[60000, 32, 32, 3]`` in 0…255, 50,000 for training, then 10,000 to test.
@@ -52,8 +54,8 @@ def cifar10(*, data_dir: str | Path) -> Dataset:
     files = _first(Path(data_dir), BINARY_FOLDERS, (*_TRAIN, _TEST))
     if files is None:
         raise ValueError(_no_binary_files(Path(data_dir)))
-    parts = [_records(file) for file in files]
-    x = np.concatenate([images for images, _ in parts])
+    parts = [_records(file, by_rows=by_rows) for file in files]
+    x = joined([images for images, _ in parts])
     y = np.concatenate([labels for _, labels in parts])
     return Dataset(x, y, _CLASSES, train_count=len(y) - len(parts[-1][1]), name="cifar10")
 
@@ -102,20 +104,28 @@ def _first(data_dir: Path, folders: Sequence[str], names: Sequence[str]) -> list
     return next((files for files in places if all(file.is_file() for file in files)), None)
 
 
-def _records(path: Path) -> tuple[UInt8[np.ndarray, " T 32 32 3"], Int[np.ndarray, " T"]]:
+def _records(
+    path: Path, *, by_rows: bool
+) -> tuple[UInt8[Inputs, " T 32 32 3"], Int[np.ndarray, " T"]]:
     try:
-        content = np.fromfile(path, np.uint8)
+        size = path.stat().st_size
+        file = path.open("rb")
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}).") from error
-    if not len(content) or len(content) % _RECORD:
+    records = rows_of_file(file, 0, (size // _RECORD, _RECORD), np.dtype(np.uint8), path)
+    if not size or size % _RECORD:
         raise ValueError(
-            f"{path} holds {len(content)} bytes, but CIFAR-10's binary files consist of records "
+            f"{path} holds {size} bytes, but CIFAR-10's binary files consist of records "
             f"of {_RECORD} bytes, so it must be fetched again."
         )
-    records = content.reshape(-1, _RECORD)
-    labels = checked_classes(records[:, 0], path, classes=_CLASSES)
+    held: Inputs = records if by_rows else records[:]
+    labels = np.concatenate([held[part][:, 0] for part in pieces(held)])
+    return changed(held, _images), checked_classes(labels, path, classes=_CLASSES)
+
+
+def _images(records: UInt8[np.ndarray, " T R"]) -> UInt8[np.ndarray, " T 32 32 3"]:
     planes = records[:, 1:].reshape(-1, 3, _SIDE, _SIDE)  # all red pixels, then green, then blue
-    return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels
+    return np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
 
 
 def _no_binary_files(data_dir: Path) -> str:

@@ -1,6 +1,7 @@
 """MNIST and the data sets that are published in the same four IDX files."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from demjax.data.dataset import Dataset, checked_classes
+from demjax.data.rows_in_files import Inputs, changed, joined
 from demjax.data.sources.idx import by, read_idx
 from demjax.data.sources.tfds import PREPARED
 from demjax.registry import DATASETS
@@ -57,7 +59,7 @@ _EMNIST |= {"source": "nist.gov/itl/products-and-services/emnist-dataset"}
     source="yann.lecun.com",
     files=lambda data_dir: idx_files("mnist", data_dir),
 )
-def mnist(*, data_dir: str | Path) -> Dataset:
+def mnist(*, data_dir: str | Path, by_rows: bool = False) -> Dataset:
     """Read MNIST, or any data of ten labels in the same four IDX files.
 
     Args:
@@ -65,6 +67,7 @@ def mnist(*, data_dir: str | Path) -> Dataset:
             and the same two with ``t10k``, gzipped (``.gz``) or not, in it or in its subfolder
             ``mnist`` or ``MNIST/raw``. ``.idx3`` and ``.idx1`` are read like ``-idx3`` and
             ``-idx1``.
+        by_rows: Whether images stay in their files, packed or not, and rows of them are read.
 
     Returns:
         uint8 images ``[70000, 28, 28, 1]`` in 0…255, 60,000 for training, then 10,000 to test.
@@ -74,7 +77,7 @@ def mnist(*, data_dir: str | Path) -> Dataset:
 
     Source: LeCun, Cortes and Burges, The MNIST database of handwritten digits.
     """
-    return from_idx("mnist", Path(data_dir))
+    return from_idx("mnist", Path(data_dir), by_rows=by_rows)
 
 
 @DATASETS.register(
@@ -86,7 +89,7 @@ def mnist(*, data_dir: str | Path) -> Dataset:
     source="github.com/zalandoresearch/fashion-mnist",
     files=lambda data_dir: idx_files("fashion_mnist", data_dir),
 )
-def fashion_mnist(*, data_dir: str | Path) -> Dataset:
+def fashion_mnist(*, data_dir: str | Path, by_rows: bool = False) -> Dataset:
     """Read Fashion-MNIST from its four IDX files, which are named like MNIST's.
 
     Args:
@@ -102,7 +105,7 @@ def fashion_mnist(*, data_dir: str | Path) -> Dataset:
 
     Source: Xiao, Rasul and Vollgraf, arXiv 1708.07747.
     """
-    return from_idx("fashion_mnist", Path(data_dir))
+    return from_idx("fashion_mnist", Path(data_dir), by_rows=by_rows)
 
 
 @DATASETS.register(
@@ -111,12 +114,12 @@ def fashion_mnist(*, data_dir: str | Path) -> Dataset:
     files=lambda data_dir: idx_files("emnist", data_dir),
     **_EMNIST,
 )
-def emnist(*, data_dir: str | Path) -> Dataset:
+def emnist(*, data_dir: str | Path, by_rows: bool = False) -> Dataset:
     """Read EMNIST by class, digits and letters of 62 classes, from its four IDX files.
 
     Args, returns and errors as of ``mnist``; images, published column by column, are upright.
     """
-    return from_idx("emnist", Path(data_dir))
+    return from_idx("emnist", Path(data_dir), by_rows=by_rows)
 
 
 @DATASETS.register(
@@ -125,12 +128,12 @@ def emnist(*, data_dir: str | Path) -> Dataset:
     files=lambda data_dir: idx_files("emnist_balanced", data_dir),
     **_EMNIST,
 )
-def emnist_balanced(*, data_dir: str | Path) -> Dataset:
+def emnist_balanced(*, data_dir: str | Path, by_rows: bool = False) -> Dataset:
     """Read EMNIST balanced, 47 classes of as many examples each; else as ``emnist``."""
-    return from_idx("emnist_balanced", Path(data_dir))
+    return from_idx("emnist_balanced", Path(data_dir), by_rows=by_rows)
 
 
-def from_idx(name: str, data_dir: Path) -> Dataset:
+def from_idx(name: str, data_dir: Path, *, by_rows: bool = False) -> Dataset:
     """Read a data set of ``IDX_SOURCES`` from its four files.
 
     Raises:
@@ -141,16 +144,19 @@ def from_idx(name: str, data_dir: Path) -> Dataset:
         raise ValueError(_missing(name, data_dir))
     source = PREPARED[name]
     train_images, train_labels, test_images, test_labels = files
-    train_x, train_y = _images_and_labels(train_images, train_labels, classes=source.classes)
-    test_x, test_y = _images_and_labels(test_images, test_labels, classes=source.classes)
+    read = partial(_images_and_labels, classes=source.classes, by_rows=by_rows)
+    (train_x, train_y), (test_x, test_y) = (
+        read(train_images, train_labels),
+        read(test_images, test_labels),
+    )
     if train_x.shape[1:] != test_x.shape[1:]:
         raise ValueError(
             f"{test_images} holds images of {by(test_x.shape[1:])} pixels and "
             f"{train_images} of {by(train_x.shape[1:])}, but both must have one size."
         )
-    if source.transposed:
-        train_x, test_x = train_x.transpose(0, 2, 1), test_x.transpose(0, 2, 1)
-    x = np.concatenate([train_x, test_x])[..., np.newaxis]
+    axes = (0, 2, 1) if source.transposed else (0, 1, 2)
+    x = joined([changed(part, lambda x: x.transpose(axes)) for part in (train_x, test_x)])
+    x = changed(x, lambda x: x[..., np.newaxis])
     y = np.concatenate([train_y, test_y])
     return Dataset(x, y, source.classes, train_count=len(train_y), name=name)
 
@@ -193,9 +199,9 @@ def _file(folder: Path, name: str) -> Path | None:
 
 
 def _images_and_labels(
-    images_path: Path, labels_path: Path, *, classes: int
-) -> tuple[UInt8[np.ndarray, " T H W"], Int[np.ndarray, " T"]]:
-    images = read_idx(images_path, dimensions=3)
+    images_path: Path, labels_path: Path, *, classes: int, by_rows: bool
+) -> tuple[UInt8[Inputs, " T H W"], Int[np.ndarray, " T"]]:
+    images = read_idx(images_path, dimensions=3, by_rows=by_rows)
     labels = read_idx(labels_path, dimensions=1)
     if len(images) != len(labels):
         raise ValueError(

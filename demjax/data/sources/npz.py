@@ -8,15 +8,16 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
+from numpy.lib.format import read_array
 
 from demjax.data.classes import checked_classes, without_gaps
 from demjax.data.dataset import Dataset, checked_inputs, files_in, within
+from demjax.data.sources.npy import header, npy_rows
 from demjax.registry import DATASETS
 
-_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 _DAMAGES = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, struct.error, UnicodeError)
 _NO_HEADER = (
     *(ValueError, TypeError, KeyError, OverflowError, RecursionError, MemoryError),
@@ -25,6 +26,8 @@ _NO_HEADER = (
 """What NumPy raises of a header that is none."""
 _LARGE, _MOST_TIMES = 2**27, 200
 """An array of more bytes, and more than so many times those that it is packed in, is no data."""
+_AT_ONCE = 2**16
+_LOCAL_HEADER = struct.Struct("<26xHH")  # the lengths of a member's name and extra field
 
 
 @DATASETS.register(
@@ -37,7 +40,7 @@ _LARGE, _MOST_TIMES = 2**27, 200
     one_file=True,
     natural=None,
 )
-def npz(*, data_dir: str | Path) -> Dataset:
+def npz(*, data_dir: str | Path, by_rows: bool = False) -> Dataset:
     """Read one's own data from an ``.npz`` file.
 
     Args:
@@ -48,6 +51,7 @@ def npz(*, data_dir: str | Path) -> Dataset:
             ``owner [T]`` (any whole numbers, which are numbered anew in their order), how many
             of the first examples are for training ``train_count``, and ``classes``: with it labels
             are ``0 … classes − 1``, whether they occur or not.
+        by_rows: Whether inputs stay in the file, packed or not, and rows of them are read.
 
     Returns:
         The data set.
@@ -57,7 +61,9 @@ def npz(*, data_dir: str | Path) -> Dataset:
             them holds pickled objects, which could run any program and are never read.
     """
     path = npz_file(Path(data_dir))
-    arrays = read_arrays(path, required=("x", "y"), optional=("owner", "train_count", "classes"))
+    optional = ("owner", "train_count", "classes")
+    stay = ("x",) if by_rows else ()
+    arrays = read_arrays(path, required=("x", "y"), optional=optional, stay=stay)
     x = checked_inputs(arrays["x"], f"x in {path}")
     classes, labels = _number(arrays, "classes", path, low=1), None
     if classes is None:
@@ -101,14 +107,19 @@ def npz_file(path: Path) -> Path:
 
 
 def read_arrays(
-    path: Path, *, required: Sequence[str], optional: Sequence[str] = ()
-) -> dict[str, np.ndarray]:
+    path: Path,
+    *,
+    required: Sequence[str],
+    optional: Sequence[str] = (),
+    stay: Sequence[str] = (),
+) -> dict[str, Any]:
     """Read some arrays of an ``.npz`` file, after a look at the headers of all.
 
     Args:
         path: The file.
         required: The arrays that must be there.
         optional: The arrays that may be there.
+        stay: Those of them that stay in the file, as rows of it.
 
     Returns:
         Those that are there.
@@ -133,7 +144,8 @@ def read_arrays(
             if len(set(names)) != len(names):
                 raise ValueError(f"{path} holds two arrays of one name, of which only one can be.")
             wanted = [name for name in (*required, *optional) if name in names]
-            return {name: _array(path, archive, f"{name}.npy") for name in wanted}
+            here = {name: _array(path, archive, name) for name in wanted if name not in stay}
+        return here | {name: _rows(path, name) for name in wanted if name in stay}
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist, but an .npz file is expected there.") from None
     except _DAMAGES as error:
@@ -155,9 +167,8 @@ def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo)
         )
     with archive.open(member) as file:
         try:
-            version = npy.read_magic(file)
-            shape, _, dtype = _HEADERS[version](file)
-            header = file.tell()
+            shape, _, dtype = header(file)
+            begin = file.tell()
         except _NO_HEADER as error:
             raise ValueError(f"{name} in {path} is no array that NumPy wrote.") from error
     if dtype.hasobject:
@@ -165,12 +176,11 @@ def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo)
             f"{name} in {path} holds pickled objects, which could run any program, "
             "so they are not read; possible are arrays of numbers."
         )
-    if member.file_size - header != math.prod(shape) * dtype.itemsize:
+    if member.file_size - begin != math.prod(shape) * dtype.itemsize:
         raise ValueError(
-            f"{name} in {path} takes {member.file_size - header} bytes, but an array of the shape "
+            f"{name} in {path} takes {member.file_size - begin} bytes, but an array of the shape "
             f"{shape} and type {dtype} takes {math.prod(shape) * dtype.itemsize}."
         )
-
     if member.file_size > max(_LARGE, _MOST_TIMES * member.compress_size):
         raise ValueError(
             f"{name} in {path} unpacks from {member.compress_size} bytes to {member.file_size}, "
@@ -179,11 +189,28 @@ def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo)
 
 
 def _array(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    with archive.open(name) as file:
+    with archive.open(f"{name}.npy") as file:
         try:
-            return npy.read_array(file, allow_pickle=False)
+            return read_array(file, allow_pickle=False)
         except ValueError as error:
-            raise ValueError(f"{name} in {path} is cut off, so it is not read.") from error
+            raise ValueError(f"{name}.npy in {path} is cut off, so it is not read.") from error
+
+
+def _rows(path: Path, name: str) -> Any:
+    """Rows of an array that stays in the file, which is read once to see that it is whole."""
+    where = f"{name} in {path}"
+    with zipfile.ZipFile(path) as archive:
+        member = archive.getinfo(f"{name}.npy")
+        with archive.open(member) as packed:
+            while packed.read(_AT_ONCE):
+                pass
+        if member.compress_type != zipfile.ZIP_STORED:
+            return npy_rows(archive.open(member), where)
+    file = path.open("rb")
+    file.seek(member.header_offset)
+    lengths = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
+    file.seek(sum(lengths), 1)
+    return npy_rows(file, where)
 
 
 def _number(

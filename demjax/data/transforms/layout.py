@@ -1,10 +1,13 @@
 """Layouts of images: their axes as models take them, ``[T, H, W, C]``."""
 
 import math
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Num
+
+from demjax.data.rows_in_files import Inputs, RowsInFiles, changed
 
 Layout = Literal["auto", "hwc", "chw", "hw", "as_is"]
 """Axes of an input: height, width, channels; ``as_is`` leaves them, ``auto`` looks."""
@@ -13,8 +16,8 @@ _CHANNELS, _LEAST_SIDE = (1, 3, 4), 8
 
 
 def images(
-    x: Num[np.ndarray, " T *shape"], layout: Layout = "auto", *, whose: str = "these data"
-) -> Num[np.ndarray, " T *shape"]:
+    x: Num[Inputs, " T *shape"], layout: Layout = "auto", *, whose: str = "these data"
+) -> Num[Any, " T *shape"]:
     """Inputs with height, width and channels as their axes, where they are images.
 
     ``auto`` gives a channel axis to ``[T, H, W]`` of bytes, or of a square of 8×8 or more, and
@@ -35,6 +38,8 @@ def images(
     shape = x.shape[1:]
     if layout == "as_is":
         return x
+    if isinstance(x, RowsInFiles):
+        return changed(x, partial(images, layout=layout, whose=whose))
     if layout == "auto":
         if _is_image(shape[1:]) and shape[0] in _CHANNELS:
             raise ValueError(

@@ -44,7 +44,7 @@ class Normalization:
         return (scaled - self.shift) / self.divisor
 
 
-@NORMALIZATIONS.register(scaled=True)
+@NORMALIZATIONS.register(scaled=True, by_rows=True)
 def unit(*, maximum: float = 255.0) -> Normalization:
     """From 0…maximum to 0…1.
 
@@ -54,7 +54,7 @@ def unit(*, maximum: float = 255.0) -> Normalization:
     return _single(0.0, _positive(maximum))
 
 
-@NORMALIZATIONS.register(scaled=True)
+@NORMALIZATIONS.register(scaled=True, by_rows=True)
 def centred(*, maximum: float = 255.0) -> Normalization:
     """From 0…maximum to −1…1: ``(x / maximum − ½) / ½``.
 
@@ -66,7 +66,7 @@ def centred(*, maximum: float = 255.0) -> Normalization:
     return _single(_positive(maximum) / 2, maximum / 2)
 
 
-@NORMALIZATIONS.register("standardized")
+@NORMALIZATIONS.register("standardized", by_rows=True)
 def overall(
     x: Num[np.ndarray, " T *shape"],
     *,
@@ -96,7 +96,7 @@ def overall(
     return _single(middle, deviation + SPARE * maximum)
 
 
-@NORMALIZATIONS.register()
+@NORMALIZATIONS.register(by_rows=True)
 def per_pixel(
     x: Num[np.ndarray, " T *shape"], *, rows: Int[np.ndarray, " S"] | None = None
 ) -> Normalization:
@@ -120,7 +120,7 @@ def per_pixel(
     return _single(mean, np.sqrt(square) + SPARE)
 
 
-@NORMALIZATIONS.register()
+@NORMALIZATIONS.register(by_rows=True)
 def published(
     x: Num[np.ndarray, " T *shape"], *, maximum: float = 255.0, dataset: str
 ) -> Normalization:
@@ -170,6 +170,7 @@ def _moments(
     x: Num[np.ndarray, " T *shape"], rows: Int[np.ndarray, " S"] | None
 ) -> tuple[Float[np.ndarray, " *shape"], Float[np.ndarray, " *shape"]]:
     """Mean and variance of each pixel, in float64, some rows at a time."""
+    rows = None if rows is None else np.sort(rows)  # as files hold them
     count = len(x) if rows is None else len(rows)
     if not x.ndim or not count:
         raise ValueError("Pixels can be standardised by at least one image, not by none.")

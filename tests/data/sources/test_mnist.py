@@ -78,8 +78,8 @@ CORRUPTIONS = {
     "other dimensions": (LABELS, idx_bytes(IMAGES), "'00 00 08 03'"),
     "cut in the header": (IMAGES, idx_bytes(IMAGES)[:13], "after 13 of 16 bytes"),
     "cut in the values": (IMAGES, idx_bytes(IMAGES)[:-1], "holds 83 bytes"),
-    "trailing byte": (IMAGES, idx_bytes(IMAGES) + b"\0", "holds 85 bytes"),
-    "trailing labels": (LABELS, idx_bytes(LABELS) + b"\1\2", "holds 9 bytes"),
+    "trailing byte": (IMAGES, idx_bytes(IMAGES) + b"\0", "holds more than 84 bytes"),
+    "trailing labels": (LABELS, idx_bytes(LABELS) + b"\1\2", "holds more than 7 bytes"),
     "enormous header": (LABELS, b"\0\0\x08\1" + b"\xff" * 4, "4294967295"),
     "count mismatch": (LABELS, idx_bytes(LABELS[:-1]), "6 labels"),
     "label 10": (

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from demjax.cli import resuming
-from demjax.cli.parsing import Commands, help_of, pairs, take_options
+from demjax.cli.parsing import Commands, help_of, pairs, read_config, take_options
 from demjax.cli.run import devices_here, devices_of_run
-from demjax.experiment.config import read_preset, read_toml
+from demjax.experiment.config import read_preset
 from demjax.experiment.experiment import with_defaults
 from demjax.experiment.grids import VALIDATION, read_grid
 from demjax.experiment.overriding import override
@@ -152,8 +152,8 @@ def _spread(records: Sequence[Record], name: str) -> str:
 
 def _systems(parsed: argparse.Namespace, words: Sequence[str]) -> int | str:
     filed = read_preset(parsed.preset) if parsed.preset is not None else {}
-    filed = override(filed, read_toml(parsed.config)) if parsed.config else filed
     given, wanted = pairs(words), specified(parsed.algorithms)
+    filed = override(filed, read_config(parsed.config, given)) if parsed.config else filed
     if parsed.help:
         return help_of(parsed.parser, _options(wanted, filed, given))
     if parsed.out is None:

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -51,6 +52,20 @@ def take_options(parser: argparse.ArgumentParser, command: Callable[..., int | s
     parser.add_argument("--preset", metavar="NAME", help=f"options that go together: {names}")
 
 
+def read_config(path: Path, flags: Collection[str]) -> dict[str, Any]:
+    """Options of a TOML file; code of one's own that it names is told before it is run.
+
+    Args:
+        path: The file.
+        flags: Options that it does not decide.
+    """
+    found = read_toml(path)
+    for name, word in found.items():
+        if isinstance(word, str) and ".py:" in word and name not in flags:
+            print(f"demjax: {path} names {word}, whose code is run.", file=sys.stderr)
+    return found
+
+
 def read_given(
     parsed: argparse.Namespace,
     words: Sequence[str],
@@ -71,8 +86,8 @@ def read_given(
             cannot be read.
     """
     filed = read_preset(parsed.preset) if parsed.preset is not None else {}
-    filed = override(filed, read_toml(parsed.config)) if parsed.config else filed
     words_of = pairs(words)
+    filed = override(filed, read_config(parsed.config, words_of)) if parsed.config else filed
     chosen = {name: None if word == NOTHING else word for name, word in words_of.items()}
     together = {n: v for n, v in override(filed, chosen).items() if v is not None}
     options = all_options(with_defaults(together), tables)

@@ -124,7 +124,9 @@ def config(out):
     return tomllib.loads((out / "config.toml").read_text())
 
 
-def test_an_algorithm_of_ones_own_is_run_written_down_and_rerun(file, tmp_path, monkeypatch):
+def test_an_algorithm_of_ones_own_is_run_written_down_and_rerun(
+    file, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(file.parent)  # a path may be relative, and is kept absolute
     mine = ["--algorithm", "mine.py:mine", "--prox", 0.2]
     assert run(*SMALL, *mine, out=tmp_path / "mine") == 0
@@ -134,7 +136,10 @@ def test_an_algorithm_of_ones_own_is_run_written_down_and_rerun(file, tmp_path, 
     assert without_seconds(tmp_path / "mine") == without_seconds(tmp_path / "fedprox")
     monkeypatch.chdir(tmp_path)
     again = ["--config", tmp_path / "mine" / "config.toml", "--devices", 1]
+    capsys.readouterr()
     assert run(*again, out=tmp_path / "again") == 0
+    said = capsys.readouterr().err
+    assert f"config.toml names {file}:mine, whose code is run.\n" in said
     assert without_seconds(tmp_path / "again") == without_seconds(tmp_path / "mine")
     assert json.loads((tmp_path / "mine" / "summary.json").read_text())["status"] == "done"
     assert demjax("compare", tmp_path / "mine", tmp_path / "fedprox") == 0
@@ -142,13 +147,14 @@ def test_an_algorithm_of_ones_own_is_run_written_down_and_rerun(file, tmp_path, 
     assert labels == ["mine", "FedProx"]
 
 
-def test_another_algorithm_inherits_nothing_of_ones_own(file, tmp_path):
+def test_another_algorithm_inherits_nothing_of_ones_own(file, tmp_path, capsys):
     first = tmp_path / "config.toml"
     first.write_text(f'[algorithm]\nalgorithm = "{file}:mine"\nprox = 0.2\n')
     words = ["--config", first, "--algorithm", "fedavg", *SMALL]
     assert run(*words, out=tmp_path / "run") == 0
     assert config(tmp_path / "run")["algorithm"]["algorithm"] == "fedavg"
     assert "prox" not in config(tmp_path / "run")["algorithm"]
+    assert "whose code is run" not in capsys.readouterr().err
 
 
 def test_a_model_and_a_data_set_of_ones_own(file, tmp_path):

@@ -129,6 +129,48 @@ def test_rows_come_in_the_order_asked_for(order, how, tmp_path):
     assert isinstance(joined([read, X]), np.ndarray)
 
 
+ASKED = {
+    "the last": -1,
+    "from the end": [-1, 3, -70],
+    "a narrow type": np.array([69, 200 - 170], np.uint8),
+    "none": [],
+    "past the end": 70,
+    "before the beginning": [-71],
+    "a mask": np.arange(70) == 3,
+    "two axes": (3, 2),
+    "a table": [[1, 2], [3, 4]],
+    "no whole number": [1.5],
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_rows_that_are_not_there_are_refused_and_others_are_numpys(asked, tmp_path):
+    np.savez(tmp_path / "made.npz", y=Y, x=X, more=Y)  # so that bytes before and after are others'
+    read = load("npz", data_dir=tmp_path, by_rows=True, layout="as_is").x
+    rows = ASKED[asked]
+    if asked in ("the last", "from the end", "a narrow type", "none"):
+        np.testing.assert_array_equal(read[rows], X[np.array(rows, int)])
+    else:
+        with pytest.raises(IndexError, match="numbers from 0 to 69, in an array of one dimension"):
+            read[rows]
+
+
+def test_all_rows_are_gone_through_once(tmp_path):
+    npz(tmp_path, x=X, y=Y)
+    read = load("npz", data_dir=tmp_path, by_rows=True, layout="as_is").x
+    np.testing.assert_array_equal(list(read), X)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_what_is_not_divided_is_read_whole_where_it_is_placed(devices, tmp_path):
+    npz(tmp_path, x=X, y=Y)
+    read = load("npz", data_dir=tmp_path, by_rows=True)
+    some = made(read.x, read.y, iid(read.y, clients=4, seed=1), on_host=True)
+    with spread_over(devices):
+        np.testing.assert_array_equal(placed(some).x, some.x)
+        assert not isinstance(placed(some).x, RowsInFiles)
+
+
 def test_examples_that_clients_share_are_copied_where_they_lie(tmp_path):
     npz(tmp_path, x=X, y=Y)
     shared = Partition((np.array([0, 5]), np.array([5, 9])), (np.array([1]), np.array([0])))

@@ -106,7 +106,7 @@ def rows_of_file(
             if part.size:
                 first, last = int(rows[part[0]]), int(rows[part[-1]])
                 block = _bytes_of(file, offset + first * width, (last + 1 - first) * width, where)
-                held = np.frombuffer(block, dtype).reshape(-1, *shape[1:])
+                held = np.frombuffer(block, dtype).reshape(last + 1 - first, *shape[1:])
                 found[part] = held[rows[part] - first]
         return found
 

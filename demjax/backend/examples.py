@@ -71,6 +71,8 @@ def placed(clients: ClientData) -> ClientData:
         return clients
     if policy.divides_examples(clients.x.nbytes, devices_at_work()):
         return divided(clients)
+    if not isinstance(clients.x, jax.Array | np.ndarray):  # rows in files
+        clients = clients._replace(x=np.asarray(clients.x))
     return on_every_device(clients)
 
 

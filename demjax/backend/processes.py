@@ -41,7 +41,7 @@ class Together:
         count: How many there are.
         died: The first that was seen to die, if any.
         code: How the run ended here; but for 0 the others are not to go on.
-        agreed: Whether all were asked to end, and do so after the same round.
+        agreed: Whether all were asked to end, and this one did so in order, after the same round.
     """
 
     number: int
@@ -146,7 +146,7 @@ def together(
         if seen.code and not seen.agreed:
             seen._tell(_DIED, seen.number)
             time.sleep(HEARD)
-    if seen.agreed or not seen.code:
+    if seen.died is None and (seen.agreed or not seen.code):
         seen._tell(_DONE, 0)
         jax.distributed.shutdown()
 

@@ -60,8 +60,10 @@ def read_config(path: Path, flags: Collection[str]) -> dict[str, Any]:
         flags: Options that it does not decide.
     """
     found = read_toml(path)
-    for name, word in found.items():
-        if isinstance(word, str) and ".py:" in word and name not in flags:
+    for name, value in found.items():
+        words = value if isinstance(value, tuple) else (value,)
+        named = [word for word in words if isinstance(word, str) and ".py:" in word]
+        for word in named if name not in flags else ():
             print(f"demjax: {path} names {word}, whose code is run.", file=sys.stderr)
     return found
 

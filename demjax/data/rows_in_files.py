@@ -52,10 +52,22 @@ class RowsInFiles:
         return self.shape[0]
 
     def __getitem__(self, rows: Any) -> Num[np.ndarray, " ..."]:
-        """A row, a slice of rows, or those of an array of numbers, in its order."""
-        if isinstance(rows, slice):
-            rows = np.arange(*rows.indices(len(self)))
-        rows = np.asarray(rows)
+        """A row, a slice of rows, or those of an array of numbers, in its order.
+
+        Raises:
+            IndexError: If they are anything else, or there is no such row.
+        """
+        count, several_axes = len(self), isinstance(rows, tuple)
+        rows = np.arange(*rows.indices(count)) if isinstance(rows, slice) else np.asarray(rows)
+        whole = rows.dtype.kind in "iu" or not rows.size
+        several_axes = several_axes or rows.ndim > 1
+        if not whole or several_axes or ((rows < -count) | (rows >= count)).any():
+            raise IndexError(
+                f"Rows in files are asked for by numbers from 0 to {count - 1}, in an array of one "
+                "dimension; possible is np.asarray, and then any other part of it."
+            )
+        rows = rows.astype(np.int64)
+        rows = np.where(rows < 0, rows + count, rows)
         if not rows.ndim:
             return self.read(rows[None])[0]
         found = _aligned((len(rows), *self.shape[1:]), self.dtype)
@@ -94,7 +106,7 @@ def rows_of_file(
             if part.size:
                 first, last = int(rows[part[0]]), int(rows[part[-1]])
                 block = _bytes_of(file, offset + first * width, (last + 1 - first) * width, where)
-                held = np.frombuffer(block, dtype).reshape(-1, *shape[1:])
+                held = np.frombuffer(block, dtype).reshape(last + 1 - first, *shape[1:])
                 found[part] = held[rows[part] - first]
         return found
 

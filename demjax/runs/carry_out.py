@@ -173,8 +173,6 @@ def carry_out(
             plan |= {"compiled": compiled, **shown, "stop": stop.after_round}
             found_there = moments(built.algorithm, task, clients, **plan, resumed=states.pop())
             code = recorder.record(found_there)
-            if seen is not None:
-                seen.agreed = stop()
             if here and code == DONE and every is None:  # of an interruption that is made up for
                 run_folder.forget_checkpoints(out)
             if alone or not stop():

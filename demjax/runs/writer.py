@@ -151,6 +151,8 @@ class Recorder:
                     if self.writes:
                         self._keep(moment, time.perf_counter() - begin)
         stopped = self.stop() and len(self.round_seconds) < self.resolved.rounds
+        if stopped and self.together is not None:
+            self.together.agreed = True  # only here: the others wait for who ended on the way
         return self._interrupted(self.terminated()) if stopped else Ending()
 
     def _interrupted(self, terminated: bool) -> Ending:

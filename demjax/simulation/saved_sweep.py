@@ -53,6 +53,7 @@ def in_pieces(run: Any, shared: Any, experiments: Any, *, piece: int, folder: Pa
             f"A sweep of {jax.process_count()} processes cannot be saved; possible is a sweep in "
             "each of them, of some of the experiments, or checkpoint=None."
         )
+    shared = jax.tree.map(jnp.asarray, shared)  # numbers of Python's, too
     count = jax.tree.leaves(experiments)[0].shape[0]
     piece = min(piece, count)
     rows = [np.minimum(np.arange(n, n + piece), count - 1) for n in range(0, count, piece)]
@@ -97,7 +98,7 @@ def _known(folder: Path, place: int, identity: Mapping[str, str], shapes: Any) -
         warnings.warn(
             f"Results {place} of the sweep in {folder} are broken ({why}) and found again.",
             RuntimeWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
         return None
     for name, of in DIFFERS.items():
@@ -117,7 +118,7 @@ def _saved(folder: Path, place: int, results: Any, identity: Mapping[str, str]) 
         warnings.warn(
             f"Results of the sweep cannot be saved in {folder}: {reason_of(error)}. It goes on.",
             RuntimeWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
         return False
     return True

@@ -157,6 +157,14 @@ def test_another_algorithm_inherits_nothing_of_ones_own(file, tmp_path, capsys):
     assert "whose code is run" not in capsys.readouterr().err
 
 
+def test_code_that_a_config_names_in_a_list_is_told(tmp_path, capsys):
+    (tmp_path / "c.toml").write_text('extra = ["gone.py:one", "also/gone.py:two"]\nrounds = 1\n')
+    assert run("--config", tmp_path / "c.toml", *SMALL, out=tmp_path / "run") == 2
+    said = capsys.readouterr().err
+    assert "c.toml names gone.py:one, whose code is run.\n" in said
+    assert "c.toml names also/gone.py:two, whose code is run.\n" in said
+
+
 def test_a_model_and_a_data_set_of_ones_own(file, tmp_path):
     model = ["--model", f"{file}:Net", "--width", 5]
     dataset = ["--dataset", f"{file}:pair", "--spread", 3.0]

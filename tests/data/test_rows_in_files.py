@@ -3,6 +3,7 @@
 import gzip
 import tracemalloc
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from demjax.data import (
 from demjax.data import rows_in_files as by_rows
 from demjax.data.client_data import Partition
 from demjax.data.rows_in_files import RowsInFiles, changed, joined, taken
+from demjax.data.sources.idx import read_idx
 
 RNG = np.random.default_rng(3)
 X, Y = RNG.integers(256, size=(70, 9, 8), dtype=np.uint8), np.arange(70) % 10
@@ -129,6 +131,48 @@ def test_rows_come_in_the_order_asked_for(order, how, tmp_path):
     assert isinstance(joined([read, X]), np.ndarray)
 
 
+ASKED = {
+    "the last": -1,
+    "from the end": [-1, 3, -70],
+    "a narrow type": np.array([69, 200 - 170], np.uint8),
+    "none": [],
+    "past the end": 70,
+    "before the beginning": [-71],
+    "a mask": np.arange(70) == 3,
+    "two axes": (3, 2),
+    "a table": [[1, 2], [3, 4]],
+    "no whole number": [1.5],
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_rows_that_are_not_there_are_refused_and_others_are_numpys(asked, tmp_path):
+    np.savez(tmp_path / "made.npz", y=Y, x=X, more=Y)  # so that bytes before and after are others'
+    read = load("npz", data_dir=tmp_path, by_rows=True, layout="as_is").x
+    rows = ASKED[asked]
+    if asked in ("the last", "from the end", "a narrow type", "none"):
+        np.testing.assert_array_equal(read[rows], X[np.array(rows, int)])
+    else:
+        with pytest.raises(IndexError, match="numbers from 0 to 69, in an array of one dimension"):
+            read[rows]
+
+
+def test_all_rows_are_gone_through_once(tmp_path):
+    npz(tmp_path, x=X, y=Y)
+    read = load("npz", data_dir=tmp_path, by_rows=True, layout="as_is").x
+    np.testing.assert_array_equal(list(read), X)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_what_is_not_divided_is_read_whole_where_it_is_placed(devices, tmp_path):
+    npz(tmp_path, x=X, y=Y)
+    read = load("npz", data_dir=tmp_path, by_rows=True)
+    some = made(read.x, read.y, iid(read.y, clients=4, seed=1), on_host=True)
+    with spread_over(devices):
+        np.testing.assert_array_equal(placed(some).x, some.x)
+        assert not isinstance(placed(some).x, RowsInFiles)
+
+
 def test_examples_that_clients_share_are_copied_where_they_lie(tmp_path):
     npz(tmp_path, x=X, y=Y)
     shared = Partition((np.array([0, 5]), np.array([5, 9])), (np.array([1]), np.array([0])))
@@ -167,6 +211,26 @@ def test_what_is_wrong_with_inputs_is_said_before_any_is_used(tmp_path):
     path.write_bytes(b"")
     with pytest.raises(ValueError, match=r"made\.npz became shorter while it was read"):
         np.asarray(read)
+
+
+@pytest.mark.parametrize("by_rows", [False, True])
+def test_a_member_that_is_shorter_than_it_says_is_not_read(by_rows, tmp_path):
+    npz(tmp_path, x=X[:-1], y=Y)
+    path, size = tmp_path / "made.npz", 128 + X.nbytes
+    content = bytearray(path.read_bytes().replace(b"(69, 9, 8)", b"(70, 9, 8)"))
+    begin = content.find(b"PK\x01\x02")  # of the directory, whose first member is x
+    with zipfile.ZipFile(path) as archive, archive.open("x.npy") as file:
+        whole = file.read().replace(b"(69, 9, 8)", b"(70, 9, 8)")
+    content[begin + 16 : begin + 20] = zlib.crc32(whole).to_bytes(4, "little")
+    content[begin + 24 : begin + 28] = size.to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"x\.npy in .* is cut off, so it is not read"):
+        load("npz", data_dir=tmp_path, by_rows=by_rows)
+
+
+def test_images_of_no_pixels_are_read(tmp_path):
+    (tmp_path / "none").write_bytes(idx_bytes(X[:5, :0, :0]))
+    assert np.asarray(read_idx(tmp_path / "none", dimensions=3, by_rows=True)).shape == (5, 0, 0)
 
 
 def test_arrays_in_fortrans_order_are_read_whole(tmp_path):

@@ -11,6 +11,8 @@ import pytest
 import tiny
 
 from demjax import demlearn, fedavg, local_training, measure, watch
+from demjax.backend.processes import Together
+from demjax.backend.signals import Terminated
 from demjax.plots.record import read as record_of
 from demjax.report.folder import read as report_of
 from demjax.runs.exits import first_line
@@ -132,3 +134,25 @@ def test_a_run_that_is_stopped_is_measured_once_more_and_ends_with_130(tmp_path,
     assert [row["round"] for row in rows] == ["0", "2"]
     assert json.loads((tmp_path / "summary.json").read_text())["status"] == "interrupted"
     assert "Interrupted after 2 rounds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_who_is_interrupted_on_its_way_to_the_end_does_not_let_the_others_wait(again, tmp_path):
+    task, clients, together = tiny.task(), tiny.clients(), Together(1, 2)
+    algorithm = fedavg(local_training(task, optax.sgd(0.1), epochs=1, batch_size=4))
+    resolved = SimpleNamespace(rounds=9, clients=len(tiny.SIZES), algorithm="fedavg")
+    stop = {"stop": lambda: True}  # as all processes found together
+
+    def moments():
+        for moment in watch(algorithm, task, clients, rounds=9, key=jax.random.key(0), **stop):
+            if again:
+                raise Terminated
+            yield moment
+
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        told = {**stop, "terminated": lambda: True, "together": together}
+        assert Recorder(tmp_path, resolved, **told).record(moments()) == 143
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert together.agreed is not again

@@ -58,6 +58,24 @@ def test_broken_results_are_found_again_and_that_is_said(tmp_path):
         same(sweep(drawn, EXPERIMENTS, SHARED, checkpoint=tmp_path), wanted)
 
 
+def test_warnings_name_the_line_that_swept(tmp_path):
+    sweep(drawn, EXPERIMENTS, SHARED, checkpoint=tmp_path)
+    (tmp_path / "round-3.json").write_text("")
+    with pytest.warns(RuntimeWarning, match="Results 3") as told:
+        sweep(drawn, EXPERIMENTS, SHARED, checkpoint=tmp_path)
+    assert told[0].filename == __file__
+
+
+@pytest.mark.parametrize("shared", [2.5, 3, True, [1.0, 2.0], np.arange(3.0)])
+def test_what_is_shared_can_be_numbers_of_pythons(shared, tmp_path):
+    def scaled(experiment, shared):
+        return experiment["rate"] * jnp.asarray(shared)
+
+    wanted = sweep(scaled, EXPERIMENTS, shared)
+    same(wanted, sweep(scaled, EXPERIMENTS, shared, checkpoint=tmp_path))
+    same(wanted, sweep(scaled, EXPERIMENTS, shared, checkpoint=tmp_path))
+
+
 def test_results_of_another_sweep_are_refused(tmp_path):
     sweep(drawn, EXPERIMENTS, SHARED, checkpoint=tmp_path)
     with pytest.raises(ValueError, match="of other experiments or data; possible is the same"):

@@ -82,8 +82,8 @@ def cached(
     if _states(files) == before:  # else the key may be another content's
         with contextlib.suppress(OSError):
             _keep(dataset, entry)
-            if by_rows:
-                return _entry(entry, name, by_rows=True) or dataset
+        if by_rows:  # also where another process was faster
+            return _entry(entry, name, by_rows=True) or dataset
     return dataset
 
 

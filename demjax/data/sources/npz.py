@@ -7,6 +7,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -202,8 +203,9 @@ def _rows(path: Path, name: str) -> Any:
     with zipfile.ZipFile(path) as archive:
         member = archive.getinfo(f"{name}.npy")
         with archive.open(member) as packed:
-            while packed.read(_AT_ONCE):
-                pass
+            held = sum(map(len, iter(partial(packed.read, _AT_ONCE), b"")))
+        if held != member.file_size:
+            raise ValueError(f"{name}.npy in {path} is cut off, so it is not read.")
         if member.compress_type != zipfile.ZIP_STORED:
             return npy_rows(archive.open(member), where)
     file = path.open("rb")

@@ -11,6 +11,7 @@ import pytest
 from partitions_alike import failure
 
 from demjax.data.dataset import Dataset
+from demjax.data.rows_in_files import RowsInFiles
 from demjax.data.sources.cache import cached, default_folder
 
 
@@ -102,6 +103,19 @@ def test_a_damaged_entry_is_made_again(source, folder, damaged, how):
     assert (entry_of(folder) / damaged).read_bytes() == whole
     same(source.cached(folder), first)
     assert source.times == 2
+
+
+def test_where_another_process_was_faster_rows_are_read_from_what_it_kept(source, folder):
+    other = Source(source.root)
+
+    def read():
+        other.cached(folder)
+        return source.read()
+
+    given = {"name": "made-up", "root": source.root, "files": source.files, "folder": folder}
+    found = cached(read, **given, by_rows=True)
+    assert isinstance(found.x, RowsInFiles)
+    np.testing.assert_array_equal(found.x, source.read().x)
 
 
 def test_bad_data_are_not_kept(source, folder):

@@ -110,13 +110,14 @@ def largest(known: list[dict], device: str, model: str, devices: int, algorithm:
         if asked_for(plan, "largest")[1:] == (model, devices, algorithm):
             each = plan["needs_bytes"] * devices / plan["clients"]
     clients = int(memory * (1 - LARGEST_BESIDE) / each)  # of one device
-    while True:
+    for tries in range(5):
         found = planned(device, model, clients * devices, devices, algorithm)
         used = found["needs_bytes"] / memory
-        if found["fits"] and used >= LARGEST_LEAST:
+        if found["fits"] and (used >= LARGEST_LEAST or tries == 4):
             return found
         print(f"{device}, {model}: {clients:,} a device would be {used:.3f} of it", flush=True)
         clients = int(clients * LARGEST_AIM / used)
+    sys.exit(f"{device}, {model}, {devices} devices: no number of clients was found that fits.")
 
 
 def asked_for(plan: dict, table: str) -> tuple:

@@ -45,9 +45,10 @@ def rows_of_systems(
         ax.tick_params(axis="y", length=0)
     axes[0].set_yticks(range(len(order)), labels, parse_math=False)
     axes[0].set_ylim(len(order) - 0.5, -0.5)
-    most = max(len(one.records) for one in several)
-    seeds = f"; dot: mean of {most} seeds, line: least to most" if most > 1 else ""
-    figure.supxlabel(f"last measurement{seeds}", fontsize=7)
+    counts = sorted({len(one.records) for one in several})
+    seeds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
+    words = f"; dot: mean of {seeds} seeds, line: least to most" if counts[-1] > 1 else ""
+    figure.supxlabel(f"last measurement{words}", fontsize=7)
     return axes
 
 

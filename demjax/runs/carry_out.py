@@ -89,7 +89,10 @@ def carry_out(
     if widths is not None:
         clients = widened(clients, *widths)
     present = memory.free()  # before the data lie there, which what is needed counts
-    clients = placed(clients)
+    try:
+        clients = placed(clients)
+    except jax.errors.JaxRuntimeError as error:
+        return say(f"The data cannot be put on the devices: {first_line(error)}", FAILED)
     plan: dict[str, Any] = {
         "rounds": resolved.rounds,
         "key": jax.random.key(resolved.seed),  # of all randomness but the partition

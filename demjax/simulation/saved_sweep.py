@@ -20,8 +20,9 @@ from demjax.simulation.whole import being_traced
 
 DIFFERS = {
     "demjax": "of another version of demjax",
+    "jax": "under another JAX or on another platform",
     "data": "of other experiments or data",
-    "program": "of another function, JAX, chunk or number of devices",
+    "program": "of another function, chunk or number of devices",
 }
 """What is said of results that a sweep does not go on behind."""
 
@@ -60,8 +61,9 @@ def in_pieces(run: Any, shared: Any, experiments: Any, *, piece: int, folder: Pa
     lowered = run.lower(shared, _some(experiments, rows[0]))
     identity = {
         "demjax": __version__,
+        "jax": f"{jax.__version__}, {jax.default_backend()}",
         "program": hashlib.sha256(lowered.as_text().encode()).hexdigest(),
-        "data": digest_of(_plain((shared, experiments))),
+        "data": digest_of(_plain((shared, experiments)), whole=True),
     }
     shapes = jax.tree.map(lambda one: jax.ShapeDtypeStruct(one.shape, one.dtype), lowered.out_info)
     found, program, kept = [], None, True

@@ -82,9 +82,20 @@ def test_results_of_another_sweep_are_refused(tmp_path):
         sweep(drawn, EXPERIMENTS, SHARED + 1, checkpoint=tmp_path)
     with pytest.raises(ValueError, match="of other experiments or data"):
         sweep(drawn, grid(seed=[0, 1, 2, 3, 5], rate=[0.5]), SHARED, checkpoint=tmp_path)
-    with pytest.raises(ValueError, match="of another function"):
+    with pytest.raises(ValueError, match="of another function, chunk"):
         sweep(lambda *given: (drawn(*given)[0] * 2, drawn(*given)[1]), EXPERIMENTS, SHARED,
               checkpoint=tmp_path)  # fmt: skip
+
+
+def test_one_number_of_much_that_is_shared_counts(tmp_path):
+    def summed(experiment, shared):
+        return experiment["rate"] * shared.sum()
+
+    much = np.zeros(2**24 + 1, np.float32)
+    sweep(summed, EXPERIMENTS, much, checkpoint=tmp_path)
+    much[5] = 7
+    with pytest.raises(ValueError, match="of other experiments or data"):
+        sweep(summed, EXPERIMENTS, much, checkpoint=tmp_path)
 
 
 def test_a_folder_that_cannot_be_and_a_sweep_that_is_compiled_get_a_sentence(tmp_path):

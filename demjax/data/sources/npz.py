@@ -185,7 +185,8 @@ def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo)
     if member.file_size > max(_LARGE, _MOST_TIMES * member.compress_size):
         raise ValueError(
             f"{name} in {path} unpacks from {member.compress_size} bytes to {member.file_size}, "
-            "which no data do, so it is not read; possible is a file that is not compressed."
+            f"more than {_MOST_TIMES} times as much, so it is not read; possible is a file that is "
+            "not compressed."
         )
 
 

@@ -221,7 +221,7 @@ def test_an_array_that_unpacks_without_end_is_refused_before_it_is_unpacked(tmp_
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("y.npy", npy(Y))
         archive.writestr("x.npy", header((2, 2**27)) + bytes(2**28))
-    failure(lambda: npz(data_dir=path), path, "x.npy", "unpacks from", "which no data do")
+    failure(lambda: npz(data_dir=path), path, "x.npy", "unpacks from", "more than 200 times")
 
 
 def test_a_file_with_something_before_the_archive_is_read_as_the_archive(tmp_path):

@@ -227,3 +227,8 @@ def _check_value(path: Path, name: str, value: Any) -> None:
             f"The config file {path} holds the option {name!r} as {short(value)}; possible is a "
             "single value, or a list of them."
         )
+    if any(isinstance(one, int) and abs(one) >= 2**63 for one in several):
+        raise ValueError(
+            f"The config file {path} holds the option {name!r} as a whole number of more than 64 "
+            "bits, which TOML does not have; possible is a smaller one."
+        )

@@ -65,6 +65,7 @@ def test_a_file_has_a_table_for_each_subject_and_no_default_is_implied():
         ("[data.more]\nclients = 3", "'more' as .*possible is a single value"),
         ("clients = 3\n[run]\nrounds = 3", "'clients' outside of a table; possible are the tables"),
         ("[data]\ndataset = 'digit'", "perhaps 'digits' was meant"),
+        (f"[run]\nrounds = 0x{'f' * 5000}", "'rounds' as a whole number of more than 64 bits"),
         ("[algorithm]\nalgorithm = 'fedavg'\nprox = 0.1", "'prox' in the table 'algorithm'"),
         ("[clustering]\nmetric = 'cosine'\nlevel = 3", "perhaps 'levels' was meant"),
         ("[run]\nrounds = 'ten'", r"config\.toml cannot be .* rounds needs a whole .* 'ten' was"),

@@ -31,7 +31,7 @@ def check_info(folder: Path) -> None:
     try:
         info = json.loads(path.read_text("utf-8"))
         found = info["fileFormat"]
-        templates = [split.get("filepathTemplate", "") for split in info["splits"]]
+        templates = [str(split.get("filepathTemplate")) for split in info["splits"]]
     except (OSError, *_NOT_AS_WRITTEN) as error:
         raise ValueError(f"{path} cannot be read, or is not as TFDS writes it.") from error
     if found != "array_record":

@@ -87,6 +87,9 @@ def test_other_formats_other_images_and_paths_that_lead_away_are_refused(tmp_pat
     splits = [split | {"filepathTemplate": "../{SPLIT}"} for split in good["splits"]]
     path.write_text(json.dumps(good | {"splits": splits}))
     failure(lambda: prepared("mnist", data_dir=tmp_path), path, "not in its folder")
+    splits = [split | {"filepathTemplate": None} for split in good["splits"]]
+    path.write_text(json.dumps(good | {"splits": splits}))
+    assert len(prepared("mnist", data_dir=tmp_path).x)  # null is TFDS's own name for its files
     for text in ("{", "[]", "{}", '{"fileFormat": "array_record", "splits": [1]}'):
         path.write_text(text)
         failure(lambda: prepared("mnist", data_dir=tmp_path), path)

@@ -20,7 +20,7 @@ from demjax.simulation.whole import being_traced
 
 DIFFERS = {
     "demjax": "of another version of demjax",
-    "jax": "under another JAX or on another platform",
+    "jax": "under another JAX or on another device",
     "data": "of other experiments or data",
     "program": "of another function, chunk or number of devices",
 }
@@ -61,7 +61,7 @@ def in_pieces(run: Any, shared: Any, experiments: Any, *, piece: int, folder: Pa
     lowered = run.lower(shared, _some(experiments, rows[0]))
     identity = {
         "demjax": __version__,
-        "jax": f"{jax.__version__}, {jax.default_backend()}",
+        "jax": f"{jax.__version__}, {jax.devices()[0].device_kind}",
         "program": hashlib.sha256(lowered.as_text().encode()).hexdigest(),
         "data": digest_of(_plain((shared, experiments)), whole=True),
     }

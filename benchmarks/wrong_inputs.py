@@ -159,7 +159,8 @@ def table(result: dict[str, Any]) -> str:
         f"{len(cases)} cases, {len(bad)} not as expected; "
         f"{sum(one['trace'] for one in cases)} with a trace. "
         f"{machine['cpu']}, {machine['cores']} cores; Python {versions['python']}, JAX "
-        f"{versions['jax']}.",
+        f"{versions['jax']}. MB is the most that a process had, and no less than what the one that "
+        "starts it has, of which it begins as a copy. Two ran at once, and other work beside them.",
         "",
         "| what is wrong | command | code | says | s | MB | wrong |",
         "|---|---|---|---|---|---|---|",

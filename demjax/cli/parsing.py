@@ -12,7 +12,7 @@ from demjax.experiment.experiment import not_taken, with_defaults
 from demjax.experiment.overriding import override
 from demjax.experiment.systems import NOTHING, word_read
 from demjax.experiment.tables import TABLES, all_options
-from demjax.registry import REQUIRED, Option, slot_of
+from demjax.registry import REQUIRED, Option, code_in, slot_of
 
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"
 """What each command adds its parser to."""
@@ -61,9 +61,7 @@ def read_config(path: Path, flags: Collection[str]) -> dict[str, Any]:
     """
     found = read_toml(path)
     for name, value in found.items():
-        words = value if isinstance(value, tuple) else (value,)
-        named = [word for word in words if isinstance(word, str) and ".py:" in word]
-        for word in named if name not in flags else ():
+        for word in code_in(value) if name not in flags else ():
             print(f"demjax: {path} names {word}, whose code is run.", file=sys.stderr)
     return found
 

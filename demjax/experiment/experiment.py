@@ -17,6 +17,7 @@ from demjax.registry import (
     Slot,
     accepts,
     check_value,
+    code_in,
     expand,
     nearest,
     slot_of,
@@ -76,8 +77,8 @@ def resolve(given: Mapping[str, Any], *, tables: tuple[str, ...] = tuple(TABLES)
         if slot_of(options[name]) is None and name not in PATHS:
             continue
         if isinstance(value, tuple):
-            values[name] = tuple(_absolute(word) if ".py:" in word else word for word in value)
-        elif isinstance(value, str) and (name in PATHS or ".py:" in value):
+            values[name] = tuple(_absolute(word) if code_in(word) else word for word in value)
+        elif isinstance(value, str) and (name in PATHS or code_in(value)):
             values[name] = _absolute(value)
     check_together(values, given)
     return Experiment(values, {name: option.table for name, option in options.items()}, given)
@@ -147,7 +148,7 @@ def names_owners(dataset: Any) -> bool | None:
     """Whether a data set names owners; ``None`` where only the data tell."""
     if not isinstance(dataset, str):
         return False
-    return DATASETS.find(dataset).facts.get("natural", None if ".py:" in dataset else False)
+    return DATASETS.find(dataset).facts.get("natural", None if code_in(dataset) else False)
 
 
 def not_taken(name: str, given: Mapping[str, Any], options: Mapping[str, Option]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from demjax.experiment.experiment import not_taken, with_defaults
 from demjax.experiment.overriding import override
 from demjax.experiment.tables import all_options
-from demjax.registry import ALGORITHMS, Option, expand, read_word
+from demjax.registry import ALGORITHMS, Option, code_in, expand, read_word
 
 Read = Callable[[Option, Any], Any]
 """Makes of what was given an option's value: of a word, or, in Python, of the value itself."""
@@ -127,7 +127,7 @@ def _named(option: str) -> str:
 
 def _goes_on(word: str, before: str, options: Mapping[str, str]) -> bool:
     """Whether a word goes on with the values of the last option of the system before it."""
-    if not options or word in ALGORITHMS or ".py:" in word:
+    if not options or word in ALGORITHMS or code_in(word):
         return False
     known = expand(ALGORITHMS.find(before).make, options, given=ALGORITHMS.given)
     option = known.get(list(options)[-1])

@@ -22,6 +22,7 @@ from demjax.registry import (
     Option,
     Range,
     Slot,
+    code_in,
     expand,
     slot_of,
 )
@@ -231,7 +232,7 @@ def all_options(
         others = {name for part in parts if part is not here for name in part}
         for choice in here.values():
             slot = slot_of(choice)
-            if slot is not None and isinstance(choice.default, str) and ".py:" in choice.default:
+            if slot is not None and code_in(choice.default):
                 check_apart(choice.default, slot.options(choice.default, values), others)
         found |= {name: option for name, option in here.items() if name not in found}
     return found

@@ -12,6 +12,7 @@ from demjax.experiment.tables import all_options
 from demjax.plots.labels_by_client import heat_map, label_counts, tick
 from demjax.plots.record import Record, Run, places_of, read
 from demjax.plots.style import COLUMN, FILLS, GREY, IMAGE, Axes, axes_or_new, style
+from demjax.registry import code_in
 
 
 def held(
@@ -31,7 +32,7 @@ def held(
     if record.folder is None or not (record.folder / PARTITION).exists() or not record.options:
         raise ValueError(f"The run {record.name} does not hold which examples each client has.")
     options = _data_options(record)
-    if own := [word for word in options.values() if isinstance(word, str) and ".py:" in word]:
+    if own := [word for value in options.values() for word in code_in(value)]:
         raise ValueError(
             f"The run {record.name} has its examples by {own[0]}, whose code is not run to draw "
             "them; possible is demjax.plots.labels_by_group with counts."
@@ -50,7 +51,7 @@ def held(
 
 def _data_options(record: Record) -> dict[str, Any]:
     """Those options of a run that decide who has what, as far as this version knows them."""
-    codes = [one for one in record.options.values() if isinstance(one, str) and ".py:" in one]
+    codes = any(map(code_in, record.options.values()))
     known = all_options({} if codes else with_defaults(record.options), ("run", "data"))
     return {name: value for name, value in record.options.items() if name in known}
 

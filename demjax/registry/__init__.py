@@ -12,7 +12,7 @@ takes besides. A new *kind* of choice is a line in ``kinds``; what is chosen doe
 """
 
 from demjax.registry.calls import configurable
-from demjax.registry.choices import Choice, Registry, Slot, call, expand, slot_of
+from demjax.registry.choices import Choice, Registry, Slot, call, code_in, expand, slot_of
 from demjax.registry.kinds import (
     ALGORITHMS,
     ATTACKS,
@@ -67,6 +67,7 @@ __all__ = [
     "check_number",
     "check_value",
     "check_whole",
+    "code_in",
     "configurable",
     "expand",
     "nearest",

@@ -107,7 +107,7 @@ class Registry(Chooses):
 
     def find(self, name: str) -> Choice:
         """The choice of a name, or the function of a user's file: ``path/to/mine.py:mine``."""
-        if ".py:" in name:
+        if code_in(name):
             from demjax.registry.user_files import from_file
 
             return from_file(name, self)
@@ -198,9 +198,15 @@ def expand(
     return found
 
 
+def code_in(value: Any) -> list[str]:
+    """Those words of an option's value that name code of one's own: ``path/to/mine.py:mine``."""
+    words = value if isinstance(value, tuple | list) else (value,)
+    return [word for word in words if isinstance(word, str) and ".py:" in word]
+
+
 def check_apart(choice: str, brought: Iterable[str], others: Iterable[str]) -> None:
     """Refuse a choice from a user's file that has an option of a name that another has."""
-    for name in sorted(set(brought) & set(others)) if ".py:" in choice else ():
+    for name in sorted(set(brought) & set(others)) if code_in(choice) else ():
         raise ValueError(
             f"{choice!r} has an argument {name!r}, which is another option of this run; possible "
             "is another name for it."

@@ -12,6 +12,7 @@ from demjax.registry import (
     Registry,
     Slot,
     call,
+    code_in,
     configurable,
     expand,
     slot_of,
@@ -210,3 +211,18 @@ def test_the_signature_is_spelled_out():
     ]
     assert inspect.signature(made).parameters["dashes"].default == 0
     assert made.__doc__ == drawing.__doc__
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("mine.py:f", ["mine.py:f"]),
+        (("fairness", "a/b.py:g"), ["a/b.py:g"]),
+        (["x.py:h"], ["x.py:h"]),
+        ("fedavg", []),
+        (0.5, []),
+        (None, []),
+    ],
+)
+def test_code_is_found_in_words_and_lists_of_them(value, named):
+    assert code_in(value) == named

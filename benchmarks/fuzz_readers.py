@@ -148,6 +148,18 @@ def _write_run(folder: Path) -> None:
     drawn_folders.made_run(folder / "run", clients=6, cut=(3, 2))
 
 
+def _all(*readings: Callable[[], object]) -> None:
+    """Read in all of these ways, also where one of them ends in a sentence, which is then told."""
+    told = []
+    for reading in readings:
+        try:
+            reading()
+        except ValueError as error:
+            told.append(error)
+    if told:
+        raise told[0]
+
+
 def _read_run(folder: Path) -> None:
     from demjax.plots.record import read as record
     from demjax.report.folder import read
@@ -158,19 +170,12 @@ def _read_run(folder: Path) -> None:
 
     out = folder / "run"
     by_options(folder)
-    told = []
-    for reading in (
+    _all(
         lambda: compare([out]),
         lambda: page([read(out), read(out)]),
         lambda: record(out),
         lambda: scores_of(out, "c_spe"),
-    ):
-        try:
-            reading()
-        except ValueError as error:
-            told.append(error)
-    if told:
-        raise told[0]
+    )
 
 
 def _read_figures(folder: Path) -> None:
@@ -196,17 +201,10 @@ def _read_tables(folder: Path) -> None:
     from demjax.clients.dropouts import read_trace
     from demjax.hierarchy.given import given_tree
 
-    told = []
-    for reading in (
+    _all(
         lambda: read_trace(str(folder / "trace.csv"), 4),
         lambda: given_tree("A tree", None, "order", str(folder / "tree.csv"), usual=(2,)),
-    ):
-        try:
-            reading()
-        except ValueError as error:
-            told.append(error)
-    if told:
-        raise told[0]
+    )
 
 
 TREE = {

@@ -68,7 +68,8 @@ def load(
     """
     choice = DATASETS.find(name)
     if "files" not in choice.facts:
-        made = call(choice, DATASETS, options, clients=clients, seed=seed, data_dir=data_dir)
+        given = {"clients": clients, "seed": seed, "data_dir": data_dir, "by_rows": by_rows}
+        made = call(choice, DATASETS, options, **given)
         found = as_dataset(made, name)
     else:
         kept = default_folder() if cache_dir is None else Path(cache_dir) if cache_dir else None

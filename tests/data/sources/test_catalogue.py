@@ -100,3 +100,16 @@ def test_bad_data_are_refused_again_and_never_kept(tmp_path):
     assert len(load("leaf", data_dir=folder, cache_dir=cache).y) == 3
     write(path, {"u": (some(2)[0], [0, -1])})  # the good entry is not for these
     failure(lambda: load("leaf", data_dir=folder, cache_dir=cache), path, "label -1")
+
+
+@pytest.mark.parametrize("by_rows", [False, True])
+def test_a_function_of_ones_own_is_told_whether_rows_are_read(by_rows, tmp_path):
+    """It may ask for that, as for the folder; an argument of this name is no option of it."""
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import numpy as np\n"
+        "def two(*, by_rows=None):\n"
+        "    return np.full((4, 2), float(by_rows), np.float32), np.array([0, 1, 0, 1])\n"
+    )
+    found = load(f"{file}:two", by_rows=by_rows)
+    assert np.asarray(found.x).tolist() == [[float(by_rows)] * 2] * 4

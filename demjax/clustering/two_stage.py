@@ -4,12 +4,17 @@ For clients so many that their distances from one another, ``N²`` numbers, take
 much memory. What is near the leaves of the dendrogram is coarse, what is near the root is not.
 """
 
+from collections.abc import Callable
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from demjax.backend import policy
-from demjax.backend.sharding import over_clients
+from demjax.backend.blocks import fold
+from demjax.backend.sharding import everywhere, over_clients
 from demjax.clustering.dendrogram import cophenetic_correlation
 from demjax.clustering.distances import sqeuclidean
 from demjax.clustering.linkage import Method, as_scipy, linkage_of_parts
@@ -42,10 +47,11 @@ def two_stage_linkage(
     count = points.shape[0]
     if count == 1:
         return jnp.zeros((0, 4), jnp.float32), jnp.float32(jnp.nan)
-    points, finite = _made_safe(points, kind)
-    order = jnp.argsort(points[:, 0])
+    points, finite = _made_finite(points, kind)
+    order = jnp.argsort(jnp.where(finite, everywhere(points[:, 0]), jnp.inf))
     places = jnp.round(jnp.linspace(0, count - 1, min(centroids, count))).astype(jnp.int32)
     seeds = order[places]
+    points = _made_safe(points, finite, seeds, kind)
     own, mean, size = _gathered(points, seeds)
     apart = _squares(points, mean, own)
     spread = jnp.zeros_like(size).at[own].add(apart) / size
@@ -61,24 +67,37 @@ def two_stage_linkage(
     cophenetic = cophenetic_correlation(_counting_parts(merges), distances)
     rows = _with_clients(merges, own, size, height)
     found = as_scipy(Merges(rows, jnp.int32(count - 1)))
-    return found.at[-1, 2].set(jnp.where(finite, found[-1, 2], jnp.inf)), cophenetic
+    return found.at[-1, 2].set(jnp.where(jnp.all(finite), found[-1, 2], jnp.inf)), cophenetic
+
+
+def _made_finite(
+    points: Float[Array, " N D"], kind: Kind
+) -> tuple[Float[Array, " N D"], Bool[Array, " N"]]:
+    """Points of length 1 for angles, zeros in the place of what is not finite, and who is."""
+    finite = everywhere(jnp.isfinite(points).all(axis=1))
+    points = jnp.where(finite[:, None], points, 0.0)
+    if kind.angular:
+        length = _lengths(points)
+        points = points / jnp.where(length > 0, length, 1.0)
+    return points, finite
 
 
 def _made_safe(
-    points: Float[Array, " N D"], kind: Kind
-) -> tuple[Float[Array, " N D"], Bool[Array, ""]]:
-    """Points that are finite, of length 1 for angles, and whether all of them were finite."""
-    finite = jnp.isfinite(points).all(axis=1, keepdims=True)
-    points = jnp.where(finite, points, 0.0)
-    length = jnp.sqrt(jnp.sum(points**2, axis=1, keepdims=True))
-    if kind.angular:
-        points = points / jnp.where(length > 0, length, 1.0)
-        length = jnp.minimum(length, 1.0)
-    else:  # about a middle that no client can move, for products of what is far from 0 lose digits
-        points = points - jnp.median(points, axis=0)
-        length = jnp.sqrt(jnp.sum(points**2, axis=1, keepdims=True))
-    far = jnp.zeros_like(points[0]).at[0].set(4 * jnp.max(length))
-    return jnp.where(finite, points, far), jnp.all(finite)
+    points: Float[Array, " N D"], finite: Bool[Array, " N"], seeds: Int[Array, " C"], kind: Kind
+) -> Float[Array, " N D"]:
+    """Points of which those that are not finite lie far off, and others near the origin.
+
+    That is the middle of the seeds, coordinate by coordinate, which no client can move: products
+    of what is far from 0 lose digits. Angles stay as they are.
+    """
+    if not kind.angular:
+        points = points - jnp.median(points[seeds], axis=0)
+    far = 4 * jnp.max(jnp.where(finite, _lengths(points)[:, 0], 0.0))
+    return jnp.where(finite[:, None], points, jnp.zeros_like(points[0]).at[0].set(far))
+
+
+def _lengths(points: Float[Array, " N D"]) -> Float[Array, " N 1"]:
+    return jnp.sqrt(jnp.sum(points**2, axis=1, keepdims=True))
 
 
 def _gathered(
@@ -86,26 +105,42 @@ def _gathered(
 ) -> tuple[Int[Array, " N"], Float[Array, " C D"], Float[Array, " C"]]:
     """The centroid of each client, the centroids, and how many clients each has, at least 1."""
 
-    def nearest(shared, some):
+    def nearest(shared, mine):
         centres, squares = shared
-        rows = max(1, min(some.shape[0], policy.parameters_averaged_at_once(centres.shape[0])))
-
-        def block(number, found):
-            start = jnp.minimum(number * rows, some.shape[0] - rows)
-            mine = lax.dynamic_slice_in_dim(some, start, rows)
-            product = jnp.matmul(mine, centres.T, precision=lax.Precision.HIGHEST)
-            near = jnp.argmin(squares - 2 * product, axis=1).astype(jnp.int32)
-            return lax.dynamic_update_slice_in_dim(found, near, start, axis=0)
-
-        blocks = -(-some.shape[0] // rows)
-        return lax.fori_loop(0, blocks, block, jnp.zeros(some.shape[0], jnp.int32))
+        product = jnp.matmul(mine, centres.T, precision=lax.Precision.HIGHEST)
+        return jnp.argmin(squares - 2 * product, axis=1).astype(jnp.int32)
 
     centres = points[seeds]
-    own = over_clients(nearest, (centres, jnp.sum(centres**2, axis=1)), points)
+    own = _of_each(nearest, (centres, jnp.sum(centres**2, axis=1)), points, seeds.size)
     # Of several seeds in one place only the first is anybody's nearest; none is left empty.
     own = own.at[seeds].set(jnp.arange(seeds.size, dtype=jnp.int32))
     size = jnp.zeros(seeds.size, jnp.float32).at[own].add(1.0)
     return own, jnp.zeros_like(centres).at[own].add(points) / size[:, None], size
+
+
+def _of_each(function: Callable, shared: Any, divided: Any, width: int) -> Shaped[Array, " N"]:
+    """``function(shared, rows)``, a number for each client, of some rows at a time.
+
+    Args:
+        function: Works on any number of rows, on each for itself.
+        shared: Arrays that all rows get whole.
+        divided: Arrays of ``N`` rows, which stay where they are.
+        width: Numbers that it makes of each row on the way.
+    """
+
+    def one_device(shared, divided):
+        count = jax.tree.leaves(divided)[0].shape[0]
+        rows = max(1, min(count, policy.parameters_averaged_at_once(width)))
+
+        def block(found, start, _):
+            some = jax.tree.map(lambda x: lax.dynamic_slice_in_dim(x, start, rows), divided)
+            return lax.dynamic_update_slice_in_dim(found, function(shared, some), start, axis=0)
+
+        first = jax.tree.map(lambda x: x[:rows], divided)
+        kind = jax.eval_shape(function, shared, first).dtype
+        return fold(count, rows, block, jnp.zeros(count, kind))
+
+    return everywhere(over_clients(one_device, shared, divided))
 
 
 def _counting_parts(merges: Float[Array, " C-1 4"]) -> Float[Array, " C-1 4"]:
@@ -122,7 +157,11 @@ def _counting_parts(merges: Float[Array, " C-1 4"]) -> Float[Array, " C-1 4"]:
 def _squares(
     points: Float[Array, " N D"], mean: Float[Array, " C D"], own: Int[Array, " N"]
 ) -> Float[Array, " N"]:
-    return jnp.sum((points - mean[own]) ** 2, axis=1)
+    def apart(mean, mine):
+        points, own = mine
+        return jnp.sum((points - mean[own]) ** 2, axis=1)
+
+    return _of_each(apart, mean, (points, own), points.shape[1])
 
 
 def _finished(kind: Kind, squares: Float[Array, " *n"]) -> Float[Array, " *n"]:
@@ -157,7 +196,7 @@ def _with_clients(
     number = place - part - 1
     left = jnp.where(within == 1, order[place - 1], count + number - 1)
     low = jnp.minimum(height[order], joined[part])
-    chains = jnp.stack([left, order, low, within + 1], axis=1).astype(jnp.float32)
+    chains = jnp.stack([left, order, low, within + 1], axis=1).astype(jnp.int32)
     rows = jnp.zeros((count - 1, 4), jnp.float32)
     rows = rows.at[jnp.where(within > 0, number, count)].set(chains, mode="drop")
     last = first + size.astype(jnp.int32) - 1

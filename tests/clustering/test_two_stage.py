@@ -10,6 +10,8 @@ import scipy.cluster.hierarchy as scipy_tree
 from scipy.spatial.distance import pdist
 from sklearn.metrics import adjusted_rand_score
 
+from demjax.backend.collectives import collectives
+from demjax.backend.sharding import over_clients, spread_over
 from demjax.clustering.linkage import METHODS
 from demjax.clustering.pivots import Kind
 from demjax.clustering.two_stage import two_stage_linkage
@@ -113,3 +115,25 @@ def test_permuted_clients_have_the_permuted_dendrogram():
         parts = scipy_tree.fcluster(one, groups, "maxclust")
         permuted = scipy_tree.fcluster(other, groups, "maxclust")
         assert adjusted_rand_score(parts[order], permuted) == 1
+
+
+@pytest.mark.parametrize("metric", KINDS)
+@pytest.mark.parametrize("count", [600, 601])
+def test_points_stay_on_the_devices_that_have_them(count, metric):
+    points, _ = blobs(np.random.default_rng(6), count, width=96)
+    points = jnp.asarray(points, jnp.float32)
+
+    def dendrogram(points):
+        points = over_clients(lambda _, mine: mine, (), points)
+        return two_stage_linkage(points, KINDS[metric], LINKAGES["average"].make(), 20)
+
+    wanted, _ = jax.jit(dendrogram)(points)
+    with spread_over(2):
+        program = jax.jit(dendrogram).lower(points).compile()
+        found, _ = program(points)
+    moved = collectives(program.as_text())
+    # What travels are a few numbers for each client, and points of centroids.
+    assert max(max(sizes) for sizes in moved.values()) <= 4 * max(4 * count, 20 * 96)
+    groups = [scipy_tree.fcluster(np.asarray(m, float), 6, "maxclust") for m in (wanted, found)]
+    assert adjusted_rand_score(*groups) == 1
+    np.testing.assert_allclose(found[:, 2], wanted[:, 2], rtol=1e-3, atol=1e-3)

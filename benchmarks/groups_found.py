@@ -127,6 +127,7 @@ def scores(task, algorithm, state, clients, kinds, key) -> dict[str, float]:
     models = algorithm.models(state)
     if algorithm.before_scoring is not None:
         models = jax.jit(algorithm.before_scoring)(key, models, clients)
+    client, sent, groups = sent_to(models)
     test, size = np.asarray(clients.test), np.asarray(clients.test_size)
     real = np.arange(test.shape[1]) < size[:, None]
     examples, owners = test[real], np.nonzero(real)[0]
@@ -134,34 +135,46 @@ def scores(task, algorithm, state, clients, kinds, key) -> dict[str, float]:
 
     @jax.jit
     def right(stacked):
-        one = partial(task.score, x=x, y=y)
-        return jax.lax.map(lambda model: one(model), stacked)
+        return jax.lax.map(partial(task.score, x=x, y=y), stacked)  # [N, T]
 
-    def plain(stacked):
-        return stacked.as_pytree() if hasattr(stacked, "as_pytree") else stacked
-
-    own = np.asarray(right(plain(models.client)))  # [N, T]
-    groups = np.asarray(models.hierarchy.groups)
-    level = len(groups) - 2 if len(groups) > 1 else 0
-    stacked = jax.tree.map(lambda leaf: leaf[level], plain(models.group))
-    group = np.asarray(right(stacked))  # [G, T]
-    root = np.asarray(right(jax.tree.map(lambda leaf: leaf[-1, :1], plain(models.group))))[0]
+    own, given = np.asarray(right(client)), np.asarray(right(sent))
     of = kinds[owners]
     spe, gen, whole = [], [], []
     for client in range(len(kinds)):
         mine, ours = owners == client, of == kinds[client]
-        sent = group[groups[level, client]] if groups[level, client] >= 0 else root
         if mine.any():
             spe.append(own[client, mine].mean())
         gen.append(own[client, ours].mean())
-        whole.append(sent[ours].mean())
+        whole.append(given[client, ours].mean())
     return {
         "c_spe": float(np.mean(spe)),
         "c_gen": float(np.mean(gen)),
         "global": float(np.mean(whole)),
-        "rand": float(adjusted_rand_score(kinds, groups[level])),
-        "groups": len(np.unique(groups[level])),
+        "rand": float(adjusted_rand_score(kinds, groups)),
+        "groups": len(np.unique(groups)),
     }
+
+
+def sent_to(models):
+    """Clients' models, those that clients would be sent, and everyone's group under the root.
+
+    Who is in none there, or where there is no such level, is sent the root's.
+    """
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    def plain(stacked):
+        return stacked.as_pytree() if hasattr(stacked, "as_pytree") else stacked
+
+    level = max(len(models.hierarchy.groups) - 2, 0)
+    mine = models.hierarchy.groups[level]
+
+    def sent(leaf):
+        there = mine.reshape(-1, *[1] * (leaf.ndim - 2)) >= 0
+        return jnp.where(there, leaf[level][mine], leaf[-1, 0])
+
+    return plain(models.client), jax.tree.map(sent, plain(models.group)), np.asarray(mine)
 
 
 def path_of(out: Path, model: str, kind: str, split: str, seed: int) -> Path:

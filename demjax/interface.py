@@ -2,8 +2,9 @@
 
 from demjax import clustering, data, hierarchy, linkage, metrics, models, plots
 from demjax.algorithms import *  # noqa: F403
+from demjax.backend.cores import use_cores
 from demjax.backend.policy import storing_models
-from demjax.backend.sharding import spread_over, use_cores
+from demjax.backend.sharding import spread_over
 from demjax.base import Algorithm, ClientData, Hierarchy, Models, Task
 from demjax.clients.local_training import LocalTraining, local_training
 from demjax.clients.proximal import ProximalTerm

@@ -10,8 +10,9 @@ from pathlib import Path
 import jax
 
 from demjax.backend import policy
+from demjax.backend.cores import use_cores
 from demjax.backend.processes import Together
-from demjax.backend.sharding import spread_over, use_cores
+from demjax.backend.sharding import spread_over
 from demjax.cli import dividing, processes, resuming
 from demjax.cli.parsing import Commands, help_of, read_given, take_options
 from demjax.data.sources.cache import default_folder

@@ -9,7 +9,8 @@ from typing import Any
 import jax
 
 from demjax import __version__
-from demjax.backend.sharding import PATIENCE, devices_at_work
+from demjax.backend.cores import PATIENCE
+from demjax.backend.sharding import devices_at_work
 from demjax.runs.folder import METRICS, SUMMARY, read_summary
 
 SWITCHES = (

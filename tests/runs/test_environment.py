@@ -5,7 +5,7 @@ import json
 import jax
 import pytest
 
-from demjax.backend.sharding import PATIENCE
+from demjax.backend.cores import PATIENCE
 from demjax.runs.environment import environment, settings, told_apart
 from demjax.runs.folder import METRICS, write_summary
 

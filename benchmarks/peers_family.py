@@ -4,7 +4,8 @@
     python benchmarks/peers_family.py --systems ditto     # one
     python benchmarks/peers_family.py --report            # the table of what OUT holds
 
-Softmax regression of five unequal clients, all examples of a client in one batch, three steps a
+Softmax regression of five unequal clients, or where a system has parts of a model or a
+representation a network of one hidden layer; all examples of a client in one batch, three steps a
 round, from the same first model in float32: two programs that follow the same rule agree to
 rounding. Told is the largest difference of a parameter after one round and after three, of the
 global model and of the clients' own, beside the largest change that a parameter went through in
@@ -29,7 +30,7 @@ import numpy as np
 from peers_processes import HERE, environment, last_error, surroundings
 
 sys.path.insert(0, str(HERE / "peers"))
-from convex import CLASSES, EPOCHS, RATE, problem
+from family_problem import CLASSES, EPOCHS, HIDDEN, RATE, problem
 
 ROUNDS = (1, 3)
 
@@ -43,8 +44,11 @@ class System:
         peer: fluke's class.
         client, server, optimizer: fluke's options.
         personal: Where fluke keeps a client's own model.
-        why: Why they differ, where they do.
+        why: Why they differ, where they do, or what else there is to know.
         name: The factory's, where the key is not.
+        model: What learns, a class of ``fluke_side.py``: ``Linear`` or ``Network``.
+        sent: What of it fluke's server has, if not all, likewise.
+        then: What of demjax's options is other from the third round on.
     """
 
     options: dict[str, Any]
@@ -55,7 +59,12 @@ class System:
     personal: str = ""
     why: str = ""
     name: str = ""
+    model: str = "Linear"
+    sent: str = ""
+    then: dict[str, Any] = field(default_factory=dict)
 
+
+FEDALA, FLUKE_FEDALA = {"weight_lr": 5.0, "sampled": 100.0}, {"eta": 5.0, "ala_sample_size": 1.0}
 
 SYSTEMS = {
     "fedavg": System({}, "fedavg.FedAVG"),
@@ -120,6 +129,49 @@ SYSTEMS = {
         why="of the own models alone: fluke's gradient is that of a copy of the mixture, which no "
         "optimizer has, so that they are not trained",
     ),
+    "fedper": System(
+        {"measure_at": "trained"},
+        "fedper.FedPer",
+        personal="model",
+        model="Network",
+        sent="Body",
+    ),
+    "fedrep": System(
+        {"head_epochs": 2, "measure_at": "trained"},
+        "fedrep.FedRep",
+        client={"local_epochs": 2, "tau": EPOCHS},
+        server={"weighted": False},
+        personal="model",
+        model="Network",
+        sent="Body",
+    ),
+    "fedala": System(
+        FEDALA | {"weight_epochs": 11},
+        "fedala.FedALA",
+        client=FLUKE_FEDALA | {"conergence_threshold": 1.0},
+        personal="model",
+        why="both learn a client's first weights for 11 epochs, in the second round, and all later "
+        "ones for one: fluke is told that they have converged when it first looks",
+        model="Network",
+        then={"weight_epochs": 1},
+    ),
+    "fedala_converging": System(
+        FEDALA,
+        "fedala.FedALA",
+        client=FLUKE_FEDALA,
+        personal="model",
+        why="fluke, as the paper, learns a client's first weights until its losses stand still; "
+        "demjax takes as many epochs in every round, here one",
+        name="fedala",
+        model="Network",
+    ),
+    "moon": System(
+        {"contrast": 2.0, "temperature": 0.7},
+        "moon.MOON",
+        client={"mu": 2.0, "tau": 0.7},
+        why="neither has the projection head that the paper adds",
+        model="Network",
+    ),
 }
 
 
@@ -136,36 +188,51 @@ def demjax_models(name: str, system: System) -> list[dict[str, np.ndarray]]:
     rows = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
     partition = demjax.data.Partition(rows, [row[:1] for row in rows])
     clients = demjax.data.client_data(np.concatenate(given.x), np.concatenate(given.y), partition)
-    task = demjax.classification(demjax.models.Linear(classes=CLASSES), clients.x[0])
+    deep = system.model == "Network"
+    hidden = demjax.models.MLP(classes=CLASSES, hidden=(HIDDEN,))
+    task = demjax.classification(
+        hidden if deep else demjax.models.Linear(classes=CLASSES), clients.x[0]
+    )
     local = demjax.local_training(task, "sgd", lr=RATE, epochs=EPOCHS, batch_size=max(sizes))
     first = jax.eval_shape(task.init, jax.random.key(0))
-    arrays = {"kernel": given.kernel, "bias": given.bias}
 
-    def named(path, leaf):
-        found = jnp.asarray(arrays[path[-1].key])
+    def begun(path, leaf):
+        found = jnp.asarray(beginning(system)[_name(path, deep)])
         assert found.shape == leaf.shape
         return found
 
-    first = jax.tree.map_with_path(named, first)
+    first = jax.tree.map_with_path(begun, first)
     make = getattr(demjax, system.name or name)
-    algorithm = make(local._replace(init=lambda key: first), **system.options)
+    local = local._replace(init=lambda key: first)
+    algorithm, later = make(local, **system.options), make(local, **system.options | system.then)
     state, found = algorithm.init(jax.random.key(0), clients), []
     for number in range(max(ROUNDS)):
-        state, _ = jax.jit(algorithm.round)(jax.random.key(number), state, clients)
+        one_round = (algorithm if number < 2 else later).round
+        state, _ = jax.jit(one_round)(jax.random.key(number), state, clients)
         if number + 1 in ROUNDS:
             models = algorithm.models(state)
             found.append(
-                _named(as_pytree(models.group), "", (-1, 0))
-                | _named(as_pytree(models.client), "own_", ())
+                _named(as_pytree(models.group), "", (-1, 0), deep)
+                | _named(as_pytree(models.client), "own_", (), deep)
             )
     return found
 
 
-def _named(model: Any, before: str, row: tuple) -> dict[str, np.ndarray]:
+def _named(model: Any, before: str, row: tuple, deep: bool) -> dict[str, np.ndarray]:
     import jax
 
     leaves = jax.tree.leaves_with_path(model)
-    return {before + path[-1].key: np.asarray(leaf)[row] for path, leaf in leaves}
+    return {before + _name(path, deep): np.asarray(leaf)[row] for path, leaf in leaves}
+
+
+def _name(path: tuple, deep: bool) -> str:
+    """Of an array, as ``family_problem.py`` names it."""
+    return ("hidden_" if deep and path[0].key == "Dense_0" else "") + path[-1].key
+
+
+def beginning(system: System) -> dict[str, np.ndarray]:
+    """The first model's arrays."""
+    return problem().network if system.model == "Network" else problem().linear
 
 
 def fluke_models(python: Path, system: System) -> list[dict[str, np.ndarray]]:
@@ -175,7 +242,8 @@ def fluke_models(python: Path, system: System) -> list[dict[str, np.ndarray]]:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "models.npz"
             command = [str(python), str(HERE / "peers" / "fluke_side.py"), "--system", system.peer]
-            command += ["--rounds", str(rounds), "--out", str(out)]
+            command += ["--rounds", str(rounds), "--out", str(out), "--model", system.model]
+            command += ["--sent", system.sent] if system.sent else []
             command += ["--personal", system.personal] if system.personal else []
             for option in ("client", "server", "optimizer"):
                 command += [f"--{option}", json.dumps(getattr(system, option))]
@@ -189,20 +257,20 @@ def fluke_models(python: Path, system: System) -> list[dict[str, np.ndarray]]:
 
 def compared(python: Path, name: str) -> dict[str, Any]:
     """A row of the table."""
-    system, given = SYSTEMS[name], problem()
+    system = SYSTEMS[name]
     ours, theirs = demjax_models(name, system), fluke_models(python, system)
 
-    def largest(mine: dict, other: dict, before: str) -> float:
-        both = [(mine[before + leaf], other[before + leaf]) for leaf in ("kernel", "bias")]
-        return float(max(np.max(np.abs(a - b)) for a, b in both))
+    def largest(mine: dict, other: dict, own: bool = False) -> float:
+        names = [leaf for leaf in other if leaf.startswith("own_") == own]
+        return float(max(np.max(np.abs(mine[leaf] - other[leaf])) for leaf in names))
 
-    start = {"kernel": given.kernel, "bias": given.bias}
     return {
         "peer": system.peer,
+        "model": system.model,
         "rounds": ROUNDS,
-        "moved": largest(ours[-1], start, ""),
-        "global": [largest(a, b, "") for a, b in zip(ours, theirs, strict=True)],
-        "personal": [largest(a, b, "own_") for a, b in zip(ours, theirs, strict=True)]
+        "moved": largest(ours[-1], beginning(system)),
+        "global": [largest(a, b) for a, b in zip(ours, theirs, strict=True)],
+        "personal": [largest(a, b, own=True) for a, b in zip(ours, theirs, strict=True)]
         if system.personal
         else None,
         "why": system.why,
@@ -214,18 +282,19 @@ def report(found: dict[str, Any]) -> str:
     lines = [
         "# demjax's systems and fluke's, the same rounds",
         "",
-        "Largest difference of a parameter after one round / three; softmax regression, whole "
-        "batches, three steps a round.",
+        "Largest difference of a parameter after one round / three; whole batches, three steps a "
+        f"round. Linear is softmax regression, a network has {HIDDEN} hidden units and a ReLU.",
         "",
-        "| system | fluke's | it moved by | global model | clients' own models | why |",
-        "|---|---|---|---|---|---|",
+        "| system | fluke's | model | it moved by | global model | clients' own models | note |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, row in found["systems"].items():
         two = [
             " / ".join(f"{x:.1e}" for x in row[kind]) if row[kind] else "–"
             for kind in ("global", "personal")
         ]
-        cells = (name, f"`{row['peer']}`", f"{row['moved']:.2f}", *two, row["why"] or "–")
+        model, moved = row["model"].lower(), f"{row['moved']:.2f}"
+        cells = (name, f"`{row['peer']}`", model, moved, *two, row["why"] or "–")
         lines.append(f"| {' | '.join(cells)} |")
     made = f"{found['machine']['cpu']}, jax {found['versions']['jax']}, fluke-fl 0.8.1."
     return "\n".join([*lines, "", made, ""])

@@ -1,11 +1,12 @@
-"""Rounds of a system of fluke (fluke-fl 0.8.1) on the problem of ``convex.py``.
+"""Rounds of a system of fluke (fluke-fl 0.8.1) on ``family_problem.py``.
 
     python benchmarks/peers/fluke_side.py --system fedavg.FedAVG --rounds 3 --out models.npz \
         --client '{"lam": 0.5}' --server '{"weighted": true}'
 
 Runs in an environment of ``requirements-fluke.txt``. All examples are one batch, so that order
 plays no part. Written are, after the last round, the server's model and all clients' personal ones,
-where the system has them: ``kernel``, ``bias``, ``own_kernel``, ``own_bias``.
+where the system has them: arrays by the names of ``family_problem.py``, the clients' after
+``own_``.
 """
 
 import argparse
@@ -15,24 +16,50 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from convex import CLASSES, EPOCHS, FEATURES, RATE, problem
+from family_problem import CLASSES, EPOCHS, FEATURES, HIDDEN, RATE, problem
 from fluke import FlukeENV
 from fluke.data import FastDataLoader
+from fluke.nets import EncoderHeadNet
 
 
 class Linear(torch.nn.Module):
-    """Softmax regression; as an encoder that changes nothing, and a head."""
+    """Softmax regression, as it begins."""
 
-    def __init__(self, kernel: np.ndarray, bias: np.ndarray):
+    def __init__(self):
         super().__init__()
-        self.fc = torch.nn.Linear(FEATURES, CLASSES)
-        with torch.no_grad():
-            self.fc.weight.copy_(torch.from_numpy(kernel.T.copy()))
-            self.fc.bias.copy_(torch.from_numpy(bias))
+        self.head = dense(FEATURES, CLASSES, problem().linear)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits."""
-        return self.fc(x)
+        return self.head(x)
+
+
+class Body(torch.nn.Module):
+    """The network but for its last layer, as it begins."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden = dense(FEATURES, HIDDEN, problem().network, "hidden_")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Representations."""
+        return torch.relu(self.hidden(x))
+
+
+class Network(EncoderHeadNet):
+    """The network, as it begins."""
+
+    def __init__(self):
+        super().__init__(Body(), dense(HIDDEN, CLASSES, problem().network))
+
+
+def dense(width: int, outputs: int, first: dict, before: str = "") -> torch.nn.Linear:
+    """A layer that begins with given arrays."""
+    layer = torch.nn.Linear(width, outputs)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(first[f"{before}kernel"].T.copy()))
+        layer.bias.copy_(torch.from_numpy(first[f"{before}bias"]))
+    return layer
 
 
 class Fixed:
@@ -46,10 +73,14 @@ class Fixed:
         return (self.loaders, [None] * n_clients), None
 
 
-def arrays(model: torch.nn.Module) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel ``[in, out]`` and bias."""
-    named = {name.rpartition(".")[2]: p.detach().numpy() for name, p in model.named_parameters()}
-    return named["weight"].T.copy(), named["bias"].copy()
+def arrays(model: torch.nn.Module) -> dict[str, np.ndarray]:
+    """Its arrays by name, kernels as ``[in, out]``."""
+    found = {}
+    for name, parameter in model.named_parameters():
+        before = "hidden_" if "hidden" in name else ""
+        kind = "kernel" if name.endswith("weight") else "bias"
+        found[before + kind] = parameter.detach().numpy().T.copy()
+    return found
 
 
 def main() -> None:
@@ -60,6 +91,8 @@ def main() -> None:
     parser.add_argument("--server", type=json.loads, default={}, help="options of the server")
     parser.add_argument("--optimizer", type=json.loads, default={}, help="of the optimizer")
     parser.add_argument("--personal", default="", help="attribute that holds a client's own model")
+    parser.add_argument("--model", default="Linear", choices=("Linear", "Network"))
+    parser.add_argument("--sent", default="", help="what of it the server has, if not all: Body")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
@@ -80,22 +113,20 @@ def main() -> None:
         "scheduler": {"name": "StepLR", "step_size": 1, "gamma": 1},
         **asked.client,
     }
-    if asked.personal:
-        client["model"] = Linear(given.kernel, given.bias)
+    if asked.personal:  # by name: given as an object, FedRep's clients would share one head
+        client["model"] = f"__main__.{asked.model}"
     settings = {
-        "model": Linear(given.kernel, given.bias),
+        "model": f"__main__.{asked.sent or asked.model}",
         "client": client,
         "server": asked.server,
     }
     federation = system(len(loaders), Fixed(loaders), settings)
     federation.finalize = lambda: None  # it would give clients the server's model
     federation.run(asked.rounds, 1.0)
-    kernel, bias = arrays(federation.server.model)
-    found = {"kernel": kernel, "bias": bias}
+    found = arrays(federation.server.model)
     if asked.personal:
         own = [arrays(getattr(client, asked.personal)) for client in federation.clients]
-        found |= {"own_kernel": np.stack([k for k, _ in own])}
-        found |= {"own_bias": np.stack([b for _, b in own])}
+        found |= {f"own_{name}": np.stack([one[name] for one in own]) for name in own[0]}
     np.savez(asked.out, **found)
 
 

@@ -177,22 +177,25 @@ def cut_counts(merges: Float[Array, " N-1 4"], groups: Sequence[int]) -> Hierarc
 
 
 def cut_heights(
-    merges: Float[Array, " N-1 4"], thresholds: Float[Array, " K"] | Sequence[Number], slots: int
+    merges: Float[Array, " N-1 4"],
+    thresholds: Float[Array, " K"] | Sequence[Number],
+    slots: int,
+    *,
+    fewest: int = 1,
 ) -> Hierarchy:
     """Cut a dendrogram at a height for each level.
 
-    Level ``k`` keeps the merges at ``height ≤ max(thresholds[0 … k])``: the clusters of
-    ``scipy.cluster.hierarchy.fcluster(…, criterion="distance")``. A client alone is a group.
-    Where that would be more groups than slots, the height is raised until they suffice.
+    Level ``k`` keeps the merges at ``height ≤ max(thresholds[0 … k])``: SciPy's clusters by
+    ``criterion="distance"``. Where that could be more than slots, the height is raised.
 
     Args:
         merges: SciPy's linkage matrix of ``N`` clients, its heights ascending.
         thresholds: Height of each of the ``K`` levels, the lowest first; they may be traced.
         slots: Most groups on a level, ``G ≥ 1``.
+        fewest: Fewest clients of a group, by default 1; those of smaller ones are in none.
 
     Returns:
-        The hierarchy: ``L = K + 1`` levels with ``G`` slots, filled from 0 on in the order of
-        each group's first client.
+        The hierarchy: ``K`` levels and the root, slots filled as by ``cut_counts``.
 
     Raises:
         ValueError: If there are no slots.
@@ -200,14 +203,15 @@ def cut_heights(
     check_whole("The cut by heights", "slots", slots, 1)
     count = merges.shape[0] + 1
     thresholds = lax.cummax(jnp.asarray(thresholds, merges.dtype))
-    if count > slots:
+    if count // fewest > slots:
         thresholds = jnp.maximum(thresholds, merges[count - slots - 1, 2])
     nodes, parent = jnp.arange(2 * count - 1), parents_of(merges)
     height = jnp.concatenate([jnp.full(count, -jnp.inf, merges.dtype), merges[:, 2]])
 
     def level(threshold):
         top = follow(jnp.where(height[parent] <= threshold, parent, nodes))[:count]
-        return numbered(top, 2 * count - 1)
+        large = jnp.zeros(2 * count - 1, jnp.int32).at[top].add(1)[top] >= fewest
+        return numbered(top, 2 * count - 1, large)
 
     rows = jax.vmap(level)(thresholds)
     return from_groups(jnp.pad(rows, ((0, 1), (0, 0))), slots)

@@ -2,7 +2,9 @@
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
+
+from demjax.base import NO_GROUP
 
 
 def leaf_order(merges: Float[Array, " N-1 4"]) -> Int[Array, " N"]:
@@ -139,8 +141,12 @@ def parents_of(merges: Float[Array, " N-1 4"]) -> Int[Array, " 2N-1"]:
     return parent.at[merges[:, :2].astype(jnp.int32).T].set(made_by[None])
 
 
-def numbered(top: Int[Array, " N"], total: int) -> Int[Array, " N"]:
-    """Number the clusters, given by their top nodes, in the order of their first clients."""
+def numbered(top: Int[Array, " N"], total: int, counts: Bool[Array, " N"]) -> Int[Array, " N"]:
+    """Number the clusters, given by their top nodes, in the order of their first clients.
+
+    Clients whose cluster does not count are in none.
+    """
     clients = jnp.arange(top.shape[0], dtype=jnp.int32)
     first = jnp.full(total, total, jnp.int32).at[top].min(clients)[top]
-    return (jnp.cumsum(first == clients, dtype=jnp.int32) - 1)[first]
+    number = (jnp.cumsum((first == clients) & counts, dtype=jnp.int32) - 1)[first]
+    return jnp.where(counts, number, NO_GROUP)

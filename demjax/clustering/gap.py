@@ -1,21 +1,23 @@
 """How many groups there are, told by the heights of a dendrogram: where they jump, if they do.
 
 Whether a jump is one is asked of surrogates: clients that differ as much, in as many directions,
-but of one group. They show how far heights jump by chance.
+but of one group. They show how far heights jump by chance. Clients who are like nobody, and join a
+group late, are looked over: what counts are heights at which two groups become one.
 """
 
+import math
 from functools import partial
 from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from demjax import keys
 from demjax.base import Hierarchy
 from demjax.clustering.clusterings import Wanted
-from demjax.clustering.cuts import Cut, cut_counts, cut_heights
+from demjax.clustering.cuts import Cut, cut_heights
 from demjax.clustering.group_sizes import attach_small
 from demjax.clustering.linkage import linkage
 from demjax.hierarchy import from_groups
@@ -30,7 +32,8 @@ class Jumps(NamedTuple):
 
     Attributes:
         ratio: Of each number of groups ``2 … G`` the height at which they become one less, in parts
-            of the height of the merge before; 1 where they are not at least two of enough clients.
+            of the height at which they became so many, or of the merge before, whichever jumps
+            farther above chance; 1 where there are not so many.
         limit: Up to what ratio that is chance.
         chance: Largest ratios of surrogates.
     """
@@ -46,24 +49,29 @@ def gap(
     levels: Annotated[int, Range(1, 8)] = 1,
     most_groups: Annotated[int, Range(2)] = 16,
     min_size: Annotated[int, Range(1)] = 2,
+    min_share: Annotated[Number, Range(0, 0.5)] = 1 / 16,
     surrogates: Annotated[int, Range(8)] = 39,
     margin: Annotated[Number, Range(1)] = 1.1,
 ) -> Cut:
     """As many groups as there are: where merge heights jump, and one where they do not.
 
-    With ``h_k`` the height of the merge that leaves ``k`` groups of ``k + 1``, ``k`` groups jump
-    by ``q_k = h_{k−1} / h_k``. The largest of these that leaves two groups or more of
-    ``min_size`` is compared with those of ``S`` surrogates, clients from one normal distribution
-    of the same covariance: it counts if it is above the largest of theirs, by a margin. So the
-    threshold follows from the distances alone, whatever their noise: among clients like these it is
-    met by chance in less than one of ``S + 1`` draws. With
+    A group has at least ``m = max(min_size, ⌈min_share · N⌉)`` clients. Of the merges of two groups
+    let ``h_k`` be the height of that which leaves ``k`` groups of ``k + 1``; ``k`` groups jump by
+    ``q_k = h_{k−1} / h_k``, and by ``h_{k−1} / h'_k`` above the height ``h'_k`` of the merge
+    before, of whomever. The largest of either is compared with those of ``S`` surrogates, clients
+    from one normal distribution of the same covariance: it counts if it is above the largest of
+    theirs, by a margin. The former sees groups among which there are clients like nobody, the
+    latter groups of few clients. So the threshold follows from the distances alone, whatever their
+    noise: among clients like these either is met by chance in less than one of ``S + 1`` draws.
+    The groups are then those at ``√(h_{k−1} h_k)``; who is in none there joins the nearest. With
     several levels, each is cut at a jump of its own, the lowest level at the lowest; a level for
     which none is left has one group of everyone.
 
     Args:
         levels: Levels of groups under the root, ``K``.
         most_groups: Most groups on a level, ``G``.
-        min_size: Fewest clients of a group; smaller ones join the nearest.
+        min_size: Fewest clients of a group; those of smaller ones join the nearest.
+        min_share: Fewest clients of a group in parts of all.
         surrogates: ``S``; with more clients than ``SAMPLE`` they are of so many of these.
         margin: In parts of the largest jump of all surrogates, how far one has to be above it.
 
@@ -81,15 +89,13 @@ def gap(
         count = merges.shape[0] + 1
         if count < 3:
             return from_groups(jnp.zeros((levels + 1, count), jnp.int32), most_groups)
-        most = min(most_groups, count - 1)
-        found = jumps(merges, distances, wanted, most, min_size, surrogates, margin)
+        most, fewest = min(most_groups, count - 1), fewest_of(count, min_size, min_share)
+        found = jumps(merges, distances, wanted, most, fewest, surrogates, margin)
         counted = jnp.where(found.ratio > found.limit, found.ratio, 0.0)
         best, at = lax.top_k(counted, min(levels, most - 1))
-        # A cut into k groups keeps all merges but the last k − 1.
-        height = jnp.where(best > 0, merges[:, 2][count - 3 - at], jnp.inf)
+        height = jnp.where(best > 0, between(merges, most, fewest)[at], jnp.inf)
         height = jnp.pad(height, (0, levels - height.size), constant_values=jnp.inf)
-        cut = cut_heights(merges, jnp.sort(height), most_groups)
-        return attach_small(cut, distances, min_size)
+        return at_heights(merges, distances, jnp.sort(height), most_groups, fewest)
 
     check_whole("The cut by gap", "min_size", min_size, 1)
     return Cut(take, levels, most_groups, least=min_size, needs=1, compares=True)
@@ -100,7 +106,7 @@ def jumps(
     distances: Float[Array, " N N"],
     wanted: Wanted | None,
     most_groups: int,
-    min_size: int,
+    fewest: int,
     surrogates: int,
     margin: Number,
 ) -> Jumps:
@@ -111,7 +117,7 @@ def jumps(
         distances: What it was made of.
         wanted: By what metric and method; by default average linkage of squared distances.
         most_groups: Most groups that are looked at, 2 to ``N − 1``.
-        min_size: Fewest clients of a group that counts.
+        fewest: Clients of a group, at least; of a sample as large a part.
         surrogates: How many.
         margin: The limit in parts of the largest jump of these.
     """
@@ -123,30 +129,69 @@ def jumps(
     if squares.shape[0] > SAMPLE:
         some = jax.random.permutation(keys.for_sample(), squares.shape[0])[:SAMPLE]
         squares = squares[some[:, None], some]
-    points = points_of(squares)
+    points, count = points_of(squares), squares.shape[0]
+    there = max(min(fewest, 2), math.ceil(fewest * count / distances.shape[0]))
 
     def one(key):
         apart = surrogate(key, points)
         apart = jnp.sqrt(apart) if rooted else apart
         tree = linkage(apart, method)
-        return jnp.log(jnp.max(ratios(tree, min(most_groups, tree.shape[0]), min_size)))
+        return jnp.max(ratios(tree, min(most_groups, count - 1), there), axis=1)
 
     each = jax.vmap(partial(keys.for_part, keys.for_surrogates()))(jnp.arange(surrogates))
     chance = lax.map(one, each)
-    limit = margin * jnp.exp(jnp.max(chance))
-    return Jumps(ratios(merges, most_groups, min_size), limit, jnp.exp(chance))
+    limits, both = margin * jnp.max(chance, axis=0), ratios(merges, most_groups, fewest)
+    which = jnp.argmax(jnp.max(both, axis=1) / limits)
+    return Jumps(both[which], limits[which], chance[:, which])
 
 
-def ratios(merges: Float[Array, " N-1 4"], most_groups: int, min_size: int) -> Float[Array, " G-1"]:
-    """For each number of groups from 2 on how far heights jump above it, as in ``Jumps``."""
-    numbers = range(most_groups, 1, -1)
-    height = merges[::-1, 2][:most_groups]
-    below = jnp.maximum(height[1:], 1e-30)
-    return jnp.where(
-        _are_groups(cut_counts(merges, tuple(numbers)), min_size)[::-1],
-        jnp.maximum(height[:-1] / below, 1.0),
-        1.0,
-    )
+def fewest_of(clients: int, min_size: int, min_share: Number) -> int:
+    """Fewest of so many clients that are a group."""
+    return max(min_size, math.ceil(min_share * clients))
+
+
+def ratios(merges: Float[Array, " N-1 4"], most_groups: int, fewest: int) -> Float[Array, " 2 G-1"]:
+    """For each number of groups from 2 on how far heights jump above it, as in ``Jumps``.
+
+    That is above the merge of two groups before, and above the merge before.
+    """
+    high, low, last = splits(merges, most_groups, fewest)
+    return jnp.maximum(high / jnp.maximum(jnp.stack([low, last]), 1e-30), 1.0)
+
+
+def splits(
+    merges: Float[Array, " N-1 4"], most_groups: int, fewest: int
+) -> tuple[Float[Array, " G-1"], Float[Array, " G-1"], Float[Array, " G-1"]]:
+    """For each number of groups from 2 on at what height they become one less, and became as many.
+
+    The latter is the height of the merge of two groups before, or where there is none of the merge
+    before; the third that of the merge before in any case. Where there are not so many groups, the
+    first is 0.
+    """
+    count, children = merges.shape[0] + 1, merges[:, :2].astype(jnp.int32)
+    size = jnp.concatenate([jnp.ones(count, merges.dtype), merges[:, 3]])[children]
+    of_groups = jnp.min(size, axis=1)[::-1] >= fewest  # from the top
+    (at,) = jnp.nonzero(of_groups, size=most_groups, fill_value=count - 1)
+    height = jnp.concatenate([merges[::-1, 2], jnp.zeros(2, merges.dtype)])
+    last = height[at[:-1] + 1]
+    return height[at[:-1]], jnp.where(at[1:] < count - 1, height[at[1:]], last), last
+
+
+def between(merges: Float[Array, " N-1 4"], most_groups: int, fewest: int) -> Float[Array, " G-1"]:
+    """For each number of groups from 2 on a height at which they are there, ``√(h_{k−1} h_k)``."""
+    high, low, _ = splits(merges, most_groups, fewest)
+    return jnp.where(jnp.isfinite(high), jnp.sqrt(high) * jnp.sqrt(low), low)
+
+
+def at_heights(
+    merges: Float[Array, " N-1 4"],
+    distances: Float[Array, " N N"],
+    heights: Float[Array, " K"],
+    slots: int,
+    fewest: int,
+) -> Hierarchy:
+    """The groups of so many clients at a height for each level, and with them who is in none."""
+    return attach_small(cut_heights(merges, heights, slots, fewest=fewest), distances, fewest)
 
 
 def points_of(squares: Float[Array, " N N"]) -> Float[Array, " N N"]:
@@ -171,8 +216,3 @@ def surrogate(key: PRNGKeyArray, points: Float[Array, " N D"]) -> Float[Array, "
     square = jnp.diagonal(product)
     apart = jnp.maximum(square[:, None] + square - 2 * product, 0.0)
     return jnp.where(jnp.eye(count, dtype=bool), 0.0, apart)
-
-
-def _are_groups(hierarchy: Hierarchy, min_size: int) -> Bool[Array, " K"]:
-    """Of each level under the root whether two groups or more have enough clients."""
-    return jnp.sum(hierarchy.size[:-1] >= min_size, axis=1) >= 2

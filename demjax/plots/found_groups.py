@@ -36,7 +36,7 @@ def found_groups(found: Groups, *, figure: Figure | None = None) -> Figure:
     figure.colorbar(image, ax=left, label="distance, in units of chance", shrink=0.8)
 
     numbers = np.arange(2, len(found.ratio) + 2)
-    counted = (numbers == found.n_groups) & (found.n_groups > 1)
+    counted = (found.ratio == np.max(found.ratio)) & (found.n_groups > 1)
     colours = np.where(counted, ORANGE, BLUE)
     right.bar(numbers, found.ratio - 1, bottom=1, color=list(colours))
     right.axhline(found.limit, color="black", linewidth=0.8, linestyle="--")

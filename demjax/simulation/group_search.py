@@ -16,15 +16,14 @@ from demjax.clients.label_gradients import LabelGradients, label_gradients_at
 from demjax.clients.local_training import LocalTraining
 from demjax.clustering.by_label import by_label
 from demjax.clustering.clusterings import Wanted
-from demjax.clustering.cuts import cut_heights
-from demjax.clustering.gap import gap, jumps
+from demjax.clustering.gap import at_heights, between, fewest_of, gap, jumps
 from demjax.clustering.linkage import linkage
 from demjax.registry import LINKAGES, check_number
 from demjax.simulation.group_differences import input_differences, label_differences
 
 BUCKETS, STRATA, FOLDS, HALVES = 257, 4, 8, 20
 """Numbers in a sketch, strata of targets, parts of examples, and how many halves are drawn."""
-MOST_GROUPS, LEAST, SURROGATES, MARGIN = 16, 2, 39, 1.1
+MOST_GROUPS, LEAST, SHARE, SURROGATES, MARGIN = 16, 2, 1 / 16, 39, 1.1
 """As the defaults of the cut by gap."""
 INPUTS = 5
 """How many of the inputs that differ most are told."""
@@ -174,7 +173,9 @@ def together(seen: LabelGradients, parts: Float[Array, " F"]) -> LabelGradients:
 def _found(seen: LabelGradients, key: PRNGKeyArray) -> tuple[Any, ...]:
     method = LINKAGES["average"].make()
     wanted = Wanted(by_label, method, "xla", True)
-    cut = gap(most_groups=MOST_GROUPS, min_size=LEAST)
+    cut = gap(most_groups=MOST_GROUPS, min_size=LEAST, min_share=SHARE)
+    count = seen.counts.shape[0]
+    most, fewest = min(MOST_GROUPS, count - 1), fewest_of(count, LEAST, SHARE)
 
     def grouped(parts):
         distances = by_label(together(seen, parts))
@@ -187,13 +188,12 @@ def _found(seen: LabelGradients, key: PRNGKeyArray) -> tuple[Any, ...]:
 
     def half(key):
         order = jax.random.permutation(key, FOLDS)
-        _, merges, found = grouped((order < FOLDS // 2).astype(jnp.float32))
-        kept = merges[jnp.maximum(merges.shape[0] - number, 0), 2]  # the last merge of so many
-        as_many = cut_heights(merges, kept[None], MOST_GROUPS).groups[0]
+        distances, merges, found = grouped((order < FOLDS // 2).astype(jnp.float32))
+        height = between(merges, most, fewest)[jnp.maximum(number - 2, 0)]
+        as_many = at_heights(merges, distances, height[None], MOST_GROUPS, fewest).groups[0]
         return jnp.where(number > 1, as_many, found), jnp.max(found) + 1
 
-    most = min(MOST_GROUPS, merges.shape[0])
-    told = jumps(merges, distances, wanted, most, LEAST, SURROGATES, MARGIN)
+    told = jumps(merges, distances, wanted, most, fewest, SURROGATES, MARGIN)
     halves = lax.map(half, jax.vmap(partial(keys.for_part, key))(jnp.arange(HALVES)))
     labels = label_differences(together(seen, whole), own)
     return distances, merges, own, halves, told.ratio, told.limit, labels

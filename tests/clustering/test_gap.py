@@ -1,10 +1,11 @@
 """Where heights jump: planted groups of points, none, several levels; surrogates by their laws."""
 
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.cluster.hierarchy import fcluster
 from scipy.cluster.hierarchy import linkage as scipys
 from scipy.spatial.distance import pdist, squareform
 
@@ -66,17 +67,39 @@ def test_levels_are_cut_where_heights_jump_the_lowest_first():
     assert numbers == sorted(numbers, reverse=True)
 
 
-def test_ratios_are_those_of_scipys_heights_where_two_groups_are_large_enough():
+def test_ratios_are_those_of_scipys_heights_at_which_two_groups_become_one():
     for seed in range(5):
-        pairs = pdist(np.random.default_rng(seed).normal(size=(14, 3))) ** 2
+        pairs = pdist(np.random.default_rng(seed).normal(size=(24, 3))) ** 2
         tree = scipys(pairs, "average")
-        wanted = []
-        for k in range(2, 9):
-            sizes = np.bincount(fcluster(tree, k, "maxclust"))
-            counts = np.sum(sizes >= 3) >= 2
-            wanted.append(tree[-(k - 1), 2] / tree[-k, 2] if counts else 1.0)
-        found = ratios(linkage(squareform(pairs)), 8, 3)
-        np.testing.assert_allclose(found, wanted, rtol=1e-4)
+        size = np.append(np.ones(24), tree[:, 3])
+        heights, before = [], []  # of merges of two groups, the highest first, and of any before
+        for number in reversed(range(23)):
+            if min(size[int(child)] for child in tree[number, :2]) >= 3:
+                heights.append(tree[number, 2])
+                before.append(tree[number - 1, 2])
+        assert len(heights) < 10
+        ones = [1.0] * (11 - len(heights))
+        lower = [high / low for high, low in pairwise([*heights, before[-1]])]
+        right_below = [high / low for high, low in zip(heights, before, strict=True)]
+        found = ratios(linkage(squareform(pairs)), 12, 3)
+        np.testing.assert_allclose(found, [lower + ones, right_below + ones], rtol=1e-4)
+
+
+def test_clients_like_nobody_hide_no_groups_and_join_the_nearest():
+    rng = np.random.default_rng(7)
+    points = blobs(4, (20, 20, 20), 4)
+    aside = rng.normal(size=(9, 8))
+    aside *= (np.linspace(2, 6, 9) / np.linalg.norm(aside, axis=1))[:, None]
+    apart = squares(np.concatenate([points, points[np.arange(9) * 20 // 3] + aside]))
+    found = np.asarray(cut(apart).groups[0])
+    assert [*np.bincount(found[:60])] == [20, 20, 20]
+    means = [np.asarray(apart)[60:, :60][:, found[:60] == group].mean(axis=1) for group in range(3)]
+    assert found[60:].tolist() == np.argmin(means, axis=0).tolist()
+    # Above the merge before, which is that of somebody strange, heights do not jump.
+    merges = linkage(apart)
+    groups, any_ = ratios(merges, 16, 5)
+    assert groups.argmax() == 1
+    assert np.max(any_) < 2 < groups.max()
 
 
 def test_surrogates_have_the_covariance_that_points_have():

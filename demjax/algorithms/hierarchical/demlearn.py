@@ -93,7 +93,7 @@ def demlearn(
         measure_at: Which client models are scored: those ``mixed`` in step 4, or ``trained`` in 1.
         **organization: Step 2: features (feature_layers, sketch), metric, linkage,
             linkage_backend, clustering, cut (levels, groups, heights, slots, min_size,
-            most_groups, surrogates, margin).
+            min_share, most_groups, surrogates, margin).
 
     Returns:
         The algorithm.

@@ -1,4 +1,4 @@
-"""Local training that also tells the mean of all gradients that each client met on its way."""
+"""Local training against control variates, which become the means of the gradients met."""
 
 from collections.abc import Callable
 from typing import cast
@@ -11,52 +11,58 @@ from demjax.base import ClientData, Params
 from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining
 from demjax.clients.own_steps import optimizer_step, with_memories
-from demjax.pytrees import each_array
 
 
-def train_with_mean_gradients(
+def train_with_variates(
     local: LocalTraining,
     key: PRNGKeyArray,
     models: Params,
     clients: ClientData,
-    correction: Params,
+    variates: Params,
+    variate: Params,
     cohort: participation.Cohort = None,
 ) -> tuple[Params, Params, Float[Array, " N"]]:
-    """Steps of the local optimizer on corrected gradients, and the mean of these as they were.
+    """Steps of the local optimizer on ``g_n − c_n + c``, and the mean of each client's ``g_n``.
 
     Unlike the gradients of ``LocalTraining.train``, those of all epochs count, and every step's
     alike, however many examples its batch has: it is ``(start − end) / (K η)`` of plain SGD, less
-    the correction.
+    ``c − c_n``.
 
     Args:
         local: How clients train.
         key: The round's.
         models: Where they start, leaves ``[N, ...]``.
         clients: Everybody's data.
-        correction: Added to every gradient of a client, leaves ``[N, ...]``.
-        cohort: Who trains; the gradients of all others are 0.
+        variates: ``c_n``, leaves ``[N, ...]``.
+        variate: ``c``, a plain pytree of one model.
+        cohort: Who trains; all others keep their variates.
 
     Returns:
-        The models, the means, and the losses as of ``LocalTraining.train``.
+        The models, the means in the place of the variates, and the losses as of
+        ``LocalTraining.train``.
     """
+    remember, _ = with_memories(local, 0)
+
+    def enter(state):
+        model, own = state
+        correction = jax.tree.map(lambda c, c_n: c - c_n, variate, own)
+        nothing = jax.tree.map(jnp.zeros_like, model)
+        return remember((model, correction, nothing, jnp.int32(0)))
 
     def step(now, batch, slope):
-        (model, correction, total), (memory,) = now
+        (model, correction, total, made), (memory,) = now
         loss, gradient, after = slope(model, batch)
         total = jax.tree.map(jnp.add, total, gradient)
         corrected = jax.tree.map(jnp.add, gradient, correction)
         model, memory = optimizer_step(local, (model, memory), corrected, after)
-        return ((model, correction, total), (memory,)), loss
+        return ((model, correction, total, made + 1), (memory,)), loss
 
-    begin, around = (
-        (models, correction, each_array(jnp.zeros_like, models)),
-        with_memories(local, 0),
+    def leave(now):
+        (model, _, total, made), _ = now
+        return model, jax.tree.map(lambda t: (t / jnp.maximum(made, 1)).astype(t.dtype), total)
+
+    steps, begin = cast(Callable, local.steps), (models, variates)
+    (models, variates), loss = steps(
+        key, begin, clients, step, cohort=cohort, around=(enter, leave)
     )
-    steps = cast(Callable, local.steps)
-    states, loss = steps(key, begin, clients, step, cohort=cohort, around=around)
-    made = cast(Callable, local.batches)(clients, key=key).astype(jnp.float32)
-
-    def per_step(sums):
-        return (sums / made.reshape(-1, *[1] * (sums.ndim - 1))).astype(sums.dtype)
-
-    return states[0], each_array(per_step, states[2]), loss
+    return models, variates, loss

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from demjax.base import Algorithm, ClientData, Models, Params
 from demjax.clients import participation
 from demjax.clients.local_training import LocalTraining
-from demjax.clients.mean_gradients import train_with_mean_gradients
+from demjax.clients.mean_gradients import train_with_variates
 from demjax.clients.parameters import parameter_bytes, taking_part
 from demjax.clients.sending import sent
 from demjax.hierarchy.global_model import Held, global_model
@@ -23,7 +23,7 @@ from demjax.hierarchy.mixing import Weighting
 from demjax.hierarchy.robust_means import Average
 from demjax.hierarchy.server import Epochs, ServerMoment, server_step
 from demjax.hierarchy.server_mean import server_mean
-from demjax.pytrees import difference, each_array, model_bytes, stack_copies
+from demjax.pytrees import model_bytes, stack_copies
 from demjax.registry import ALGORITHMS, Number, Range
 
 
@@ -80,10 +80,11 @@ def scaffold(
     2. ``c_n⁺ = c_n − c + (x − y_n) / (K η)``, option II;
 
     then ``x ← x + η_g mean_S (y_n − x)`` and ``c ← c + |S|/N mean_S (c_n⁺ − c_n)``. Variates begin
-    at 0. By 1. ``(x − y_n) / (K η)`` is the mean of ``g_n − c_n + c``, so that 2. says that
-    ``c_n⁺`` is the mean of the gradients that the client met. That is what is computed here: the
-    same for plain SGD, at any rate, and the rule that is taken for every other local optimizer,
-    which is given corrected gradients.
+    at 0, so that ``c`` is always the mean of all ``c_n``, and computed as that. By 1. the way
+    ``(x − y_n) / (K η)`` is the mean of ``g_n − c_n + c``, so that 2. says that ``c_n⁺`` is the
+    mean of the gradients that the client met. That is what is computed here: the same for plain
+    SGD, at any rate, and the rule that is taken for every other local optimizer, which is given
+    corrected gradients.
 
     Args:
         local: How clients train on their own; the paper's clients use plain SGD.
@@ -120,19 +121,13 @@ def scaffold(
         count = clients.n_clients
         who = participation.draw(key, count, cohort)
         start = sent(local, kept.own(held, model), model, who)
-        correction = each_array(lambda c, c_n: c - c_n, stack_copies(variate, count), variates)
-        client, gradients, loss = train_with_mean_gradients(
-            local, key, start, clients, correction, who
+        client, variates, loss = train_with_variates(
+            local, key, start, clients, variates, variate, who
         )
         mean = server_mean(
             client, clients, who, weighting, average=average, reference=model, key=key
         )
-        size = clients.train_size if weighting == "examples" else jnp.ones(count, jnp.int32)
-        weight = participation.counted(size, who)
-        changed = participation.rows(difference(gradients, variates), who)
-        part = jnp.sum(weight) / jnp.sum(size)
-        variate = each_array(lambda c, d: c + part * d, variate, mean_of_all(changed, weight))
-        variates = participation.kept(variates, who, gradients)
+        variate = mean_of_all(variates, None if weighting == "clients" else clients.train_size)
         new, _ = server.step(model, server.init(model), mean)
         one = model_bytes(client) + parameter_bytes(local, client)
         sum_of_bytes = taking_part(count, who) * one

@@ -80,6 +80,7 @@ def apfl(
     Raises:
         ValueError: If a number is out of its range.
     """
+    adapts = not isinstance(alpha_lr, int | float) or alpha_lr != 0  # what is traced may be any
 
     def init(key: PRNGKeyArray, clients: ClientData) -> APFLState:
         count, model = clients.n_clients, local.init(key)
@@ -90,15 +91,17 @@ def apfl(
         mixture = jax.tree.map(lambda w, v: (1 - share) * w + share * v, shared, own)
         loss, gradient, after = slope(mixture, batch)
         _, gradient_of_shared, shared_after = slope(shared, batch)
-        products = jax.tree.map(lambda g, v, w: jnp.sum(g * (v - w)), gradient, own, shared)
-        towards = sum(jax.tree.leaves(products))
+        adapted = share
+        if adapts:
+            products = jax.tree.map(lambda g, v, w: jnp.sum(g * (v - w)), gradient, own, shared)
+            towards = sum(jax.tree.leaves(products))
+            adapted = jnp.clip(share - alpha_lr * towards, 0.0, 1.0)
         scaled = jax.tree.map(lambda g: share * g, gradient)
         own, memory = optimizer_step(local, (own, memory), scaled, after)
         shared, of_shared = optimizer_step(
             local, (shared, of_shared), gradient_of_shared, shared_after
         )
-        share = jnp.clip(share - alpha_lr * towards, 0.0, 1.0)
-        return ((share, own, shared), (memory, of_shared)), loss
+        return ((adapted, own, shared), (memory, of_shared)), loss
 
     def one_round(
         key: PRNGKeyArray, state: APFLState, clients: ClientData

@@ -53,6 +53,10 @@ def train_chunk(
     """Train some clients side by side; ``each`` is ``vmap``, or nothing for one client."""
     task, optimizer, epochs, batch_size, statistics, stragglers, _, most = recipe
     target = each(partial(towards, proximal))(chunk_clients) if proximal is not None else None
+    if target is not None and correction is not None and added.chosen is None:
+        # Both are of no step: one array is read in each, not two.
+        target = target[0], jax.tree.map(jnp.subtract, target[1], correction)
+        correction = None
 
     def step(now, fixed, batch):
         loss, gradient, after = recipe.slope(task, added, now[0], batch)

@@ -16,15 +16,15 @@ class LocalTraining(NamedTuple):
     Attributes:
         init: ``(key) -> model``: the model that all clients start from.
         train: ``(key, models, clients, proximal=None, gradients=False, cohort=None, *,
-            correction=None, trained=None, extra_loss=None, epochs=None) -> (models, loss[N])``:
-            local training
-            of every client from its row of the stacked ``models``, which come back as the kind of
-            thing that was given; the loss is the task's mean over the examples of the last epoch,
-            as met during training. What an algorithm may add, all of it or nothing:
+            correction=None, correction_weight=1.0, trained=None, extra_loss=None, epochs=None) ->
+            (models, loss[N])``:
+            local training of every client from its row of the stacked ``models``, which come back
+            as the kind of thing that was given; the loss is the task's mean over the examples of
+            the last epoch, as met during training. What an algorithm may add, all of it or nothing:
 
             - ``proximal``: a ``ProximalTerm`` towards anchors;
-            - ``correction``: added to every gradient: stacked models, a row for each client
-              (SCAFFOLD, FedDyn), or one model for all;
+            - ``correction``: added to every gradient, times ``correction_weight``: stacked models,
+              a row for each client (FedDyn), or one model for all;
             - ``trained``: which leaves train, a pytree of plain truth values (FedRep); all others
               keep their bits;
             - ``extra_loss``: ``(model, x[B], y[B], weight[B], key, client) -> scalar``, added to

@@ -46,7 +46,7 @@ def train_some(
     moved: bool,
 ) -> tuple[Params, Float[Array, " S"], Params]:
     """Train the clients that one device is divided, a chunk at a time; ``moved`` from elsewhere."""
-    key, clients, proximal, common = shared
+    key, clients, proximal, common, weight = shared
     models, numbers, own = divided
     clients = on_this_device(clients, numbers, moved=moved)
     chunks, each = _in_chunks(chunk, clients, numbers, model_bytes(models))
@@ -55,6 +55,7 @@ def train_some(
         rows = chunks[number]
         who = numbers.at[rows].get(mode="fill", fill_value=clients.n_clients)
         correction = as_pytree(take_rows(own, rows)) if common is None else _for_each(common, rows)
+        correction = jax.tree.map(lambda c: weight * c, correction)
         mine = as_pytree(jax.tree.map(read, take_rows(carry[0], rows), models))
         new, loss, gradient = train_chunk(
             recipe, key, mine, clients, who, proximal, correction, added, each, gradients

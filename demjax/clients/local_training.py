@@ -44,7 +44,7 @@ def local_training(
 ) -> LocalTraining:
     """Mini-batch training of every client on its own examples, in one traced program.
 
-    A step is ``w ← w + optimizer(∇loss(w) + Σ_j weight_j (w − anchor_j) + correction)``. Examples
+    A step is ``w ← w + optimizer(∇loss(w) + Σ_j weight_j (w − anchor_j) + v correction)``. Examples
     are reshuffled each epoch; the last batch of an epoch holds what is left, and its loss is the
     mean over that. (For a model with batch statistics it is filled up with the first examples of
     the epoch, over and over, which count for the statistics alone.) The optimizer starts afresh
@@ -112,6 +112,7 @@ def local_training(
         cohort: participation.Cohort = None,
         *,
         correction: Params | None = None,
+        correction_weight: Float[Array, ""] | float = 1.0,
         trained: Params | None = None,
         extra_loss: Callable[..., Float[Array, ""]] | None = None,
         epochs: int | None = None,
@@ -123,7 +124,7 @@ def local_training(
             proximal = proximal._replace(chosen=None)
         if cohort is not None:
             cohort = _dealt(clients, cohort, batch_size)
-        shared = key, clients, proximal, common
+        shared = key, clients, proximal, common, correction_weight
         numbers = participation.numbers(clients.n_clients, cohort)
         divided = participation.rows(models, cohort), numbers, participation.rows(own, cohort)
         many = partial(train_some, lasting(epochs), chunk, moved=cohort is not None)

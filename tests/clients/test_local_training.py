@@ -482,7 +482,7 @@ def test_what_an_algorithm_adds_counts_all_at_once(clients, chunk, devices):
     options = {"shrink": shrink, "correction": correction, "trained": ("w",)}
     wanted = reference_with_gradients(sgd(0.3), term, **options)
 
-    def together(strength, correction):
+    def together(strength, correction, weight):
         return train(
             KEY,
             StackedModels.from_pytree(start()),
@@ -490,13 +490,14 @@ def test_what_an_algorithm_adds_counts_all_at_once(clients, chunk, devices):
             term,
             gradients=True,
             correction=StackedModels.from_pytree(correction),
+            correction_weight=weight,
             trained={"w": True, "b": False},
             extra_loss=shrinking(strength),
         )
 
     with spread_over(devices):
-        some = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), (shrink, correction))
-        models, loss, gradient = jax.jit(together)(*some)
+        halves = {name: jnp.float32(leaf / 2) for name, leaf in correction.items()}
+        models, loss, gradient = jax.jit(together)(jnp.float32(shrink), halves, 2.0)
     assert isinstance(models, StackedModels)
     assert isinstance(gradient, StackedModels)
     assert_close((models.as_pytree(), loss, gradient.as_pytree()), wanted)

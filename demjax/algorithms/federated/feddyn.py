@@ -104,7 +104,8 @@ def feddyn(
             clients,
             near(server, count, prox),
             cohort=who,
-            correction=each_array(lambda u: prox * u, drift),
+            correction=drift,
+            correction_weight=prox,
         )
         way = parameters_alone(local, difference(client, stack_copies(server, count)))
         drift = participation.kept(drift, who, each_array(lambda u, w: u + w, drift, way))

@@ -171,6 +171,11 @@ def parameters_compared_at_once(models: int) -> int:
     return (CPU_PARAMETERS_COMPARED if _on_cpu() else ACCELERATOR_PARAMETERS_COMPARED) // models
 
 
+def compares_one_by_one() -> bool:
+    """Whether models are compared with a few others one by one, as in caches, not all at once."""
+    return _on_cpu()
+
+
 def convolution_form() -> Literal["tiles", "product"]:
     """The fastest form of a convolution: by tiles on a CPU, where one model is computed at a time.
 

@@ -67,6 +67,7 @@ def test_a_cpu_works_on_little_at_a_time():
     assert scored(1, convolved=True) == 1
     assert policy.largest_scoring_array() == 8 * 1024**2
     assert policy.fewest_mutual_pairs(10_000) is None
+    assert policy.compares_one_by_one()
     assert policy.experiments_at_once(50) == 1
     assert policy.devices_share_memory()
     assert policy.devices_are_cores()
@@ -84,6 +85,7 @@ def test_an_accelerator_works_on_much_at_a_time(platform):
         assert policy.models_scored_at_once(10**6, convolved=True) == 16
         assert policy.largest_scoring_array() == 128 * 1024**2
         assert [policy.fewest_mutual_pairs(count) for count in (100, 5120)] == [2, 10]
+        assert not policy.compares_one_by_one()
         assert policy.experiments_at_once(50) == 50
         assert not policy.devices_share_memory()
         assert not policy.devices_are_cores()

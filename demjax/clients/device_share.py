@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from demjax.backend import policy
 from demjax.backend.examples import on_this_device
-from demjax.backend.narrow import readable, writable
+from demjax.backend.narrow import readable, widened, writable
 from demjax.base import ClientData, Params
 from demjax.clients.chunk import Recipe, step_chunk, train_chunk
 from demjax.clients.step import Added, ClientStep
@@ -55,7 +55,7 @@ def train_some(
         rows = chunks[number]
         who = numbers.at[rows].get(mode="fill", fill_value=clients.n_clients)
         correction = as_pytree(take_rows(own, rows)) if common is None else _for_each(common, rows)
-        correction = jax.tree.map(lambda c: weight * c, correction)
+        correction = jax.tree.map(lambda c: weight * widened(c), correction)
         mine = as_pytree(jax.tree.map(read, take_rows(carry[0], rows), models))
         new, loss, gradient = train_chunk(
             recipe, key, mine, clients, who, proximal, correction, added, each, gradients

@@ -192,7 +192,8 @@ def cut_heights(
         merges: SciPy's linkage matrix of ``N`` clients, its heights ascending.
         thresholds: Height of each of the ``K`` levels, the lowest first; they may be traced.
         slots: Most groups on a level, ``G ≥ 1``.
-        fewest: Fewest clients of a group, by default 1; those of smaller ones are in none.
+        fewest: Fewest clients of a group, a client alone by default; those of smaller ones are in
+            none. Above 1 the height is not raised: there are slots enough for the groups it leaves.
 
     Returns:
         The hierarchy: ``K`` levels and the root, slots filled as by ``cut_counts``.
@@ -203,7 +204,7 @@ def cut_heights(
     check_whole("The cut by heights", "slots", slots, 1)
     count = merges.shape[0] + 1
     thresholds = lax.cummax(jnp.asarray(thresholds, merges.dtype))
-    if count // fewest > slots:
+    if fewest == 1 and count > slots:
         thresholds = jnp.maximum(thresholds, merges[count - slots - 1, 2])
     nodes, parent = jnp.arange(2 * count - 1), parents_of(merges)
     height = jnp.concatenate([jnp.full(count, -jnp.inf, merges.dtype), merges[:, 2]])

@@ -55,14 +55,14 @@ def gap(
 ) -> Cut:
     """As many groups as there are: where merge heights jump, and one where they do not.
 
-    A group has at least ``m = max(min_size, ⌈min_share · N⌉)`` clients. Of the merges of two groups
+    A group has at least ``m = max(min_size, min_share · N)`` clients. Of the merges of two groups
     let ``h_k`` be the height of that which leaves ``k`` groups of ``k + 1``; ``k`` groups jump by
     ``q_k = h_{k−1} / h_k``, and by ``h_{k−1} / h'_k`` above the height ``h'_k`` of the merge
     before, of whomever. The largest of either is compared with those of ``S`` surrogates, clients
     from one normal distribution of the same covariance: it counts if it is above the largest of
     theirs, by a margin. The former sees groups among which there are clients like nobody, the
     latter groups of few clients. So the threshold follows from the distances alone, whatever their
-    noise: among clients like these either is met by chance in less than one of ``S + 1`` draws.
+    noise: among clients like these each is met by chance in less than one of ``S + 1`` draws.
     The groups are then those at ``√(h_{k−1} h_k)``; who is in none there joins the nearest. With
     several levels, each is cut at a jump of its own, the lowest level at the lowest; a level for
     which none is left has one group of everyone.
@@ -147,7 +147,7 @@ def jumps(
 
 def fewest_of(clients: int, min_size: int, min_share: Number) -> int:
     """Fewest of so many clients that are a group."""
-    return max(min_size, math.ceil(min_share * clients))
+    return min(max(min_size, math.ceil(min_share * clients - 1e-9)), clients)
 
 
 def ratios(merges: Float[Array, " N-1 4"], most_groups: int, fewest: int) -> Float[Array, " 2 G-1"]:
@@ -156,7 +156,8 @@ def ratios(merges: Float[Array, " N-1 4"], most_groups: int, fewest: int) -> Flo
     That is above the merge of two groups before, and above the merge before.
     """
     high, low, last = splits(merges, most_groups, fewest)
-    return jnp.maximum(high / jnp.maximum(jnp.stack([low, last]), 1e-30), 1.0)
+    rise = high / jnp.maximum(jnp.stack([low, last]), 1e-30)
+    return jnp.where(jnp.isfinite(high), jnp.maximum(rise, 1.0), 1.0)
 
 
 def splits(
@@ -168,19 +169,30 @@ def splits(
     before; the third that of the merge before in any case. Where there are not so many groups, the
     first is 0.
     """
-    count, children = merges.shape[0] + 1, merges[:, :2].astype(jnp.int32)
-    size = jnp.concatenate([jnp.ones(count, merges.dtype), merges[:, 3]])[children]
-    of_groups = jnp.min(size, axis=1)[::-1] >= fewest  # from the top
+    count = merges.shape[0] + 1
+    of_groups = jnp.min(sizes_of(merges), axis=1)[::-1] >= fewest  # from the top
     (at,) = jnp.nonzero(of_groups, size=most_groups, fill_value=count - 1)
     height = jnp.concatenate([merges[::-1, 2], jnp.zeros(2, merges.dtype)])
     last = height[at[:-1] + 1]
     return height[at[:-1]], jnp.where(at[1:] < count - 1, height[at[1:]], last), last
 
 
+def sizes_of(merges: Float[Array, " N-1 4"]) -> Float[Array, " N-1 2"]:
+    """How many clients the two sides of each merge have."""
+    count, children = merges.shape[0] + 1, merges[:, :2].astype(jnp.int32)
+    return jnp.concatenate([jnp.ones(count, merges.dtype), merges[:, 3]])[children]
+
+
 def between(merges: Float[Array, " N-1 4"], most_groups: int, fewest: int) -> Float[Array, " G-1"]:
-    """For each number of groups from 2 on a height at which they are there, ``√(h_{k−1} h_k)``."""
+    """For each number of groups from 2 on a height at which they are there, at ``√(h_{k−1} h_k)``.
+
+    Or where the last of them becomes a group, if that is above; infinity if there are not so many.
+    """
     high, low, _ = splits(merges, most_groups, fewest)
-    return jnp.where(jnp.isfinite(high), jnp.sqrt(high) * jnp.sqrt(low), low)
+    size = sizes_of(merges)
+    born = (jnp.max(size, axis=1) < fewest) & (merges[:, 3] >= fewest)
+    last = jnp.where(born & (merges[:, 2] < high[:, None]), merges[:, 2], 0.0).max(axis=1)
+    return jnp.where(high > 0, jnp.maximum(jnp.sqrt(high) * jnp.sqrt(low), last), jnp.inf)
 
 
 def at_heights(

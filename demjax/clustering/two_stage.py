@@ -196,7 +196,7 @@ def _with_clients(
     number = place - part - 1
     left = jnp.where(within == 1, order[place - 1], count + number - 1)
     low = jnp.minimum(height[order], joined[part])
-    chains = jnp.stack([left, order, low, within + 1], axis=1).astype(jnp.int32)
+    chains = jnp.stack([left, order, low, within + 1], axis=1).astype(jnp.float32)
     rows = jnp.zeros((count - 1, 4), jnp.float32)
     rows = rows.at[jnp.where(within > 0, number, count)].set(chains, mode="drop")
     last = first + size.astype(jnp.int32) - 1

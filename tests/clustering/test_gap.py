@@ -11,7 +11,7 @@ from scipy.spatial.distance import pdist, squareform
 
 from demjax.clustering import euclidean, gap, sqeuclidean
 from demjax.clustering.clusterings import Wanted
-from demjax.clustering.gap import jumps, points_of, ratios, surrogate
+from demjax.clustering.gap import at_heights, between, jumps, points_of, ratios, surrogate
 from demjax.clustering.linkage import linkage
 from demjax.registry import LINKAGES
 
@@ -100,6 +100,47 @@ def test_clients_like_nobody_hide_no_groups_and_join_the_nearest():
     groups, any_ = ratios(merges, 16, 5)
     assert groups.argmax() == 1
     assert np.max(any_) < 2 < groups.max()
+
+
+@pytest.mark.parametrize("options", [{}, {"most_groups": 4}, {"min_share": 0, "min_size": 3}])
+def test_strangers_farther_out_than_kinds_are_apart_take_no_slots(options):
+    rng = np.random.default_rng(8)
+    strangers = rng.normal(size=(20, 8))
+    strangers *= (np.linspace(5, 30, 20) / np.linalg.norm(strangers, axis=1))[:, None]
+    apart = squares(np.concatenate([blobs(5, (20, 20, 20), 4), strangers]))
+    found = np.asarray(gap(**options).take(linkage(apart), apart, WANTED).groups[0])
+    kinds = found[:60].reshape(3, 20)
+    assert np.all(kinds == kinds[:, :1])
+    assert len({*kinds[:, 0]}) == 3
+
+
+def test_a_wide_kind_beside_tight_ones_is_as_much_a_group():
+    spread = np.repeat([0.02, 0.02, 1.0], [27, 27, 6])[:, None]
+    centres = np.repeat(40 * np.eye(3, 8), [27, 27, 6], axis=0)
+    points = centres + spread * np.random.default_rng(6).normal(size=(60, 8))
+    found = np.asarray(cut(squares(points)).groups[0])
+    assert [*np.bincount(found)] == [27, 27, 6]
+
+
+def test_many_that_diverged_hide_no_groups():
+    apart = np.array(squares(blobs(9, (20, 20, 28), 4)))
+    apart[60:], apart[:, 60:] = np.inf, np.inf
+    np.fill_diagonal(apart, 0.0)
+    found = np.asarray(cut(jnp.asarray(apart)).groups[0])
+    kinds = [np.unique(found[part]) for part in (slice(20), slice(20, 40), slice(40, 60))]
+    assert [len(kind) for kind in kinds] == [1, 1, 1]
+    assert len(np.unique(kinds)) == 3
+
+
+def test_where_no_two_groups_become_one_everybody_is_one_group():
+    chain = squares(10.0 ** np.arange(6)[:, None])
+    merges = linkage(chain)
+    assert np.all(np.isinf(between(merges, 5, 2)))
+    found = at_heights(merges, chain, between(merges, 5, 2)[:1], 16, 2)
+    assert not np.asarray(found.groups).any()
+    for count in (3, 4, 6):  # also where a group cannot have as many clients as it should
+        alone = gap(min_size=8).take(linkage(chain[:count, :count]), chain[:count, :count], WANTED)
+        assert not np.asarray(alone.groups).any()
 
 
 def test_surrogates_have_the_covariance_that_points_have():

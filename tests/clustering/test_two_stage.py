@@ -66,6 +66,17 @@ def test_groups_that_stand_apart_are_found_whatever_the_number_of_centroids(
     assert adjusted_rand_score(truth, found) == 1
 
 
+@pytest.mark.parametrize("metric", KINDS)
+def test_chains_of_a_centroid_rise_as_its_clients_are_farther(metric):
+    points, _ = blobs(np.random.default_rng(8), 60)
+    merges, _ = made(points, "average", 6, metric)
+    chains = merges[merges[:, 0] < 60][:, 2]
+    assert np.ptp(chains) > 0
+    assert np.unique(np.round(chains, 5)).size > 30  # whole numbers would be a few
+    near = pdist(points, metric)
+    assert 0.3 * near.min() < chains.min() <= chains.max() < near.max()
+
+
 def test_upper_heights_are_nearly_those_of_average_linkage():
     points, _ = blobs(np.random.default_rng(2), 800)
     merges, _ = made(points, "average", 60)

@@ -192,8 +192,7 @@ def cut_heights(
         merges: SciPy's linkage matrix of ``N`` clients, its heights ascending.
         thresholds: Height of each of the ``K`` levels, the lowest first; they may be traced.
         slots: Most groups on a level, ``G ≥ 1``.
-        fewest: Fewest clients of a group, a client alone by default; those of smaller ones are in
-            none. Above 1 the height is not raised: there are slots enough for the groups it leaves.
+        fewest: Fewest clients of a group; others are in none, and above 1 no height is raised.
 
     Returns:
         The hierarchy: ``K`` levels and the root, slots filled as by ``cut_counts``.

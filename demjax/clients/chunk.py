@@ -54,7 +54,7 @@ def train_chunk(
     task, optimizer, epochs, batch_size, statistics, stragglers, _, most = recipe
     target = each(partial(towards, proximal))(chunk_clients) if proximal is not None else None
     if target is not None and correction is not None and added.chosen is None:
-        # Both are of no step: one array is read in each, not two.
+        # Neither changes from step to step: each step reads one array, not two.
         target = target[0], jax.tree.map(jnp.subtract, target[1], correction)
         correction = None
 

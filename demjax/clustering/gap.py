@@ -25,6 +25,8 @@ from demjax.registry import CUTS, Number, Range, check_whole
 
 SAMPLE = 256
 """Clients among whom surrogates are made, at most."""
+MOST_GROUPS, LEAST, SHARE, SURROGATES, MARGIN = 16, 2, 1 / 16, 39, 1.1
+"""What ``gap`` takes where nothing else is asked for."""
 
 
 class Jumps(NamedTuple):
@@ -47,11 +49,11 @@ class Jumps(NamedTuple):
 def gap(
     *,
     levels: Annotated[int, Range(1, 8)] = 1,
-    most_groups: Annotated[int, Range(2)] = 16,
-    min_size: Annotated[int, Range(1)] = 2,
-    min_share: Annotated[Number, Range(0, 0.5)] = 1 / 16,
-    surrogates: Annotated[int, Range(8)] = 39,
-    margin: Annotated[Number, Range(1)] = 1.1,
+    most_groups: Annotated[int, Range(2)] = MOST_GROUPS,
+    min_size: Annotated[int, Range(1)] = LEAST,
+    min_share: Annotated[Number, Range(0, 0.5)] = SHARE,
+    surrogates: Annotated[int, Range(8)] = SURROGATES,
+    margin: Annotated[Number, Range(1)] = MARGIN,
 ) -> Cut:
     """As many groups as there are: where merge heights jump, and one where they do not.
 
@@ -63,7 +65,8 @@ def gap(
     theirs, by a margin. The former sees groups among which there are clients like nobody, the
     latter groups of few clients. So the threshold follows from the distances alone, whatever their
     noise: among clients like these each is met by chance in less than one of ``S + 1`` draws.
-    The groups are then those at ``√(h_{k−1} h_k)``; who is in none there joins the nearest. With
+    The groups are then those at ``√(h_{k−1} h_k)``, or at the height where the last of them has
+    enough clients, if that is above; who is in none there joins the nearest. With
     several levels, each is cut at a jump of its own, the lowest level at the lowest; a level for
     which none is left has one group of everyone.
 

@@ -16,8 +16,8 @@ from demjax.base import Params
 def squares_to(models: Params, others: Params) -> Float[Array, " N A"]:
     """Squared Euclidean distances of models to others, ``‖w_n − v_a‖²``, of differences themselves.
 
-    So they keep their digits where models lie near the others. All models are read once for each;
-    or one after another, each compared with all others while caches hold it.
+    So they keep their digits where models lie near the others. All models are read once for each
+    of these; on a CPU one after another, each compared with all of these while caches hold it.
 
     Args:
         models: Stacked models, leaves ``[N, ...]``.

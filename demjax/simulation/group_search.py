@@ -16,15 +16,24 @@ from demjax.clients.label_gradients import LabelGradients, label_gradients_at
 from demjax.clients.local_training import LocalTraining
 from demjax.clustering.by_label import by_label
 from demjax.clustering.clusterings import Wanted
-from demjax.clustering.gap import at_heights, between, fewest_of, gap, jumps
+from demjax.clustering.gap import (
+    LEAST,
+    MARGIN,
+    MOST_GROUPS,
+    SHARE,
+    SURROGATES,
+    at_heights,
+    between,
+    fewest_of,
+    gap,
+    jumps,
+)
 from demjax.clustering.linkage import linkage
 from demjax.registry import LINKAGES, check_number
 from demjax.simulation.group_differences import input_differences, label_differences
 
 BUCKETS, STRATA, FOLDS, HALVES = 257, 4, 8, 20
 """Numbers in a sketch, strata of targets, parts of examples, and how many halves are drawn."""
-MOST_GROUPS, LEAST, SHARE, SURROGATES, MARGIN = 16, 2, 1 / 16, 39, 1.1
-"""As the defaults of the cut by gap."""
 INPUTS = 5
 """How many of the inputs that differ most are told."""
 
@@ -173,7 +182,7 @@ def together(seen: LabelGradients, parts: Float[Array, " F"]) -> LabelGradients:
 def _found(seen: LabelGradients, key: PRNGKeyArray) -> tuple[Any, ...]:
     method = LINKAGES["average"].make()
     wanted = Wanted(by_label, method, "xla", True)
-    cut = gap(most_groups=MOST_GROUPS, min_size=LEAST, min_share=SHARE)
+    cut = gap()
     count = seen.counts.shape[0]
     most, fewest = min(MOST_GROUPS, count - 1), fewest_of(count, LEAST, SHARE)
 
@@ -185,15 +194,16 @@ def _found(seen: LabelGradients, key: PRNGKeyArray) -> tuple[Any, ...]:
     whole = jnp.ones(FOLDS, jnp.float32)
     distances, merges, own = grouped(whole)
     number = jnp.max(own) + 1
+    told = jumps(merges, distances, wanted, most, fewest, SURROGATES, MARGIN)
+    jump = jnp.argmax(told.ratio)
 
     def half(key):
         order = jax.random.permutation(key, FOLDS)
         distances, merges, found = grouped((order < FOLDS // 2).astype(jnp.float32))
-        height = between(merges, most, fewest)[jnp.maximum(number - 2, 0)]
+        height = between(merges, most, fewest)[jump]
         as_many = at_heights(merges, distances, height[None], MOST_GROUPS, fewest).groups[0]
         return jnp.where(number > 1, as_many, found), jnp.max(found) + 1
 
-    told = jumps(merges, distances, wanted, most, fewest, SURROGATES, MARGIN)
     halves = lax.map(half, jax.vmap(partial(keys.for_part, key))(jnp.arange(HALVES)))
     labels = label_differences(together(seen, whole), own)
     return distances, merges, own, halves, told.ratio, told.limit, labels

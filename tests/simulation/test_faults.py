@@ -126,6 +126,41 @@ def test_every_algorithm_has_faults_and_robust_means_or_says_why_not(name):
     assert "; possible is " in said
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in ALGORITHMS
+        if all(accepts(ALGORITHMS[name].make, part) for part in ("cohort", "average"))
+    ],
+)
+def test_no_robust_mean_lets_those_who_send_no_numbers_end_the_others_models(name):
+    options, task = OPTIONS.get(name, {}), task_of(name)
+    local = local_training(task, optax.sgd(tiny.RATE))
+    broken = with_faults(
+        lambda **parts: ALGORITHMS[name].make(**parts, **options, average=median()),
+        local,
+        attack=nan(),
+        attackers=BROKEN,
+    )
+
+    @jax.jit
+    def after(key):
+        def one_round(state, number):
+            state, info = broken.round(jax.random.fold_in(key, number), state, CLIENTS)
+            return state, info.loss
+
+        state, losses = jax.lax.scan(one_round, broken.init(key, CLIENTS), jnp.arange(3))
+        return broken.models(state), losses[-1]
+
+    models, loss = after(KEY)
+    assert np.isfinite(loss)[~BROKEN].all()
+    for model, lies in zip(tiny.unstack(models.client), BROKEN, strict=True):
+        assert lies or np.isfinite(tiny.vector(model)).all()
+    for level in tiny.unstack(models.group):
+        assert np.isfinite(tiny.vector(tiny.unstack(level)[0])).all()
+
+
 def test_what_goes_wrong_does_not_depend_on_how_many_train_at_once():
     def ended(chunk):
         local = local_training(TASK, "sgd", chunk=chunk, stragglers=stragglers(0.5))

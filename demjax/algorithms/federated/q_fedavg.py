@@ -95,6 +95,7 @@ def q_fedavg(
         steep = 1 / first if lipschitz is None else lipschitz
         loss = jnp.maximum(loss, 1e-10)
         curved = q * loss ** (q - 1) * steep**2 * squares + steep * loss**q
+        there = there & jnp.isfinite(curved)  # or one way of no number would end the step of all
         return jnp.where(there, steep * loss**q, 0) / jnp.sum(jnp.where(there, curved, 0))
 
     def one_round(

@@ -4,6 +4,7 @@ Karimireddy et al., *SCAFFOLD: Stochastic Controlled Averaging for Federated Lea
 arXiv 1910.06378, algorithm 1 with option II.
 """
 
+from functools import partial
 from typing import Annotated, NamedTuple
 
 import jax
@@ -23,7 +24,7 @@ from demjax.hierarchy.mixing import Weighting
 from demjax.hierarchy.robust_means import Average
 from demjax.hierarchy.server import Epochs, ServerMoment, server_step
 from demjax.hierarchy.server_mean import server_mean
-from demjax.pytrees import model_bytes, stack_copies
+from demjax.pytrees import difference, each_array, model_bytes, stack_copies
 from demjax.registry import ALGORITHMS, Number, Range
 
 
@@ -94,7 +95,7 @@ def scaffold(
             ``examples``.
         cohort: Clients that train in a round and whose means are taken, 1 to ``N``; by default
             everyone.
-        average: What takes the place of the mean of models, such as a robust one, as in
+        average: What takes the place of both means, such as a robust one, as in
             ``hierarchy.robust_means``.
         measure_at: When clients' models are scored, as in ``hierarchy.server.scored_at``; by
             default the global model for each, ``averaged``.
@@ -121,17 +122,21 @@ def scaffold(
         count = clients.n_clients
         who = participation.draw(key, count, cohort)
         start = sent(local, kept.own(held, model), model, who)
-        client, variates, loss = train_with_variates(
-            local, key, start, clients, variates, variate, who
-        )
-        mean = server_mean(
-            client, clients, who, weighting, average=average, reference=model, key=key
-        )
-        variate = mean_of_all(variates, None if weighting == "clients" else clients.train_size)
+        client, told, loss = train_with_variates(local, key, start, clients, variates, variate, who)
+        averaged = partial(server_mean, average=average, key=key)
+        mean = averaged(client, clients, who, weighting, reference=model)
+        size = jnp.ones(count, jnp.int32) if weighting == "clients" else clients.train_size
+        if average is None:
+            variate = mean_of_all(told, size)
+        else:  # what liars tell of their variates is held off like what they tell of their models
+            nothing = jax.tree.map(jnp.zeros_like, variate)
+            way = averaged(difference(told, variates), clients, who, weighting, reference=nothing)
+            part = jnp.sum(participation.counted(size, who)) / jnp.sum(size)
+            variate = each_array(lambda c, d: c + part * d, variate, way)
         new, _ = server.step(model, server.init(model), mean)
         one = model_bytes(client) + parameter_bytes(local, client)
         sum_of_bytes = taking_part(count, who) * one
-        now = kept.keep(held, client), variates, new, variate
+        now = kept.keep(held, client), told, new, variate
         return ScaffoldState(*now), ScaffoldInfo(loss, sum_of_bytes, sum_of_bytes)
 
     def models(state: ScaffoldState) -> Models:

@@ -35,9 +35,15 @@ def elsewhere(folder):
         begun(eight, 8),
         *(begun(two, 4, port, 2, number) for number in range(2)),
     ]
-    for process in processes:
-        said, _ = process.communicate(timeout=1500)
-        assert process.returncode == 0, said
+    try:
+        for process in processes:
+            said, _ = process.communicate(timeout=1500)
+            assert process.returncode == 0, said
+    finally:  # what one that failed leaves behind is not to fail other tests
+        for process in processes:
+            process.kill()
+            process.wait()
+            process.stdout.close()
     return {"8 devices": np.load(eight), "2 processes of 4 devices": np.load(two)}
 
 

@@ -81,6 +81,8 @@ def main(out, devices, port=None, processes="1", number="0"):
         assert jax.device_count() == int(devices) * int(processes)
         if seen is None or seen.writes:
             np.savez(Path(out), **found, **{ROWS + name: rows for name, rows in most.items()})
+        if seen is not None:
+            seen.code = 0  # else whoever is first done tells the other that it died
 
 
 if __name__ == "__main__":

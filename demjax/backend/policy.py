@@ -222,6 +222,11 @@ def fewest_mutual_pairs(count: int) -> int | None:
     return None if _on_cpu() else max(2, count // 512)
 
 
+def takes_matrices_one_by_one() -> bool:
+    """Whether LAPACK is given one matrix at a time: a CPU's, where a batch may wait for ever."""
+    return _on_cpu()
+
+
 def experiments_at_once(count: int) -> int:
     """How many of a sweep's experiments a device runs side by side.
 

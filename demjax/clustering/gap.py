@@ -15,6 +15,7 @@ from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from demjax import keys
+from demjax.backend.lapack import matrix_by_matrix
 from demjax.base import Hierarchy
 from demjax.clustering.clusterings import Wanted
 from demjax.clustering.cuts import Cut, cut_heights
@@ -209,13 +210,19 @@ def at_heights(
     return attach_small(cut_heights(merges, heights, slots, fewest=fewest), distances, fewest)
 
 
+@matrix_by_matrix
+def _eigh(matrix: Float[Array, " N N"]) -> tuple[Array, Array]:
+    value, vector = jnp.linalg.eigh(matrix)
+    return value, vector
+
+
 def points_of(squares: Float[Array, " N N"]) -> Float[Array, " N N"]:
     """Points about their mean that have these squared distances, by classical scaling.
 
     ``X Xᵀ = −½ J D J``; of distances that no points have, without what is negative of that.
     """
     mean = jnp.mean(squares, axis=0)
-    value, vector = jnp.linalg.eigh(-0.5 * (squares - mean - mean[:, None] + jnp.mean(mean)))
+    value, vector = _eigh(-0.5 * (squares - mean - mean[:, None] + jnp.mean(mean)))
     return vector * jnp.sqrt(jnp.maximum(value, 0.0))
 
 

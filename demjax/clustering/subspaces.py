@@ -6,10 +6,12 @@ via Principal Angles Between Client Data Subspaces*, AAAI 2023, arXiv 2209.10526
 
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from demjax.backend.lapack import matrix_by_matrix
 from demjax.base import ClientData
 
 Angle = Literal["smallest", "sum"]
@@ -52,9 +54,21 @@ def subspaces(
 
 
 def _basis(inputs: Float[Array, " M D"], dimensions: int) -> Float[Array, " D p"]:
-    _, values, vectors = jnp.linalg.svd(inputs, full_matrices=False)
+    values, vectors = _directions(inputs)
     there = values[:dimensions] > NOTHING * jnp.maximum(values[0], 1e-30)
     return jnp.where(there, vectors[:dimensions].T, 0.0)
+
+
+@matrix_by_matrix
+def _directions(inputs: Float[Array, " M D"]) -> tuple[Array, Array]:
+    """Singular values, and right singular vectors as rows."""
+    _, values, vectors = jnp.linalg.svd(inputs, full_matrices=False)
+    return values, vectors
+
+
+@matrix_by_matrix
+def _cosines(product: Float[Array, " p p"]) -> Float[Array, " p"]:
+    return jnp.clip(jnp.linalg.svd(product, compute_uv=False), 0.0, 1.0)
 
 
 def principal_angles(bases: Float[Array, " N S D p"], angle: Angle) -> Float[Array, " N N"]:
@@ -72,10 +86,11 @@ def principal_angles(bases: Float[Array, " N S D p"], angle: Angle) -> Float[Arr
     def from_one(own):
         highest = lax.Precision.HIGHEST
         product = jnp.einsum("sdp,ntdq->nstpq", own, bases, precision=highest)
-        cosines = jnp.clip(jnp.linalg.svd(product, compute_uv=False), 0.0, 1.0)
+        count, *_, p, q = product.shape
+        cosines = jax.vmap(_cosines)(product.reshape(-1, p, q))
         angles = jnp.degrees(jnp.arccos(cosines))
-        one = angles[..., 0] if angle == "smallest" else jnp.sum(angles, axis=-1)
-        return jnp.min(one.reshape(one.shape[0], -1), axis=1)
+        one = angles[:, 0] if angle == "smallest" else jnp.sum(angles, axis=-1)
+        return jnp.min(one.reshape(count, -1), axis=1)
 
     found = lax.map(from_one, bases)
     alone = jnp.eye(bases.shape[0], dtype=bool)

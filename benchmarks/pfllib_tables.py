@@ -27,8 +27,10 @@ SYSTEMS = {
     "fedavg": ("fedavg", {"measure_at": "averaged"}),
     "fedprox": ("fedprox", {"prox": 0.001, "measure_at": "averaged"}),
     "fedavg-fine-tuned": ("fedavg", {"measure_at": "fine-tuned"}),
+    "fedrep": ("fedrep", {"head_epochs": 1, "weighting": "examples"}),  # as PFLlib has it
+    "fedala": ("fedala", {"adaptive_layers": 2}),
 }
-USUAL = ("fedavg", "fedprox", "fedavg-fine-tuned", "local_only", "ditto")
+USUAL = ("fedavg", "fedprox", "fedavg-fine-tuned", "ditto", "fedrep", "fedala")
 SETTINGS = {
     "mnist_pat": ("mnist", "pfllib_pat"),
     "mnist_dir": ("mnist", "pfllib_dir"),
@@ -36,18 +38,35 @@ SETTINGS = {
     "cifar10_jpeg_dir": ("cifar10_jpeg", "pfllib_dir"),
 }
 PUBLISHED = {
-    "mnist_pat": {"fedavg": 97.93, "fedprox": 98.01, "fedavg-fine-tuned": 99.79, "ditto": 99.81},
+    "mnist_pat": {
+        "fedavg": 97.93,
+        "fedprox": 98.01,
+        "fedavg-fine-tuned": 99.79,
+        "per_fedavg": 99.63,
+        "pfedme": 99.75,
+        "ditto": 99.81,
+        "fedrep": 99.77,
+        "fedala": 99.88,
+    },
     "cifar10_jpeg_pat": {
         "fedavg": 55.09,
         "fedprox": 55.06,
         "fedavg-fine-tuned": 92.13,
+        "per_fedavg": 89.63,
+        "pfedme": 90.11,
         "ditto": 92.39,
+        "fedrep": 91.93,
+        "fedala": 92.44,
     },
     "cifar10_jpeg_dir": {
         "fedavg": 59.16,
         "fedprox": 59.21,
         "fedavg-fine-tuned": 90.34,
+        "per_fedavg": 87.74,
+        "pfedme": 88.09,
         "ditto": 90.59,
+        "fedrep": 90.40,
+        "fedala": 90.67,
     },
 }
 MODEL = {"filters": (32, 64), "hidden": 512}

@@ -36,7 +36,7 @@ from demjax.simulation.operations import work_of
 from demjax.simulation.run import programs
 
 CLIENTS, EXAMPLES, BATCH, ROUNDS = 2_000, 60, 10, 3
-OPTIONS = {"fixed_tree": {"groups": (4, 20)}, "hierfavg": {"groups": 10}}
+OPTIONS = {"fixed_tree": {"groups": (20, 4)}, "hierfavg": {"edges": 10}}
 """What systems are given that they do not know by default."""
 
 
@@ -86,6 +86,9 @@ def point(name: str, *, clients: int, devices: int | None) -> dict:
     system = ALGORITHMS[name].make(local, **OPTIONS.get(name, {}))
     key, given = jax.random.key(0), data(clients)
 
+    # what one epoch of a client takes, or of all clients' examples together
+    steps = EXAMPLES * (clients if name == "centralized" else 1) // BATCH
+
     def state_of(count):
         return bytes_of(jax.eval_shape(system.init, key, shapes(data(count))))
 
@@ -112,7 +115,7 @@ def point(name: str, *, clients: int, devices: int | None) -> dict:
         "model_bytes": one,
         "client_bytes": each,
         "shared_bytes": half - each * (clients // 2),
-        "operations": work_of(traced, steps=EXAMPLES // BATCH).operations,
+        "operations": work_of(traced, steps=steps).operations,
         "cpu_seconds": statistics.median(times[1:]),
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }

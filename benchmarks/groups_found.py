@@ -1,7 +1,9 @@
-"""Do systems that group clients find planted conflicts across label skew, and does it pay?
+r"""Do systems that group clients find planted conflicts across label skew, and does it pay?
 
     python benchmarks/groups_found.py --data-dir DIR                   # linear and MLP; resumes
     python benchmarks/groups_found.py --data-dir DIR --models cnn --seeds 1
+    python benchmarks/groups_found.py --data-dir DIR --models cnn --rounds 3 \
+        --systems recommended --out benchmarks/results/groups_found_cnn    # who is with whom
     python benchmarks/groups_found.py --report                         # tables of what is there
 
 ``DIR`` holds MNIST's four IDX files. 45 clients of 250 images, 50 of them for tests (by Dirichlet
@@ -220,6 +222,7 @@ def one_cell(arguments, model: str, kind: str, split: str, seed: int) -> None:
         )
         found[name] = scores(task, algorithm, history.state, clients, kinds, key)
         found[name]["seconds"] = round(time.perf_counter() - begin, 1)
+        found[name]["rounds"] = arguments.rounds
         print(f"{model}, {kind}, {split}, seed {seed}, {name}:", found[name], flush=True)
         new = path.with_suffix(".partial")
         new.write_text(json.dumps(found, indent=1) + "\n")
@@ -278,7 +281,7 @@ def report(out: Path) -> str:
                 if paths:
                     cells[model, kind, split] = [json.loads(path.read_text()) for path in paths]
     names = list(dict.fromkeys(name for runs in cells.values() for run in runs for name in run))
-    lines = ["# Groups found, and what they are worth", "", *REPORTED, ""]
+    lines = ["# Groups found, and what they are worth", "", *settings(cells), ""]
 
     def table(title, cell):
         lines.extend(
@@ -315,15 +318,19 @@ def report(out: Path) -> str:
         ),
     )
     if any(model == "linear" and kind != "none" for model, kind, _ in cells):
-        draw(cells, out.parent / "groups_found.png")
+        draw(cells, out.with_suffix(".png"))
     return "\n".join(lines)
 
 
-REPORTED = [
-    f"{CLIENTS} clients of {IMAGES} MNIST images, 50 of them for tests, {ROUNDS} rounds, E = 2,",
-    "batches of 10, rate 0.05. Told: given the true number of kinds. Made by",
-    "`python benchmarks/groups_found.py`, which says what is measured.",
-]
+def settings(cells: dict[tuple[str, str, str], list[dict]]) -> list[str]:
+    """What was run; results that do not say how many rounds are of ``ROUNDS``."""
+    every = [one for runs in cells.values() for run in runs for one in run.values()]
+    rounds = " or ".join(map(str, sorted({one.get("rounds", ROUNDS) for one in every})))
+    return [
+        f"{CLIENTS} clients of {IMAGES} MNIST images, 50 of them for tests, {rounds} rounds,",
+        "E = 2, batches of 10, rate 0.05. Told: given the true number of kinds. Made by",
+        "`python benchmarks/groups_found.py`, which says what is measured.",
+    ]
 
 
 def main() -> int:
@@ -354,7 +361,7 @@ def main() -> int:
                 for kind in arguments.kinds:
                     for split in arguments.splits:
                         one_cell(arguments, model, kind, split, seed)
-    (arguments.out.parent / "groups_found.md").write_text(report(arguments.out))
+    arguments.out.with_suffix(".md").write_text(report(arguments.out))
     return 0
 
 

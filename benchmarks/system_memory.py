@@ -87,7 +87,7 @@ def point(name: str, *, clients: int, devices: int | None) -> dict:
     key, given = jax.random.key(0), data(clients)
 
     # what one epoch of a client takes, or of all clients' examples together
-    steps = EXAMPLES * (clients if name == "centralized" else 1) // BATCH
+    steps = EXAMPLES * (clients if "pooled" in ALGORITHMS[name].facts else 1) // BATCH
 
     def state_of(count):
         return bytes_of(jax.eval_shape(system.init, key, shapes(data(count))))

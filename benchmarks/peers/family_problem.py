@@ -9,6 +9,7 @@ import numpy as np
 
 FEATURES, HIDDEN, CLASSES = 6, 5, 3
 SIZES = (12, 30, 7, 21, 16)
+EDGES = (0, 0, 1, 1, 1)  # the edge of each client, where there are edges
 RATE, EPOCHS = 0.2, 3
 
 
@@ -26,12 +27,19 @@ class Problem(NamedTuple):
     network: dict[str, np.ndarray]
 
 
-def problem() -> Problem:
-    """Five clients of different sizes, each with a rule of its own for what label an input has."""
+def problem(alike: bool = False) -> Problem:
+    """Five clients of different sizes, each with a rule of its own for what label an input has.
+
+    ``alike`` leaves all as many examples as the smallest, for batch normalization: demjax fills the
+    batch of a smaller client up with examples that then count twice in the batch's statistics.
+    """
     rng = np.random.default_rng(7)
     x = [rng.normal(rng.normal(size=FEATURES), 1, (n, FEATURES)).astype("float32") for n in SIZES]
     rules = rng.normal(size=(len(SIZES), FEATURES, CLASSES))
     y = [np.argmax(some @ rule, axis=1) for some, rule in zip(x, rules, strict=True)]
+
+    if alike:
+        x, y = ([some[: min(SIZES)] for some in parts] for parts in (x, y))
 
     def layer(width: int, outputs: int, before: str = "") -> dict[str, np.ndarray]:
         kernel = rng.normal(0, 0.3, (width, outputs)).astype("float32")

@@ -46,6 +46,25 @@ class Body(torch.nn.Module):
         return torch.relu(self.hidden(x))
 
 
+class NormalizedBody(Body):
+    """Likewise, with batch normalization before the ReLU."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm1d(HIDDEN)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Representations."""
+        return torch.relu(self.norm(self.hidden(x)))
+
+
+class Normalized(EncoderHeadNet):
+    """The network with batch normalization, as it begins."""
+
+    def __init__(self):
+        super().__init__(NormalizedBody(), dense(HIDDEN, CLASSES, problem().network))
+
+
 class Network(EncoderHeadNet):
     """The network, as it begins."""
 
@@ -77,8 +96,9 @@ def arrays(model: torch.nn.Module) -> dict[str, np.ndarray]:
     """Its arrays by name, kernels as ``[in, out]``."""
     found = {}
     for name, parameter in model.named_parameters():
-        before = "hidden_" if "hidden" in name else ""
-        kind = "kernel" if name.endswith("weight") else "bias"
+        before = "hidden_" if "hidden" in name else "norm_" if "norm" in name else ""
+        weight = "scale" if "norm" in name else "kernel"
+        kind = weight if name.endswith("weight") else "bias"
         found[before + kind] = parameter.detach().numpy().T.copy()
     return found
 
@@ -91,7 +111,7 @@ def main() -> None:
     parser.add_argument("--server", type=json.loads, default={}, help="options of the server")
     parser.add_argument("--optimizer", type=json.loads, default={}, help="of the optimizer")
     parser.add_argument("--personal", default="", help="attribute that holds a client's own model")
-    parser.add_argument("--model", default="Linear", choices=("Linear", "Network"))
+    parser.add_argument("--model", default="Linear", choices=("Linear", "Network", "Normalized"))
     parser.add_argument("--sent", default="", help="what of it the server has, if not all: Body")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
@@ -100,7 +120,7 @@ def main() -> None:
     FlukeENV().set_eval_cfg(locals=False, server=False, pre_fit=False, post_fit=False)
     module, _, name = asked.system.rpartition(".")
     system = getattr(importlib.import_module(f"fluke.algorithms.{module}"), name)
-    given = problem()
+    given = problem(alike=asked.model == "Normalized")
     loaders = [
         FastDataLoader(torch.from_numpy(x), torch.from_numpy(y), num_labels=CLASSES, batch_size=0)
         for x, y in zip(given.x, given.y, strict=True)

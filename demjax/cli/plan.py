@@ -11,6 +11,7 @@ from demjax.cli.parsing import Commands, help_of, read_given, take_options
 from demjax.experiment import build
 from demjax.experiment.experiment import resolve, with_defaults
 from demjax.experiment.tables import all_options
+from demjax.registry import ALGORITHMS
 from demjax.simulation.plan import Plan, plan
 
 
@@ -59,6 +60,7 @@ def _plan(parsed: argparse.Namespace, words: Sequence[str]) -> str:
             devices=parsed.devices,
             largest=not parsed.no_largest,
             batch_size=built.experiment.batch_size,
+            pooled="pooled" in ALGORITHMS.find(built.experiment.algorithm).facts,
         )
     return json.dumps(found._asdict(), indent=2) if parsed.json else in_words(found)
 

@@ -82,6 +82,7 @@ def plan(
     devices: int = 1,
     largest: bool = True,
     batch_size: int = 10,
+    pooled: bool = False,
 ) -> Plan:
     """Compile a round for a device that need not be here, and say what it needs there.
 
@@ -92,6 +93,8 @@ def plan(
         devices: How many, over which clients are spread; 1 to 64.
         largest: Whether to find how many clients would fit, which takes some more compilations.
         batch_size: That of local training, by which its batches are counted.
+        pooled: Whether one model is trained on the examples of all clients, batch after batch, and
+            not each client's on its own.
 
     Returns:
         The plan.
@@ -114,7 +117,7 @@ def plan(
     with policy.compiling_for(platform, limit if known else None):
         found = _compiled(algorithm, clients, places, limit)
         state = jax.eval_shape(algorithm.init, _key(), clients)
-        steps = -(-clients.train.shape[1] // batch_size)
+        steps = -(-clients.train.shape[1] * (count if pooled else 1) // batch_size)
         traced = jax.make_jaxpr(algorithm.round)(_key(), state, _shapes(clients))
         work = work_of(traced, steps=steps)
         one = stored_bytes(jax.eval_shape(algorithm.models, state).client)

@@ -41,6 +41,15 @@ def test_a_mistake_is_one_sentence(words, said, capsys):
     assert line.endswith(".")
 
 
+def test_pooled_examples_are_as_much_work_as_everyones(capsys):
+    found = []
+    for name in ("fedavg", "centralized"):
+        asked = [*SMALL[:-1], name, "--batch-size", "10"]
+        assert main.main(["plan", "--accelerator", "cpu", "--no-largest", "--json", *asked]) == 0
+        found.append(json.loads(capsys.readouterr().out)["operations"])
+    assert found[1] == pytest.approx(found[0], rel=0.05)  # a model each, or one for all examples
+
+
 def test_help_lists_its_flags_and_those_of_a_run(capsys):
     assert main.main(["plan", "--help"]) == 0
     said = capsys.readouterr().out

@@ -40,7 +40,9 @@ class CentralizedInfo(NamedTuple):
     bytes_down: int = 0
 
 
-@ALGORITHMS.register(label="centralized", paper="the control of pooled data, without clients")
+@ALGORITHMS.register(
+    label="centralized", paper="the control of pooled data, without clients", pooled=True
+)
 def centralized(
     local: LocalTraining,
     *,

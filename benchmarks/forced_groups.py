@@ -34,6 +34,7 @@ SPLIT = {
     "flights": "2,351 aircraft",
 }
 FILES = {"flights": Path("natural") / "flights.npz"}
+SAID = ("n_groups", "jumps", "jump_limit", "stability", "advice")
 COMMON = ["--lr", "0.05", "--model", "mlp", "--epochs", "2", "--batch-size", "10"]
 SYSTEMS = {
     "FedAvg, fine-tuned": ["--algorithm", "fedavg", "--measure-at", "fine-tuned"],
@@ -63,6 +64,24 @@ def measured(words: list[str], rounds: int, seed: int) -> dict[str, float]:
     return {name: float(row[name]) for name in WHAT}
 
 
+def likeness(path: Path, groups: list[int]) -> dict[str, float]:
+    """Adjusted Rand index of groups of aircraft with their carriers, and with their airports.
+
+    An aircraft's airport is where most of its flights leave.
+    """
+    from sklearn.metrics import adjusted_rand_score
+
+    with np.load(path, allow_pickle=False) as file:
+        x, owner, carriers = file["x"], file["owner"], file["carrier_of_aircraft"]
+        columns = [list(file["features"]).index(name) for name in ("EWR", "JFK", "LGA")]
+    flights = np.zeros((len(carriers), 3))
+    np.add.at(flights, owner, x[:, columns])
+    return {
+        "carriers": float(adjusted_rand_score(carriers, groups)),
+        "airports": float(adjusted_rand_score(np.argmax(flights, axis=1), groups)),
+    }
+
+
 def report(found: dict) -> str:
     """What is there as Markdown."""
     lines = ["# Groups that are not there, forced", ""]
@@ -72,7 +91,11 @@ def report(found: dict) -> str:
             f"## {name}, {SPLIT[name]}, MLP, {known['rounds']} rounds",
             "",
             f"`demjax groups` says {said['n_groups']}: heights rise by up to "
-            f"{max(said['jumps'].values()):.2f}, by chance up to {said['jump_limit']:.2f}.",
+            f"{max(said['jumps'].values()):.2f}, by chance up to {said['jump_limit']:.2f}."
+            + "".join(
+                f" Adjusted Rand index with {what}: {rand:.2f}."
+                for what, rand in said.get("rand", {}).items()
+            ),
             "",
         ]
         every = [run for runs in known["runs"].values() for run in runs.values()]
@@ -110,7 +133,9 @@ def main() -> None:
         words = [*DATA[name], "--data-dir", str(asked.data_dir / FILES.get(name, name)), *COMMON]
         if name not in found:
             said = json.loads(demjax("groups", *words, "--json"))
-            told = {what: said[what] for what in ("n_groups", "jumps", "jump_limit", "advice")}
+            told = {what: said[what] for what in SAID}
+            if name == "flights":
+                told["rand"] = likeness(asked.data_dir / FILES[name], said["groups"])
             found[name] = {"rounds": asked.rounds, "groups": told, "runs": {}}
         for seed in range(asked.seeds):
             for system, own in SYSTEMS.items():

@@ -96,7 +96,7 @@ def stored_evenly(algorithm: Algorithm, clients: ClientData) -> Algorithm:
     def models(state):
         return algorithm.models(_cut(state, shapes))
 
-    return Algorithm(init, one_round, models)
+    return algorithm._replace(init=init, round=one_round, models=models)
 
 
 def state_shapes(algorithm: Algorithm, clients: ClientData, key: PRNGKeyArray) -> Any:

@@ -130,7 +130,7 @@ def counting_up(clients):
         mean = jnp.mean(state["models"], axis=0)
         return state | {"models": state["models"] + mean, "each": -state["each"]}, mean
 
-    return Algorithm(init, one_round, lambda state: state)
+    return Algorithm(init, one_round, lambda state: state, lambda key, m, _: m, "counted")
 
 
 @pytest.mark.parametrize("count", [5, 6, 7])
@@ -140,6 +140,7 @@ def test_nobody_sees_rows_for_nobody(count):
     with spread_over(2):
         stored = stored_evenly(algorithm, clients)
         assert (stored is algorithm) == (count == 6)
+        assert stored[3:] == algorithm[3:]
         shapes = jax.eval_shape(stored.init, jax.random.key(0), clients)
         where = state_shardings(shapes, count)
         state = jax.jit(stored.init, out_shardings=where)(jax.random.key(0), clients)
@@ -214,6 +215,7 @@ def system(name, clients):
     options = {"features": gradients()} if name == "gradients" else {}
     options |= {"cohort": 3} if "cohorts" in name else {}
     local = local_training(task, optax.sgd(0.3), epochs=2, batch_size=4)
+    options |= {"measure_at": "fine-tuned"} if "fine-tuned" in name else {}
     if name.startswith("fedavg"):
         return fedavg(local, **options), task, clients
     return demlearn(local, levels=2, **options), task, clients
@@ -233,6 +235,7 @@ def themselves(models, clients):
         ("fedavg", 8),
         ("demlearn, cohorts", 7),
         ("fedavg, cohorts", 7),
+        ("fedavg, fine-tuned", 7),  # also what clients do before they are scored
     ],
 )
 def test_a_run_on_two_devices_is_that_on_one(name, count):

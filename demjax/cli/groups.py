@@ -131,8 +131,9 @@ def advice(found: Groups) -> str:
         )
     if found.stability > SURE:
         return (
-            "Models of groups are worth it: --preset recommended finds these groups as it trains, "
-            f"or --algorithm ifca --clusters {found.n_groups}."
+            "Models of groups can pay: --preset recommended finds these groups as it trains, or "
+            f"--algorithm ifca --clusters {found.n_groups}; how much groups conflict, a comparison "
+            "with fedavg, fine-tuned, says."
         )
     return (
         "Who belongs together is not sure: more examples a client, or rounds, may tell; compare "

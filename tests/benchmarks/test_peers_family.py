@@ -42,13 +42,23 @@ def test_arrays_carry_the_names_of_the_problem_and_begin_there():
             np.testing.assert_allclose(one[name], np.tensordot(share, own, 1), atol=1e-6)
 
 
+def test_layers_of_batch_normalization_have_names_of_their_own_and_begin_alike():
+    from peers_family import SYSTEMS, beginning, demjax_models
+
+    one, _ = demjax_models("fedbn", SYSTEMS["fedbn"])
+    assert {name for name in one if not name.startswith("own_")} == set(beginning(SYSTEMS["fedbn"]))
+    assert not np.array_equal(one["own_norm_scale"][0], one["own_norm_scale"][1])
+
+
 def test_the_table_says_both_rounds_and_the_note():
     from peers_family import report
 
-    row = {"peer": "moon.MOON", "model": "Network", "moved": 0.25, "global": [3e-8, 0.125]}
+    row = {"peer": "fluke: moon.MOON", "model": "Network", "moved": 0.25, "global": [3e-8, 0.125]}
     systems = {"moon": row | {"personal": None, "why": ""}}
+    systems["feddyn_flgo"] = row | {"peer": "flgo: feddyn", "personal": None, "why": ""}
     systems["ditto"] = row | {"model": "Linear", "personal": [0.5, 1.0], "why": "so"}
     about = {"machine": {"cpu": "some"}, "versions": {"jax": "0.10"}}
     text = report({"systems": systems} | about)
-    assert "| moon | `moon.MOON` | network | 0.25 | 3.0e-08 / 1.2e-01 | – | – |" in text
+    assert "| moon | fluke `moon.MOON` | network | 0.25 | 3.0e-08 / 1.2e-01 | – | – |" in text
+    assert "| feddyn | flgo `feddyn` | network |" in text
     assert "| linear | 0.25 | 3.0e-08 / 1.2e-01 | 5.0e-01 / 1.0e+00 | so |" in text

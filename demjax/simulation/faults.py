@@ -126,7 +126,7 @@ def with_faults(
     def models(state: Faulty) -> Models:
         return plain.models(state.inner)
 
-    return Algorithm(init, one_round, models, plain.before_scoring, plain.moment)
+    return plain._replace(init=init, round=one_round, models=models)
 
 
 def also(info: Any, told: dict[str, Any]) -> Any:

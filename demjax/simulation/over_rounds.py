@@ -63,4 +63,4 @@ def over_rounds(make: Callable[..., Algorithm], **schedules: Schedule) -> Algori
         return at(state.round).models(state.inner)
 
     first = at(jnp.int32(0))
-    return Algorithm(init, one_round, models, first.before_scoring, first.moment)
+    return first._replace(init=init, round=one_round, models=models)

@@ -113,7 +113,7 @@ def accounted(
     def models(state: Accounted) -> Models:
         return algorithm.models(state.inner)
 
-    return Algorithm(init, one_round, models, algorithm.before_scoring, algorithm.moment)
+    return algorithm._replace(init=init, round=one_round, models=models)
 
 
 def _counting(local: LocalTraining, passes: list[int]) -> LocalTraining:

@@ -131,23 +131,25 @@ def scores(task, algorithm, state, clients, kinds, key) -> dict[str, float]:
         models = jax.jit(algorithm.before_scoring)(key, models, clients)
     client, sent, groups = sent_to(models)
     test, size = np.asarray(clients.test), np.asarray(clients.test_size)
-    real = np.arange(test.shape[1]) < size[:, None]
-    examples, owners = test[real], np.nonzero(real)[0]
-    x, y = clients.x[examples], clients.y[examples]
-
-    @jax.jit
-    def right(stacked):
-        return jax.lax.map(partial(task.score, x=x, y=y), stacked)  # [N, T]
-
-    own, given = np.asarray(right(client)), np.asarray(right(sent))
-    of = kinds[owners]
+    right = jax.jit(
+        lambda stacked, x, y: jax.lax.map(partial(task.score, x=x, y=y), stacked)  # [models, T]
+    )
     spe, gen, whole = [], [], []
-    for client in range(len(kinds)):
-        mine, ours = owners == client, of == kinds[client]
-        if mine.any():
-            spe.append(own[client, mine].mean())
-        gen.append(own[client, ours].mean())
-        whole.append(given[client, ours].mean())
+    for kind in np.unique(kinds):
+        # No model is scored on another kind's examples, and one that many are sent only once.
+        members = np.nonzero(kinds == kind)[0]
+        real = np.arange(test.shape[1]) < size[members, None]
+        examples, owners = test[members][real], members[np.nonzero(real)[0]]
+        _, one, of = np.unique(groups[members], return_index=True, return_inverse=True)
+        x, y = clients.x[examples], clients.y[examples]
+        own = np.asarray(right(jax.tree.map(lambda leaf: leaf[members], client), x, y))
+        given = np.asarray(right(jax.tree.map(lambda leaf: leaf[members[one]], sent), x, y))
+        for row, member in enumerate(members):
+            mine = owners == member
+            if mine.any():
+                spe.append(own[row, mine].mean())
+            gen.append(own[row].mean())
+            whole.append(given[of[row]].mean())
     return {
         "c_spe": float(np.mean(spe)),
         "c_gen": float(np.mean(gen)),

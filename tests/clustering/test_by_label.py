@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.cluster.hierarchy import cophenet, linkage
+from scipy.cluster.hierarchy import cophenet
+from scipy.cluster.hierarchy import linkage as scipys
 from scipy.spatial.distance import squareform
 
 from demjax.clients.label_gradients import LabelGradients
-from demjax.clustering import by_label
+from demjax.clustering import by_label, gap
 from demjax.clustering.by_label import through_others
+from demjax.clustering.clusterings import Wanted
+from demjax.clustering.linkage import linkage
+from demjax.registry import LINKAGES
 
 
 def drawn(seed, clients=9, labels=4, width=6, share=0.6):
@@ -33,13 +37,25 @@ def drawn(seed, clients=9, labels=4, width=6, share=0.6):
 
 def by_hand(examples, clients, labels):
     """The ratios as they are defined; infinite where no label is shared."""
-    variance = {}
+    spread = {at: np.sum((own - own.mean(0)) ** 2) for at, own in examples.items()}
+    free = {at: len(own) - 1 for at, own in examples.items()}
+    pooled, measured = {}, []
     for c in range(labels):
-        own = [examples[n, c] for n in range(clients) if (n, c) in examples]
-        within = sum(np.sum((some - some.mean(0)) ** 2) for some in own)
-        free = sum(len(some) - 1 for some in own)
-        every = sum(np.sum(some**2) for some in own) / max(sum(map(len, own)), 1)
-        variance[c] = within / max(free, 1) if within > 1e-6 * every else every
+        those = [at for at in examples if at[1] == c]
+        pooled[c] = sum(spread[at] for at in those) / max(sum(free[at] for at in those), 1)
+        every = np.concatenate([np.zeros((1, 1)), *(examples[at].reshape(-1, 1) for at in those)])
+        size = np.sum(every**2) / max(sum(len(examples[at]) for at in those), 1)
+        if pooled[c] > 1e-6 * size:
+            measured += those
+        else:
+            pooled[c] = size
+    variance = {}
+    for n, c in examples:
+        mine = [at for at in measured if at[0] == n]
+        over = sum(spread[at] / pooled[at[1]] for at in mine)
+        noisier = (over + 2) / (sum(free[at] for at in mine) + 2)
+        own, known = (spread[n, c], free[n, c]) if (n, c) in measured else (0, 0)
+        variance[n, c] = (own + 20 * noisier * pooled[c]) / (known + 20)
     found = np.full((clients, clients), np.inf)
     for n in range(clients):
         for m in range(clients):
@@ -49,9 +65,10 @@ def by_hand(examples, clients, labels):
                 a, b = examples[n, c], examples[m, c]
                 h = len(a) * len(b) / (len(a) + len(b))
                 apart = np.sum((a.mean(0) - b.mean(0)) ** 2)
-                terms.append((h, h * apart / variance[c]))
+                noise = variance[n, c] / len(a) + variance[m, c] / len(b)
+                terms.append((h, h * apart / noise))
             if terms:
-                found[n, m] = sum(h * ratio for h, ratio in terms) / sum(h for h, _ in terms)
+                found[n, m] = sum(term for _, term in terms) / sum(h for h, _ in terms)
     np.fill_diagonal(found, 0.0)
     return found
 
@@ -59,7 +76,7 @@ def by_hand(examples, clients, labels):
 def minimax(known):
     """Unknown distances by the heights of single linkage of the known ones."""
     far = np.where(np.isfinite(known), known, 1e6)
-    joined = squareform(cophenet(linkage(squareform(far, checks=False), "single")))
+    joined = squareform(cophenet(scipys(squareform(far, checks=False), "single")))
     most = known[np.isfinite(known)].max()
     return np.where(np.isfinite(known), known, np.minimum(joined, most))
 
@@ -102,6 +119,36 @@ def test_clients_of_one_source_are_one_apart_on_average_whatever_labels_they_hav
         shared = (counts > 0).astype(int) @ (counts > 0).T > 0
         found.append(apart[shared & ~np.eye(12, dtype=bool)].mean())
     assert abs(np.mean(found) - 1) < 0.02
+
+
+def of_kinds(rng, noise, centres, clients=15, labels=3, width=20):
+    """So many clients of each kind, of 20 examples a label, with its noise about its centres."""
+    each = [
+        centre + sigma * rng.normal(size=(clients, labels, 20, width))
+        for sigma, centre in zip(noise, centres, strict=True)
+    ]
+    examples = np.concatenate(each)
+    seen = examples.mean(2), np.full(examples.shape[:2], 20.0), np.sum(examples**2, axis=(2, 3))
+    return LabelGradients(*(jnp.asarray(a, jnp.float32) for a in seen))
+
+
+def test_clients_of_one_source_are_one_apart_on_average_however_noisy_others_are():
+    rng, noise, found = np.random.default_rng(0), (2.0, 1.0, 0.5), []
+    for _ in range(40):
+        apart = by_label(of_kinds(rng, noise, 5 * rng.normal(size=(3, 1, 1, 1, 20))))
+        within = [np.asarray(apart)[15 * kind :][:15, 15 * kind :][:, :15] for kind in range(3)]
+        found.append([own[~np.eye(15, dtype=bool)].mean() for own in within])
+    np.testing.assert_allclose(np.mean(found, axis=0), 1, atol=0.1)
+
+
+def test_kinds_are_told_apart_beside_one_that_is_far_noisier():
+    # With one variance for all, heights within the noisy kind hide what the two others differ by.
+    rng, average = np.random.default_rng(1), LINKAGES["average"].make()
+    quiet = 0.35 * rng.normal(size=(3, 1, 20))
+    distances = by_label(of_kinds(rng, (2.0, 0.5, 0.5), (3.0, quiet, -quiet)))
+    merges = linkage(distances, average)
+    found = gap().take(merges, distances, Wanted(by_label, average, "xla", True))
+    np.testing.assert_array_equal(found.groups[0], np.repeat([0, 1, 2], 15))
 
 
 def test_clients_without_examples_and_labels_of_one_example_are_finite():

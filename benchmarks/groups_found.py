@@ -27,6 +27,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -136,20 +137,20 @@ def scores(task, algorithm, state, clients, kinds, key) -> dict[str, float]:
     )
     spe, gen, whole = [], [], []
     for kind in np.unique(kinds):
-        # No model is scored on another kind's examples, and one that many are sent only once.
+        # No model is scored on another kind's examples; one that many are sent is scored once.
         members = np.nonzero(kinds == kind)[0]
         real = np.arange(test.shape[1]) < size[members, None]
         examples, owners = test[members][real], members[np.nonzero(real)[0]]
-        _, one, of = np.unique(groups[members], return_index=True, return_inverse=True)
+        _, first, which = np.unique(groups[members], return_index=True, return_inverse=True)
         x, y = clients.x[examples], clients.y[examples]
-        own = np.asarray(right(jax.tree.map(lambda leaf: leaf[members], client), x, y))
-        given = np.asarray(right(jax.tree.map(lambda leaf: leaf[members[one]], sent), x, y))
+        own = np.asarray(right(jax.tree.map(itemgetter(members), client), x, y))
+        given = np.asarray(right(jax.tree.map(itemgetter(members[first]), sent), x, y))
         for row, member in enumerate(members):
             mine = owners == member
             if mine.any():
                 spe.append(own[row, mine].mean())
             gen.append(own[row].mean())
-            whole.append(given[of[row]].mean())
+            whole.append(given[which[row]].mean())
     return {
         "c_spe": float(np.mean(spe)),
         "c_gen": float(np.mean(gen)),

@@ -35,27 +35,43 @@ def drawn(seed, clients=9, labels=4, width=6, share=0.6):
     return seen, examples
 
 
-def by_hand(examples, clients, labels):
-    """The ratios as they are defined; infinite where no label is shared."""
+def moderated(examples, clients, labels):
+    """The variances of clients' examples of labels, as they are defined."""
     spread = {at: np.sum((own - own.mean(0)) ** 2) for at, own in examples.items()}
     free = {at: len(own) - 1 for at, own in examples.items()}
-    pooled, measured = {}, []
-    for c in range(labels):
-        those = [at for at in examples if at[1] == c]
-        pooled[c] = sum(spread[at] for at in those) / max(sum(free[at] for at in those), 1)
-        every = np.concatenate([np.zeros((1, 1)), *(examples[at].reshape(-1, 1) for at in those)])
-        size = np.sum(every**2) / max(sum(len(examples[at]) for at in those), 1)
-        if pooled[c] > 1e-6 * size:
-            measured += those
-        else:
-            pooled[c] = size
-    variance = {}
-    for n, c in examples:
-        mine = [at for at in measured if at[0] == n]
-        over = sum(spread[at] / pooled[at[1]] for at in mine)
-        noisier = (over + 2) / (sum(free[at] for at in mine) + 2)
-        own, known = (spread[n, c], free[n, c]) if (n, c) in measured else (0, 0)
-        variance[n, c] = (own + 20 * noisier * pooled[c]) / (known + 20)
+    of_label = [[at for at in examples if at[1] == c] for c in range(labels)]
+    of_client = [[at for at in examples if at[0] == n] for n in range(clients)]
+    size = [
+        sum(np.sum(examples[at] ** 2) for at in those)
+        / max(sum(len(examples[at]) for at in those), 1)
+        for those in of_label
+    ]
+    for c, those in enumerate(of_label):
+        if sum(spread[at] for at in those) <= 1e-6 * size[c] * sum(free[at] for at in those):
+            spread |= dict.fromkeys(those, 0.0)
+            free |= dict.fromkeys(those, 0)
+    known = [sum(free[at] for at in those) for those in of_client]
+    noisier, pooled = [1.0] * clients, size
+    for _ in range(3):
+        pooled = [
+            sum(spread[at] / noisier[at[0]] for at in those) / sum(free[at] for at in those)
+            if any(free[at] for at in those)
+            else size[c]
+            for c, those in enumerate(of_label)
+        ]
+        noisier = [
+            (sum(spread[at] / pooled[at[1]] for at in those) / f) ** (f / (f + 2)) if f else 1.0
+            for f, those in zip(known, of_client, strict=True)
+        ]
+    return {
+        (n, c): (spread[n, c] + 20 * noisier[n] * pooled[c]) / (free[n, c] + 20)
+        for n, c in examples
+    }
+
+
+def by_hand(examples, clients, labels):
+    """The ratios as they are defined; infinite where no label is shared."""
+    variance = moderated(examples, clients, labels)
     found = np.full((clients, clients), np.inf)
     for n in range(clients):
         for m in range(clients):
@@ -112,7 +128,8 @@ def test_clients_of_one_source_are_one_apart_on_average_whatever_labels_they_hav
         means = rng.normal(size=(3, 20)) * 10
         noise = rng.normal(size=(12, 3, 20)) * spread / np.sqrt(np.maximum(counts, 1))[..., None]
         mean = np.where(counts[..., None] > 0, means + noise, 0.0)
-        within = np.sum(spread**2, axis=1) * np.maximum(counts - 1, 0)
+        drawn = rng.chisquare(np.maximum(counts - 1, 1)[..., None], size=(12, 3, 20))
+        within = np.sum(spread**2 * drawn, axis=2) * (counts > 1)
         square = within + counts * np.sum(mean**2, axis=2)
         seen = [jnp.asarray(a, jnp.float32) for a in (mean, counts, square)]
         apart = np.asarray(distances(LabelGradients(*seen)))
@@ -121,24 +138,76 @@ def test_clients_of_one_source_are_one_apart_on_average_whatever_labels_they_hav
     assert abs(np.mean(found) - 1) < 0.02
 
 
-def of_kinds(rng, noise, centres, clients=15, labels=3, width=20):
-    """So many clients of each kind, of 20 examples a label, with its noise about its centres."""
-    each = [
-        centre + sigma * rng.normal(size=(clients, labels, 20, width))
+def of_kinds(rng, noise, centres, each=20, clients=15, labels=3, width=20):
+    """So many clients of each kind, with examples of its noise about its centres."""
+    kinds = [
+        centre + sigma * rng.normal(size=(clients, labels, each, width))
         for sigma, centre in zip(noise, centres, strict=True)
     ]
-    examples = np.concatenate(each)
-    seen = examples.mean(2), np.full(examples.shape[:2], 20.0), np.sum(examples**2, axis=(2, 3))
+    return seen_of(np.concatenate(kinds))
+
+
+def seen_of(examples):
+    """What is seen of examples ``[clients, labels, each, width]``."""
+    counts = np.full(examples.shape[:2], float(examples.shape[2]))
+    seen = examples.mean(2), counts, np.sum(examples**2, axis=(2, 3))
     return LabelGradients(*(jnp.asarray(a, jnp.float32) for a in seen))
 
 
-def test_clients_of_one_source_are_one_apart_on_average_however_noisy_others_are():
-    rng, noise, found = np.random.default_rng(0), (2.0, 1.0, 0.5), []
-    for _ in range(40):
-        apart = by_label(of_kinds(rng, noise, 5 * rng.normal(size=(3, 1, 1, 1, 20))))
+@pytest.mark.parametrize(
+    ("noise", "each", "least"),
+    [((2.0, 1.0, 0.5), 20, 0.95), ((3.0, 1.0, 0.03), 20, 0.85), ((2.0, 1.0, 0.5), 4, 0.75)],
+)
+def test_clients_of_one_source_are_about_one_apart_however_noisy_others_are(noise, each, least):
+    rng, found = np.random.default_rng(0), []
+    for _ in range(20):
+        apart = by_label(of_kinds(rng, noise, 5 * rng.normal(size=(3, 1, 1, 1, 20)), each))
         within = [np.asarray(apart)[15 * kind :][:15, 15 * kind :][:, :15] for kind in range(3)]
         found.append([own[~np.eye(15, dtype=bool)].mean() for own in within])
-    np.testing.assert_allclose(np.mean(found, axis=0), 1, atol=0.1)
+    assert least < np.min(np.mean(found, axis=0)) <= np.max(np.mean(found, axis=0)) < 1.2
+
+
+def test_quiet_clients_far_from_noisy_ones_are_as_far_apart_as_in_double_precision():
+    # A model has learned two kinds of three, whose gradients are a hundredth as long.
+    rng, examples = np.random.default_rng(2), np.zeros((30, 1, 2000, 20))
+    examples[:10] = 2 + rng.normal(size=(10, 1, 2000, 20))
+    examples[10:] = 0.01 * rng.normal(size=(20, 1, 2000, 20))
+    found = np.asarray(by_label(seen_of(examples)))[10:, 10:]
+    mine = {(n, 0): examples[n, 0] for n in range(30)}
+    np.testing.assert_allclose(found, by_hand(mine, 30, 1)[10:, 10:], rtol=0.02, atol=1e-3)
+
+
+def test_a_label_of_which_everybody_has_one_example_counts_as_little_as_it_tells():
+    # What rounding leaves of one example is no variance, however many clients there are.
+    rng = np.random.default_rng(3)
+    one = rng.normal(size=(60, 30)) + 1
+    many = rng.normal(size=(60, 20, 30)) + 3
+    mean = np.stack([one, many.mean(1)], axis=1)
+    counts = np.tile([1.0, 20.0], (60, 1))
+    square = np.stack([np.sum(one**2, axis=1), np.sum(many**2, axis=(1, 2))], axis=1)
+    seen = LabelGradients(*(jnp.asarray(a, jnp.float32) for a in (mean, counts, square)))
+    apart = np.asarray(by_label(seen))[~np.eye(60, dtype=bool)]
+    assert 0.8 < apart.mean() < 1.2
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e-18, 1e-12, 1e9])
+def test_a_label_with_gradients_of_any_length_does_not_spoil_the_others(scale):
+    rng = np.random.default_rng(4)
+    examples = rng.normal(size=(12, 3, 5, 8)) * np.array([1.0, scale, 1.0])[:, None, None]
+    found = np.asarray(by_label(seen_of(examples)))[~np.eye(12, dtype=bool)]
+    assert np.isfinite(found).all()
+    assert 0.5 < found.mean() < 1.5
+
+
+def test_a_client_whose_gradients_are_not_finite_is_as_far_as_any_and_the_others_as_they_were():
+    seen, examples = drawn(5, share=1.0)
+    spoilt = seen._replace(mean=seen.mean.at[2].set(jnp.nan), square=seen.square.at[2].set(jnp.inf))
+    found = np.asarray(by_label(spoilt))
+    others = [n for n in range(9) if n != 2]
+    alone = {at: own for at, own in examples.items() if at[0] != 2}
+    rest = by_hand(alone, 9, 4)[np.ix_(others, others)]
+    np.testing.assert_allclose(found[np.ix_(others, others)], rest, rtol=2e-4, atol=2e-4)
+    np.testing.assert_allclose(found[2, others], found[np.ix_(others, others)].max(), rtol=1e-5)
 
 
 def test_kinds_are_told_apart_beside_one_that_is_far_noisier():
@@ -154,6 +223,7 @@ def test_kinds_are_told_apart_beside_one_that_is_far_noisier():
 def test_clients_without_examples_and_labels_of_one_example_are_finite():
     seen, _ = drawn(3)
     counts, square = seen.counts.at[0].set(0).at[:, 1].min(1), seen.square.at[0].set(0)
+    square = square.at[:, 1].set(jnp.sum(seen.mean[:, 1] ** 2, axis=1) * (counts[:, 1] > 0))
     found = by_label(LabelGradients(seen.mean.at[0].set(0), counts, square))
     assert np.isfinite(found).all()
     others = np.asarray(found)[1:, 1:]

@@ -232,6 +232,12 @@ def one_cell(arguments, model: str, kind: str, split: str, seed: int) -> None:
         new.replace(path)
 
 
+def present(cells: dict[tuple[str, str, str], list[dict]]) -> list[str]:
+    """The systems that were run, in the order of tables, in whatever order they were."""
+    there = {name for runs in cells.values() for run in runs for name in run}
+    return [name for name in NAMES if name in there]
+
+
 def draw(cells: dict[tuple[str, str, str], list[dict]], path: Path) -> None:
     """Rand index and Global of each system, over all cells with kinds."""
     import matplotlib
@@ -243,7 +249,7 @@ def draw(cells: dict[tuple[str, str, str], list[dict]], path: Path) -> None:
     shown = {
         cell: runs for cell, runs in cells.items() if cell[0] == "linear" and cell[1] != "none"
     }
-    names = list(dict.fromkeys(name for runs in shown.values() for run in runs for name in run))
+    names = present(shown)
     fig, axes = plt.subplots(2, 1, figsize=(7.2, 5.6), sharex=True, layout="constrained")
     for ax, what, title in (
         (axes[0], "rand", "adjusted Rand index of groups and true kinds"),
@@ -283,7 +289,7 @@ def report(out: Path) -> str:
                 )
                 if paths:
                     cells[model, kind, split] = [json.loads(path.read_text()) for path in paths]
-    names = list(dict.fromkeys(name for runs in cells.values() for run in runs for name in run))
+    names = present(cells)
     lines = ["# Groups found, and what they are worth", "", *settings(cells), ""]
 
     def table(title, cell):

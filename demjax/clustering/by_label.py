@@ -75,7 +75,7 @@ def shared_label_distances(
     seen = LabelGradients(
         jnp.where(there[..., None], seen.mean, 0.0), counts, jnp.where(there, seen.square, 0.0)
     )
-    noise = variances(seen) / jnp.maximum(counts, 1.0)
+    noise = jnp.maximum(variances(seen) / jnp.maximum(counts, 1.0), SMALL)
     trust = jnp.where(there, 1 / noise, 0.0)
     trust = trust / jnp.maximum(jnp.sum(trust, axis=0), SMALL)
 

@@ -199,6 +199,14 @@ def test_a_label_with_gradients_of_any_length_does_not_spoil_the_others(scale):
     assert 0.5 < found.mean() < 1.5
 
 
+def test_a_label_without_gradients_beside_clients_that_are_far_quieter_is_finite():
+    rng = np.random.default_rng(6)
+    examples = rng.normal(size=(12, 2, 200, 8))
+    examples[:6] *= 1e-4
+    examples[:, 1] = 0
+    assert np.isfinite(np.asarray(by_label(seen_of(examples)))).all()
+
+
 def test_a_client_whose_gradients_are_not_finite_is_as_far_as_any_and_the_others_as_they_were():
     seen, examples = drawn(5, share=1.0)
     spoilt = seen._replace(mean=seen.mean.at[2].set(jnp.nan), square=seen.square.at[2].set(jnp.inf))

@@ -187,12 +187,14 @@ def report(out: Path) -> str:
         if kept:
             told = f"{len(kept)} seeds, {' and '.join(map(str, sorted(rounds)))} rounds"
             lines += [f"## {model}, {told}", "", head, "|---|---|---|---|---|---|---|"]
-        for name in dict.fromkeys(name for runs in kept for name in runs):
+        for name in SHOWN if kept else []:
             runs = [found[name] for found in kept if name in found]
 
             def mean(what, runs=runs):
                 return f"{np.mean([run[what] for run in runs]):.3f}"
 
+            if not runs:
+                continue
             cells = [NAMES[name], mean("rand"), mean("rand_kinds")]
             cells += [" ".join(str(run["groups"]) for run in runs)]
             cells += [mean(what) for what in ("c_spe", "c_gen", "global")]

@@ -29,9 +29,9 @@ def by_label(seen: LabelGradients) -> Float[Array, " N N"]:
     Each term is a ratio of variances as in Welch's test, which does not take clients to be equally
     noisy: where the model has learned a client's examples, gradients are far shorter. Clients whose
     examples of a label come from one source are about 1 apart, whatever labels they have, however
-    few examples and however noisy (.76 to 1.16 on average with four examples a label and noise of a
-    half, one and two); those in conflict ``1 + δ² / (v_c / m_c + v'_c / m'_c)``, where ``δ²`` is
-    their true squared distance.
+    few examples and however noisy (.75 to 1.16 with four examples a label and noise of a half, one
+    and two, for ``r`` is pulled towards 1); those in conflict
+    ``1 + δ² / (v_c / m_c + v'_c / m'_c)``, where ``δ²`` is their true squared distance.
 
     A client may have only two examples of a label, so that ``v_c`` is moderated: it is about
     ``r v̄_c``, a number ``r`` of the client, 1 where nothing is known of it, and one ``v̄_c`` of the

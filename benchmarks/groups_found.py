@@ -4,6 +4,9 @@ r"""Do systems that group clients find planted conflicts across label skew, and 
     python benchmarks/groups_found.py --data-dir DIR --models cnn --seeds 1
     python benchmarks/groups_found.py --data-dir DIR --models cnn --rounds 3 \
         --systems recommended --out benchmarks/results/groups_found_cnn    # who is with whom
+    python benchmarks/groups_found.py --data-dir DIR --models cnn --seeds 1 --after 10 --rounds 10 \
+        --kinds "shifted in 5" --splits "Dirichlet 0.3" --systems recommended \
+        --out benchmarks/results/groups_found_after    # from what everybody has learned
     python benchmarks/groups_found.py --report                         # tables of what is there
 
 ``DIR`` holds MNIST's four IDX files. 45 clients of 250 images, 50 of them for tests (by Dirichlet
@@ -212,20 +215,31 @@ def one_cell(arguments, model: str, kind: str, split: str, seed: int) -> None:
     task = demjax.classification(net, clients.x[0])
     local = demjax.local_training(task, optax.sgd(0.05), epochs=2, batch_size=10)
     key, never = jax.random.key(seed), 10**6
-    for name, make in wanted.items():
-        algorithm, begin = make(local), time.perf_counter()
-        history = demjax.simulate(
+
+    def ends_with(algorithm, key, rounds):
+        return demjax.simulate(
             algorithm,
             task,
             clients,
-            rounds=arguments.rounds,
+            rounds=rounds,
             key=key,
-            eval_every=arguments.rounds,
+            eval_every=rounds,
             measures_every={"client": never, "group": never, "global": never},
-        )
-        found[name] = scores(task, algorithm, history.state, clients, kinds, key)
+        ).state
+
+    if arguments.after:
+        fedavg = demjax.fedavg(local)
+        _, sent, _ = sent_to(fedavg.models(ends_with(fedavg, key, arguments.after)))
+        shared = jax.tree.map(itemgetter(0), sent)
+        task = task._replace(init=lambda key: shared)
+        local = demjax.local_training(task, optax.sgd(0.05), epochs=2, batch_size=10)
+        key = jax.random.fold_in(key, arguments.after)
+    for name, make in wanted.items():
+        algorithm, begin = make(local), time.perf_counter()
+        state = ends_with(algorithm, key, arguments.rounds)
+        found[name] = scores(task, algorithm, state, clients, kinds, key)
         found[name]["seconds"] = round(time.perf_counter() - begin, 1)
-        found[name]["rounds"] = arguments.rounds
+        found[name] |= {"rounds": arguments.rounds, "after": arguments.after}
         print(f"{model}, {kind}, {split}, seed {seed}, {name}:", found[name], flush=True)
         new = path.with_suffix(".partial")
         new.write_text(json.dumps(found, indent=1) + "\n")
@@ -304,7 +318,11 @@ def report(out: Path) -> str:
         )
         lines.append("|---|" + "---|" * len(names))
         for (model, kind, split), runs in cells.items():
-            row = [cell([run[name] for run in runs if name in run]) for name in names]
+            row = []
+            for name in names:
+                there = [run[name] for run in runs if name in run]
+                fewer = f" ({len(there)})" if 0 < len(there) < len(runs) else ""
+                row.append((cell(there) if there else "") + fewer)
             lines.append(f"| {model}, {kind}, {split}, {len(runs)} | " + " | ".join(row) + " |")
         lines.append("")
 
@@ -316,15 +334,11 @@ def report(out: Path) -> str:
         lambda runs: (
             f"{np.mean([run['rand'] for run in runs]):.2f} / "
             + " ".join(str(run["groups"]) for run in runs)
-            if runs
-            else ""
         ),
     )
     table(
         "C-SPE / C-GEN / Global, within kinds",
-        lambda runs: (
-            " / ".join(mean(runs, what) for what in ("c_spe", "c_gen", "global")) if runs else ""
-        ),
+        lambda runs: " / ".join(mean(runs, what) for what in ("c_spe", "c_gen", "global")),
     )
     if any(model == "linear" and kind != "none" for model, kind, _ in cells):
         draw(cells, out.with_suffix(".png"))
@@ -335,9 +349,12 @@ def settings(cells: dict[tuple[str, str, str], list[dict]]) -> list[str]:
     """What was run; results that do not say how many rounds are of ``ROUNDS``."""
     every = [one for runs in cells.values() for run in runs for one in run.values()]
     rounds = " or ".join(map(str, sorted({one.get("rounds", ROUNDS) for one in every})))
+    after = " or ".join(map(str, sorted({one.get("after", 0) for one in every} - {0})))
+    rounds += f" rounds after {after} of FedAvg" if after else " rounds"
     return [
-        f"{CLIENTS} clients of {IMAGES} MNIST images, 50 of them for tests, {rounds} rounds,",
-        "E = 2, batches of 10, rate 0.05. Told: given the true number of kinds. Made by",
+        f"{CLIENTS} clients of {IMAGES} MNIST images, 50 of them for tests, {rounds},",
+        "E = 2, batches of 10, rate 0.05. Told: given the true number of kinds. In brackets: of so",
+        "many seeds, where they are fewer than the row has. Made by",
         "`python benchmarks/groups_found.py`, which says what is measured.",
     ]
 
@@ -349,6 +366,9 @@ def main() -> int:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS[:2])
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--splits", nargs="+", choices=SPLITS, default=SPLITS)
+    parser.add_argument(
+        "--after", type=int, default=0, help="begin with the model of so many rounds of FedAvg [0]"
+    )
     parser.add_argument("--systems", nargs="+", help="only these, by the names in the tables")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 … SEEDS-1")
     parser.add_argument("--images", type=int, default=IMAGES, help="of each client")

@@ -348,9 +348,10 @@ def report(out: Path) -> str:
 def settings(cells: dict[tuple[str, str, str], list[dict]]) -> list[str]:
     """What was run; results that do not say how many rounds are of ``ROUNDS``."""
     every = [one for runs in cells.values() for run in runs for one in run.values()]
-    rounds = " or ".join(map(str, sorted({one.get("rounds", ROUNDS) for one in every})))
-    after = " or ".join(map(str, sorted({one.get("after", 0) for one in every} - {0})))
-    rounds += f" rounds after {after} of FedAvg" if after else " rounds"
+    spent = sorted({(one.get("rounds", ROUNDS), one.get("after", 0)) for one in every})
+    rounds = " or ".join(
+        f"{own} rounds" + f" after {before} of FedAvg" * (before > 0) for own, before in spent
+    )
     return [
         f"{CLIENTS} clients of {IMAGES} MNIST images, 50 of them for tests, {rounds},",
         "E = 2, batches of 10, rate 0.05. Told: given the true number of kinds. In brackets: of so",
